@@ -1,0 +1,109 @@
+//! Bounded access to a packet, the one thing the two homes do differently.
+//!
+//! Invariant: a [`Pos`] is never above [`MAX_POS`], so that the kernel's masking of offsets (which
+//! gives the verifier their range) never changes a value; the host home asserts it in debug builds.
+
+/// The farthest a header may start, in bytes from the start of the frame. Headers beyond it are
+/// treated as cut off.
+pub const MAX_POS: usize = 1536;
+
+/// The mask that the kernel applies to offsets: the next power of two above [`MAX_POS`], minus one.
+pub const POS_MASK: usize = 2047;
+
+const _: () = assert!(MAX_POS <= POS_MASK);
+
+/// A type that can be read from any bytes at any alignment.
+///
+/// # Safety
+/// Every bit pattern is a valid value, there is no padding, and the alignment is 1.
+pub unsafe trait Wire: Copy + 'static {}
+
+// SAFETY: a byte array has no invalid pattern, no padding and alignment 1.
+unsafe impl<const N: usize> Wire for [u8; N] {}
+
+/// An offset into the frame, at most [`MAX_POS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pos(usize);
+
+impl Pos {
+    /// The first byte of the frame.
+    pub const START: Self = Self(0);
+
+    /// A position read back from where it was stored with [`Pos::store`].
+    #[inline(always)]
+    pub const fn from_stored(stored: u16) -> Self {
+        Self(stored as usize)
+    }
+
+    /// The position as it is kept in [`crate::headers::Headers`].
+    #[inline(always)]
+    pub const fn store(self) -> u16 {
+        self.0 as u16
+    }
+
+    /// The offset in bytes.
+    #[inline(always)]
+    pub const fn get(self) -> usize {
+        self.0
+    }
+}
+
+/// Reads of a frame. Every read is checked; what lies outside is `None`.
+pub trait Packet {
+    /// Bytes that can be read here: the whole frame, or its linear part where the kernel keeps a
+    /// jumbo frame in several buffers.
+    fn linear_len(&self) -> usize;
+
+    /// Bytes of the whole frame, however it is kept.
+    fn frame_len(&self) -> usize;
+
+    /// The interface index on which the frame arrived.
+    fn ingress(&self) -> u32;
+
+    /// Reads a `T` at `pos + d`; `d` must be a constant at the call.
+    fn load<T: Wire>(&self, pos: Pos, d: usize) -> Option<T>;
+
+    /// Makes the verifier forget what it knows of `x`, so that paths which differ only in `x` merge.
+    #[inline(always)]
+    fn forget(&self, x: usize) -> usize {
+        x
+    }
+
+    /// `n` bytes further on, or `None` beyond [`MAX_POS`].
+    #[inline(always)]
+    fn advance(&self, pos: Pos, n: usize) -> Option<Pos> {
+        let to = self.forget(pos.0 + n);
+        if to > MAX_POS { None } else { Some(Pos(to)) }
+    }
+}
+
+/// Writes to a frame.
+pub trait PacketMut: Packet {
+    /// Writes `value` at `pos + d`, or does nothing and says `None` where that is outside.
+    fn store<T: Wire>(&mut self, pos: Pos, d: usize, value: T) -> Option<()>;
+}
+
+/// Reads a big-endian u16.
+#[inline(always)]
+pub fn load_u16<P: Packet>(packet: &P, pos: Pos, d: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(packet.load::<[u8; 2]>(pos, d)?))
+}
+
+/// Reads a big-endian u32.
+#[inline(always)]
+pub fn load_u32<P: Packet>(packet: &P, pos: Pos, d: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(packet.load::<[u8; 4]>(pos, d)?))
+}
+
+/// Reads 16 bytes as two big-endian halves, the more significant first.
+#[inline(always)]
+pub fn load_u128<P: Packet>(packet: &P, pos: Pos, d: usize) -> Option<[u64; 2]> {
+    let halves = packet.load::<[[u8; 8]; 2]>(pos, d)?;
+    Some([u64::from_be_bytes(halves[0]), u64::from_be_bytes(halves[1])])
+}
+
+// SAFETY: two byte arrays: no invalid pattern, no padding, alignment 1.
+unsafe impl Wire for [[u8; 8]; 2] {}
+
+// SAFETY: two byte arrays: no invalid pattern, no padding, alignment 1.
+unsafe impl Wire for [[u8; 6]; 2] {}

@@ -1,0 +1,169 @@
+//! What is constant for one loaded program: it is placed in `.rodata`, so that the verifier knows
+//! every value and removes the branches of what the policy does not use (decision 2).
+
+use crate::headers::{FIELDS, LEVELS};
+use crate::vocabulary::CLASSES;
+
+/// Version of everything that crosses the boundary between the program and user space: [`Config`],
+/// the table entries, the counters, the vocabulary. Raise it with any change to them.
+pub const ABI: u32 = 1;
+
+/// Where one address family's prefixes of a table are; see [`crate::prefix`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PrefixIndex {
+    /// The leading bits that all prefixes share, in the low [`PrefixIndex::skip`] bits.
+    pub common: u64,
+    /// First entry of this family in the index table.
+    pub base: u32,
+    /// How many leading bits all prefixes share, at most 63.
+    pub skip: u8,
+    /// How many bits after those select an index entry, 1 to 16; 0: the family has no prefixes.
+    pub bits: u8,
+    /// Explicit padding.
+    pub _pad: [u8; 2],
+}
+
+const _: () = assert!(size_of::<PrefixIndex>() == 16);
+
+/// A prefix table: addresses of both families to numbers.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PrefixTable {
+    /// IPv4 prefixes.
+    pub v4: PrefixIndex,
+    /// IPv6 prefixes.
+    pub v6: PrefixIndex,
+}
+
+/// One field of the schema.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FieldConfig {
+    /// Where its value is turned into a number, when `through_table` is set.
+    pub prefixes: PrefixTable,
+    /// Mask of the value once shifted, most significant half first.
+    pub mask: [u64; 2],
+    /// A [`crate::carrier::Carrier`]; 0: no field.
+    pub carrier: u8,
+    /// Right shift that puts the wanted bits of the carrier at the bottom, 0 to 127.
+    pub shift: u8,
+    /// Left shift that puts the value at its place in the key, 0 to 127.
+    pub place: u8,
+    /// 1 when the address is looked up in `prefixes` and the field is the number found.
+    pub through_table: u8,
+    /// Explicit padding.
+    pub _pad: [u8; 4],
+}
+
+const _: () = assert!(size_of::<FieldConfig>() == 56);
+
+/// One level: a subset of the fields.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LevelConfig {
+    /// The bits of the canonical key that belong to the level.
+    pub mask: [u64; 2],
+    /// The secret that this level's look-ups are hashed with.
+    pub seed: u64,
+    /// Bit `i`: field `i` must be present.
+    pub fields: u8,
+    /// Explicit padding.
+    pub _pad: [u8; 7],
+}
+
+const _: () = assert!(size_of::<LevelConfig>() == 32);
+
+/// What to do with a class.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClassConfig {
+    /// For [`class_action::STEER`]: first entry of the pool's width-1 table in the slot tables.
+    pub slots: u32,
+    /// One of [`class_action`].
+    pub action: u32,
+}
+
+/// What a class that is not `assigned` meets.
+pub mod class_action {
+    /// Passes to the host unmodified.
+    pub const PASS: u32 = 0;
+    /// Is dropped.
+    pub const DROP: u32 = 1;
+    /// Is spread over a pool by flow.
+    pub const STEER: u32 = 2;
+}
+
+/// Bits of [`Config::flags`].
+pub mod flag {
+    /// `mode: observe`: decide and count, then pass unmodified.
+    pub const OBSERVE: u32 = 1 << 0;
+    /// Some schema field reads a carrier that lies beyond the first 64 bits of the key.
+    pub const WIDE_KEY: u32 = 1 << 1;
+    /// Some key has a width above 1 or some class is steered: a flow hash may be needed.
+    pub const FLOWS: u32 = 1 << 2;
+}
+
+/// The whole configuration of one program.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// [`ABI`].
+    pub abi: u32,
+    /// Bits of [`flag`].
+    pub flags: u32,
+    /// The secret of the flow hash (SipHash key).
+    pub flow_secret: [u64; 2],
+    /// Destinations that are ours: address to number of a [`crate::tables::ServiceSet`]; 0 is foreign.
+    pub scope: PrefixTable,
+    /// The schema's fields; a `carrier` of 0 ends the list.
+    pub fields: [FieldConfig; FIELDS],
+    /// The schema's levels, most specific first; `fields` of 0 ends the list.
+    pub levels: [LevelConfig; LEVELS],
+    /// By class number.
+    pub classes: [ClassConfig; CLASSES],
+    /// Entries of the key table minus one; the table's size is a power of two.
+    pub key_mask: u32,
+    /// How many entries a look-up may have to read, 1 to 16; 0: there are no keys.
+    pub key_probes: u32,
+    /// The schema's version.
+    pub schema: u32,
+    /// Explicit padding.
+    pub _pad: u32,
+}
+
+const _: () = assert!(size_of::<Config>() == 8 + 16 + 32 + 4 * 56 + 4 * 32 + 8 * 8 + 16);
+
+impl Config {
+    /// All zeroes: no scope, so everything is foreign.
+    pub const ZERO: Self = {
+        const INDEX: PrefixIndex = PrefixIndex { common: 0, base: 0, skip: 0, bits: 0, _pad: [0; 2] };
+        const PREFIXES: PrefixTable = PrefixTable { v4: INDEX, v6: INDEX };
+        const FIELD: FieldConfig = FieldConfig {
+            prefixes: PREFIXES,
+            mask: [0; 2],
+            carrier: 0,
+            shift: 0,
+            place: 0,
+            through_table: 0,
+            _pad: [0; 4],
+        };
+        const LEVEL: LevelConfig = LevelConfig { mask: [0; 2], seed: 0, fields: 0, _pad: [0; 7] };
+        Self {
+            abi: 0,
+            flags: 0,
+            flow_secret: [0; 2],
+            scope: PREFIXES,
+            fields: [FIELD; FIELDS],
+            levels: [LEVEL; LEVELS],
+            classes: [ClassConfig { slots: 0, action: class_action::PASS }; CLASSES],
+            key_mask: 0,
+            key_probes: 0,
+            schema: 0,
+            _pad: 0,
+        }
+    };
+}
+
+/// The most entries of the key table that a look-up reads.
+pub const MAX_KEY_PROBES: u32 = 16;

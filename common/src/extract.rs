@@ -1,0 +1,82 @@
+//! Facts to the canonical key: each field is taken from its carrier, cut to its bits, translated by
+//! its prefix table if it has one, and put at its place in 128 bits. Fields are laid out in schema
+//! order, so that equal values give equal keys on every node (requirement `prop.deterministic`).
+
+use crate::access::Packet;
+use crate::carrier;
+use crate::config::FieldConfig;
+use crate::headers::{Work, found};
+use crate::prefix;
+use crate::tables::Tables;
+
+/// Fills `fields`, `key` and `decision.present`.
+#[inline(always)]
+pub fn extract<P: Packet, T: Tables>(packet: &P, tables: &T, work: &mut Work) {
+    work.key = [0, 0];
+    work.decision.present = 0;
+    // Written out, not a loop: each field's branches are constant for the verifier.
+    field::<0, P, T>(packet, tables, work);
+    field::<1, P, T>(packet, tables, work);
+    field::<2, P, T>(packet, tables, work);
+    field::<3, P, T>(packet, tables, work);
+}
+
+#[inline(always)]
+fn field<const I: usize, P: Packet, T: Tables>(packet: &P, tables: &T, work: &mut Work) {
+    let field = &tables.config().fields[I];
+    if field.carrier == 0 {
+        return;
+    }
+    let Some(whole) = carrier::read(packet, &work.headers, field.carrier) else {
+        return;
+    };
+    let raw = cut(whole, field);
+    work.fields[I] = raw;
+    let value = if field.through_table != 0 {
+        let number = if work.headers.has(found::IPV4) {
+            prefix::find4(tables, &field.prefixes, raw[1] as u32)
+        } else {
+            prefix::find6(tables, &field.prefixes, raw)
+        };
+        if number == 0 {
+            return;
+        }
+        [0, number as u64]
+    } else {
+        raw
+    };
+    let placed = shift_left(value, field.place);
+    work.key[0] |= placed[0];
+    work.key[1] |= placed[1];
+    work.decision.present |= 1 << I;
+}
+
+/// The wanted bits of a carrier's value, right-aligned.
+#[inline(always)]
+fn cut(value: [u64; 2], field: &FieldConfig) -> [u64; 2] {
+    let [high, low] = value;
+    let by = field.shift as u32;
+    let [high, low] = if by == 0 {
+        [high, low]
+    } else if by < 64 {
+        // Two shifts in place of one by 64 - by keep the amount in range for any `by`.
+        [high >> by, (low >> by) | ((high << 1) << (63 - by))]
+    } else {
+        [0, high >> (by & 63)]
+    };
+    [high & field.mask[0], low & field.mask[1]]
+}
+
+/// A 128-bit left shift by 0 to 127.
+#[inline(always)]
+fn shift_left(value: [u64; 2], by: u8) -> [u64; 2] {
+    let [high, low] = value;
+    let by = by as u32;
+    if by == 0 {
+        [high, low]
+    } else if by < 64 {
+        [(high << by) | ((low >> 1) >> (63 - by)), low << by]
+    } else {
+        [low << (by & 63), 0]
+    }
+}

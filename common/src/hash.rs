@@ -1,0 +1,83 @@
+//! The hashes of the packet path.
+//!
+//! [`mix`] finds key-table entries: a sender without the seed cannot aim at one bucket, and at worst
+//! costs the bounded probes. [`Sip13`] spreads flows: senders choose the five-tuple, so it is a keyed
+//! pseudo-random function (SipHash-1-3, Aumasson and Bernstein 2012, with one compression and three
+//! finalisation rounds), over whole 64-bit words.
+
+/// The 64-bit finaliser of MurmurHash3: a bijection that mixes every bit into every other.
+#[inline(always)]
+pub const fn mix(mut x: u64) -> u64 {
+    x ^= x >> 33;
+    x = x.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    x ^= x >> 33;
+    x = x.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    x ^ (x >> 33)
+}
+
+/// Where to begin looking for a key: a hash of both halves under `seed`. `wide` is whether the high
+/// half can be other than zero.
+#[inline(always)]
+pub const fn key(seed: u64, key: [u64; 2], wide: bool) -> u64 {
+    let folded = if wide { mix(key[0] ^ seed).wrapping_add(key[1]) } else { key[1] };
+    mix(folded ^ seed)
+}
+
+/// SipHash-1-3 over a sequence of 64-bit words.
+#[derive(Clone, Copy, Debug)]
+pub struct Sip13 {
+    v: [u64; 4],
+    words: u64,
+}
+
+impl Sip13 {
+    /// A hasher under a 128-bit secret.
+    #[inline(always)]
+    pub const fn new(secret: [u64; 2]) -> Self {
+        Self {
+            v: [
+                secret[0] ^ 0x736f_6d65_7073_6575,
+                secret[1] ^ 0x646f_7261_6e64_6f6d,
+                secret[0] ^ 0x6c79_6765_6e65_7261,
+                secret[1] ^ 0x7465_6462_7974_6573,
+            ],
+            words: 0,
+        }
+    }
+
+    #[inline(always)]
+    fn round(&mut self) {
+        let [v0, v1, v2, v3] = &mut self.v;
+        *v0 = v0.wrapping_add(*v1);
+        *v1 = v1.rotate_left(13) ^ *v0;
+        *v0 = v0.rotate_left(32);
+        *v2 = v2.wrapping_add(*v3);
+        *v3 = v3.rotate_left(16) ^ *v2;
+        *v0 = v0.wrapping_add(*v3);
+        *v3 = v3.rotate_left(21) ^ *v0;
+        *v2 = v2.wrapping_add(*v1);
+        *v1 = v1.rotate_left(17) ^ *v2;
+        *v2 = v2.rotate_left(32);
+    }
+
+    /// Adds a word (eight bytes, little-endian, in the terms of the paper).
+    #[inline(always)]
+    pub fn word(&mut self, word: u64) {
+        self.v[3] ^= word;
+        self.round();
+        self.v[0] ^= word;
+        self.words += 1;
+    }
+
+    /// The hash of the words added.
+    #[inline(always)]
+    pub fn finish(mut self) -> u64 {
+        let length = self.words << 59;
+        self.word(length);
+        self.v[2] ^= 0xff;
+        self.round();
+        self.round();
+        self.round();
+        self.v[0] ^ self.v[1] ^ self.v[2] ^ self.v[3]
+    }
+}

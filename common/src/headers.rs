@@ -1,0 +1,163 @@
+//! What parsing found: positions and facts, and the record of one packet's decision.
+//!
+//! These live in a per-CPU map value in the kernel, not on its stack: the 6.1 verifier removed live
+//! code when they were on the stack behind a derived pointer (see `docs/architecture.md`).
+//! A field is only meaningful when its bit in [`Headers::found`] is set.
+
+use crate::vocabulary::Fault;
+
+/// Bits of [`Headers::found`].
+pub mod found {
+    /// An IPv4 header at `l3`.
+    pub const IPV4: u16 = 1 << 0;
+    /// An IPv6 header at `l3`.
+    pub const IPV6: u16 = 1 << 1;
+    /// One VLAN tag in `outer_tci`.
+    pub const VLAN: u16 = 1 << 2;
+    /// A second VLAN tag in `inner_tci`.
+    pub const VLAN_INNER: u16 = 1 << 3;
+    /// `protocol` is the transport protocol (the extension headers could be walked).
+    pub const PROTOCOL: u16 = 1 << 4;
+    /// `source_port` and `destination_port`.
+    pub const PORTS: u16 = 1 << 5;
+    /// One of several fragments of a datagram, the first included. A flow hash must not use ports.
+    pub const FRAGMENT: u16 = 1 << 6;
+    /// A TCP segment that opens a flow: SYN without ACK.
+    pub const OPENS: u16 = 1 << 7;
+    /// An ICMP error: addresses, ports and protocol are those of the quoted packet, turned round so
+    /// that they are the flow it answers.
+    pub const QUOTED: u16 = 1 << 8;
+    /// Neighbour discovery or multicast listener discovery: never ours.
+    pub const DISCOVERY: u16 = 1 << 9;
+}
+
+/// Positions and facts of one frame.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Headers {
+    /// What of the rest is meaningful: bits of [`found`].
+    pub found: u16,
+    /// The Ethernet type after VLAN tags.
+    pub ether_type: u16,
+    /// Outer VLAN tag control information.
+    pub outer_tci: u16,
+    /// Inner VLAN tag control information.
+    pub inner_tci: u16,
+    /// Position of the IP header.
+    pub l3: u16,
+    /// Position of what follows the IP header (and, once walked, its extension headers).
+    pub l4: u16,
+    /// Position of the flow's source address, 4 or 16 bytes.
+    pub source: u16,
+    /// Position of the flow's destination address, 4 or 16 bytes.
+    pub destination: u16,
+    /// Source port of the flow.
+    pub source_port: u16,
+    /// Destination port of the flow.
+    pub destination_port: u16,
+    /// Transport protocol (IANA number); before the extension headers are walked, the next header.
+    pub protocol: u8,
+    /// DSCP of the outer IP header, 6 bits.
+    pub dscp: u8,
+    /// A [`Fault`], where the frame is malformed.
+    pub fault: u8,
+    /// Explicit padding.
+    pub _pad: u8,
+}
+
+const _: () = assert!(size_of::<Headers>() == 24);
+
+impl Headers {
+    /// Whether every bit of `bits` was found.
+    #[inline(always)]
+    pub const fn has(&self, bits: u16) -> bool {
+        self.found & bits == bits
+    }
+
+    /// Marks `bits` as found.
+    #[inline(always)]
+    pub fn set(&mut self, bits: u16) {
+        self.found |= bits;
+    }
+
+    /// Records what is wrong with the frame.
+    #[inline(always)]
+    pub fn fail(&mut self, fault: Fault) {
+        self.fault = fault as u8;
+    }
+}
+
+/// How many fields a schema can have.
+pub const FIELDS: usize = 4;
+/// How many levels a schema can have.
+pub const LEVELS: usize = 4;
+/// [`Decision::level`] when no level matched.
+pub const NO_LEVEL: u8 = 0xff;
+/// [`Decision::shard`] when no shard was chosen.
+pub const NO_SHARD: u16 = 0xffff;
+
+/// What was decided and why. All numbers are of [`crate::vocabulary`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The key's dense id; 0 when the class is not `assigned`.
+    pub key_id: u32,
+    /// Index into the slot tables that was read; meaningful when `shard` is set.
+    pub slot: u32,
+    /// The flow hash; 0 when none was needed.
+    pub flow: u32,
+    /// The shard's dense index, or [`NO_SHARD`].
+    pub shard: u16,
+    /// Bit `i` is set when field `i` of the schema has a value.
+    pub present: u8,
+    /// Index of the level whose look-up succeeded, or [`NO_LEVEL`].
+    pub level: u8,
+    /// Bit `i` is set when level `i` was looked up.
+    pub tried: u8,
+    /// A [`crate::vocabulary::Class`].
+    pub class: u8,
+    /// A [`crate::vocabulary::Verdict`].
+    pub verdict: u8,
+    /// A [`crate::vocabulary::Reason`].
+    pub reason: u8,
+    /// Bytes of the frame as received.
+    pub bytes: u32,
+}
+
+const _: () = assert!(size_of::<Decision>() == 24);
+
+impl Default for Decision {
+    fn default() -> Self {
+        Self {
+            key_id: 0,
+            slot: 0,
+            flow: 0,
+            shard: NO_SHARD,
+            present: 0,
+            level: NO_LEVEL,
+            tried: 0,
+            class: 0,
+            verdict: 0,
+            reason: 0,
+            bytes: 0,
+        }
+    }
+}
+
+/// Everything one packet's decision works on, in the order it is filled.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Positions and facts.
+    pub headers: Headers,
+    /// The fields' values as extracted, before any prefix table: most significant half first.
+    /// Entry `i` is meaningful when bit `i` of `decision.present` is set, and for a field behind a
+    /// prefix table also when the address is in no prefix.
+    pub fields: [[u64; 2]; FIELDS],
+    /// The canonical key: present fields in schema order, most significant first.
+    pub key: [u64; 2],
+    /// What was decided.
+    pub decision: Decision,
+}
+
+const _: () = assert!(size_of::<Work>() == 24 + 64 + 16 + 24);

@@ -1,0 +1,55 @@
+//! The way of a packet through keysteer, as pure, panic-free, `no_std` code with two homes.
+//!
+//! `dataplane-ebpf` compiles it for the kernel over packet pointers and BPF maps; user space compiles
+//! the same code over slices and vectors ([`slice::Frame`], [`image::Image`]) for tests, fuzzing,
+//! `explain`, `plan` and replay. The modules read in the order a packet meets them:
+//!
+//! ```text
+//!  access     bounded reads and writes of the packet          (Packet, PacketMut)
+//!  parse      headers -> positions and facts, any junk survives (link, network, transport, quote)
+//!  scope      is this ours? everything else passes untouched
+//!  extract    facts -> canonical 128-bit key
+//!  resolve    key -> class, key id, its entry                  (levels, most specific first)
+//!  enforce    what the key's policy forbids
+//!  select     key, width, flow -> slot -> shard
+//!  forward    shard -> MAC rewrite and exit
+//!  account    one slot per key, one per shard, one per class and reason
+//! ```
+//!
+//! [`decide::decide`] strings them together. What they look things up in is [`tables`]; what is
+//! constant for a loaded program is [`config`]; the numbers that cross the kernel boundary are
+//! [`vocabulary`].
+#![cfg_attr(not(test), no_std)]
+
+pub mod access;
+pub mod slice;
+
+pub mod headers;
+pub mod parse;
+
+pub mod scope;
+
+pub mod carrier;
+pub mod extract;
+
+pub mod resolve;
+
+pub mod enforce;
+
+pub mod select;
+
+pub mod forward;
+
+pub mod account;
+pub mod state;
+
+pub mod decide;
+
+pub mod config;
+pub mod hash;
+pub mod prefix;
+pub mod tables;
+pub mod vocabulary;
+
+#[cfg(test)]
+mod tests;

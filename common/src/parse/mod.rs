@@ -1,0 +1,17 @@
+//! Headers to positions and facts. Any junk survives: what cannot be read leaves its bit in
+//! [`Headers::found`](crate::headers::Headers::found) unset, what contradicts itself sets a fault.
+//!
+//! ```text
+//!  link       Ethernet, up to two VLAN tags       -> EtherType, where IP begins
+//!  network    IPv4 with options, IPv6             -> addresses, protocol, fragment
+//!  transport  IPv6 extensions, TCP UDP SCTP ICMP  -> ports, opens
+//!  quote      the packet inside an ICMP error     -> the flow it is about
+//! ```
+//!
+//! Scope is decided between `network` and `transport`, so that foreign traffic costs no more than
+//! its destination's look-up.
+
+pub mod link;
+pub mod network;
+pub mod quote;
+pub mod transport;

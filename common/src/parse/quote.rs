@@ -1,0 +1,95 @@
+//! The packet that an ICMP error quotes (RFC 792, RFC 4443).
+//!
+//! An error that reaches a service quotes what the service sent. Turned round, that is the flow which
+//! the error belongs to: source and destination are swapped, so that everything downstream (scope,
+//! carriers, flow hash) sees the flow's own packet and sends the error to the same shard. A quote that
+//! cannot be read leaves the error as an ordinary ICMP packet.
+
+use core::mem::offset_of;
+
+use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
+
+use crate::access::{Packet, Pos};
+use crate::headers::{Headers, found};
+use crate::parse::{network, transport};
+use crate::vocabulary::Fault;
+
+/// Bytes of the ICMP error header before the quote.
+const HEADER: usize = 8;
+
+/// Follows an ICMPv4 error at `icmp`.
+#[inline(always)]
+pub(super) fn ipv4<P: Packet>(packet: &P, headers: &mut Headers, icmp: Pos) -> Option<()> {
+    let at = packet.advance(icmp, HEADER)?;
+    let ip = packet.load::<Ipv4Hdr>(at, 0)?;
+    let header_length = ((ip.vihl & 0x0f) as usize) << 2;
+    if ip.vihl >> 4 != 4 || header_length < Ipv4Hdr::LEN {
+        return None;
+    }
+    let source = packet.advance(at, offset_of!(Ipv4Hdr, dst_addr))?;
+    let destination = packet.advance(at, offset_of!(Ipv4Hdr, src_addr))?;
+    let l4 = packet.advance(at, header_length)?;
+    let fragment_bits = u16::from_be_bytes(ip.frags);
+    let fragment = fragment_bits & network::FRAGMENT_BITS != 0;
+    let later = fragment_bits & network::FRAGMENT_OFFSET != 0;
+    turn_round(packet, headers, Quoted { source, destination, l4, protocol: ip.proto, fragment, later });
+    Some(())
+}
+
+/// Follows an ICMPv6 error at `icmp`.
+#[inline(always)]
+pub(super) fn ipv6<P: Packet>(packet: &P, headers: &mut Headers, icmp: Pos) -> Option<()> {
+    let at = packet.advance(icmp, HEADER)?;
+    let ip = packet.load::<Ipv6Hdr>(at, 0)?;
+    let first = packet.load::<[u8; 2]>(at, 0)?;
+    if first[0] >> 4 != 6 {
+        return None;
+    }
+    let source = packet.advance(at, offset_of!(Ipv6Hdr, dst_addr))?;
+    let destination = packet.advance(at, offset_of!(Ipv6Hdr, src_addr))?;
+    let end = transport::walk(packet, ip.next_hdr, packet.advance(at, Ipv6Hdr::LEN)?);
+    if end.fault as u8 != Fault::None as u8 {
+        return None;
+    }
+    turn_round(
+        packet,
+        headers,
+        Quoted {
+            source,
+            destination,
+            l4: end.at,
+            protocol: end.protocol,
+            fragment: end.fragment,
+            later: end.later,
+        },
+    );
+    Some(())
+}
+
+/// A quoted packet, already turned round.
+struct Quoted {
+    source: Pos,
+    destination: Pos,
+    l4: Pos,
+    protocol: u8,
+    fragment: bool,
+    later: bool,
+}
+
+/// Replaces the error's flow by the quoted one's.
+#[inline(always)]
+fn turn_round<P: Packet>(packet: &P, headers: &mut Headers, quoted: Quoted) {
+    headers.source = quoted.source.store();
+    headers.destination = quoted.destination.store();
+    headers.protocol = quoted.protocol;
+    headers.set(found::QUOTED);
+    if quoted.fragment {
+        headers.set(found::FRAGMENT);
+    }
+    if transport::has_ports(quoted.protocol) && !quoted.later {
+        // Eight bytes of the quoted payload are guaranteed (RFC 792): the ports are there.
+        if let Some(p) = packet.load::<[u8; 4]>(quoted.l4, 0) {
+            transport::ports(headers, [p[2], p[3], p[0], p[1]]);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! IPv6 extension headers (RFC 8200, bounded), then TCP, UDP, SCTP and ICMP.
+
+use crate::access::{Packet, Pos};
+use crate::headers::{Headers, found};
+use crate::parse::{network, quote};
+use crate::vocabulary::Fault;
+
+/// ICMP (RFC 792).
+pub const ICMP: u8 = 1;
+/// TCP (RFC 9293).
+pub const TCP: u8 = 6;
+/// UDP (RFC 768).
+pub const UDP: u8 = 17;
+/// ICMPv6 (RFC 4443).
+pub const ICMPV6: u8 = 58;
+/// SCTP (RFC 9260).
+pub const SCTP: u8 = 132;
+
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const AUTHENTICATION: u8 = 51;
+const DESTINATION_OPTIONS: u8 = 60;
+const MOBILITY: u8 = 135;
+
+/// How many extension headers are walked.
+pub const MAX_EXTENSIONS: u32 = 6;
+
+const TCP_SYN: u8 = 0x02;
+const TCP_ACK: u8 = 0x10;
+
+const fn is_extension(next: u8) -> bool {
+    matches!(next, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS | MOBILITY)
+}
+
+/// Where a walk over extension headers ended.
+pub(super) struct Walk {
+    /// The protocol reached, or the extension that could not be passed.
+    pub(super) protocol: u8,
+    /// Position of its header.
+    pub(super) at: Pos,
+    /// The datagram is one of several fragments.
+    pub(super) fragment: bool,
+    /// A fragment other than the first: what is at `at` is the middle of something.
+    pub(super) later: bool,
+    /// What stopped the walk.
+    pub(super) fault: Fault,
+}
+
+/// Walks extension headers from `at`, where a header of type `next` begins.
+#[inline(always)]
+pub(super) fn walk<P: Packet>(packet: &P, next: u8, at: Pos) -> Walk {
+    let mut walk = Walk { protocol: next, at, fragment: false, later: false, fault: Fault::None };
+    let mut walked = 0;
+    while walked < MAX_EXTENSIONS && is_extension(walk.protocol) && !walk.later {
+        let Some(header) = packet.load::<[u8; 8]>(walk.at, 0) else {
+            walk.fault = Fault::ExtensionCut;
+            break;
+        };
+        let length = match walk.protocol {
+            FRAGMENT => {
+                let offset_and_more = u16::from_be_bytes([header[2], header[3]]) & 0xfff9;
+                // Offset 0 and no more: an atomic fragment, a whole datagram (RFC 6946).
+                walk.fragment |= offset_and_more != 0;
+                walk.later = offset_and_more & 0xfff8 != 0;
+                8
+            }
+            AUTHENTICATION => (header[1] as usize + 2) << 2,
+            _ => (header[1] as usize + 1) << 3,
+        };
+        let Some(to) = packet.advance(walk.at, length) else {
+            walk.fault = Fault::ExtensionCut;
+            break;
+        };
+        walk.protocol = header[0];
+        walk.at = to;
+        walked += 1;
+    }
+    if walk.fault as u8 == Fault::None as u8 && !walk.later && is_extension(walk.protocol) {
+        walk.fault = Fault::TooManyExtensions;
+    }
+    walk
+}
+
+/// Fills `protocol`, ports and what opens a flow; follows an ICMP error into what it quotes.
+#[inline(always)]
+pub fn parse<P: Packet>(packet: &P, headers: &mut Headers) {
+    if headers.fault != Fault::None as u8 {
+        return;
+    }
+    let mut at = Pos::from_stored(headers.l4);
+    let mut later = false;
+    if headers.has(found::IPV6) {
+        let end = walk(packet, headers.protocol, at);
+        if end.fragment {
+            headers.set(found::FRAGMENT);
+        }
+        headers.l4 = end.at.store();
+        if end.fault as u8 != Fault::None as u8 {
+            headers.fail(end.fault);
+            return;
+        }
+        headers.protocol = end.protocol;
+        headers.set(found::PROTOCOL);
+        at = Pos::from_stored(headers.l4);
+        later = end.later;
+    } else if headers.has(found::FRAGMENT) {
+        later = match packet.load::<[u8; 2]>(Pos::from_stored(headers.l3), 6) {
+            Some(bits) => u16::from_be_bytes(bits) & network::FRAGMENT_OFFSET != 0,
+            None => true,
+        };
+    }
+    if !later && upper(packet, headers, at).is_none() {
+        headers.fail(Fault::TransportCut);
+    }
+}
+
+/// Reads the transport header at `at`; `None` when it is cut off.
+#[inline(always)]
+fn upper<P: Packet>(packet: &P, headers: &mut Headers, at: Pos) -> Option<()> {
+    match headers.protocol {
+        TCP => {
+            let tcp = packet.load::<[u8; 20]>(at, 0)?;
+            ports(headers, [tcp[0], tcp[1], tcp[2], tcp[3]]);
+            if tcp[12] >> 4 < 5 {
+                headers.fail(Fault::TransportLength);
+            }
+            if tcp[13] & (TCP_SYN | TCP_ACK) == TCP_SYN {
+                headers.set(found::OPENS);
+            }
+        }
+        UDP => {
+            let udp = packet.load::<[u8; 8]>(at, 0)?;
+            ports(headers, [udp[0], udp[1], udp[2], udp[3]]);
+            let length = u16::from_be_bytes([udp[4], udp[5]]);
+            // 0 is allowed in jumbograms only (RFC 2675), and harmless: the length is not used.
+            if length != 0 && length < 8 {
+                headers.fail(Fault::TransportLength);
+            }
+        }
+        SCTP => {
+            let sctp = packet.load::<[u8; 12]>(at, 0)?;
+            ports(headers, [sctp[0], sctp[1], sctp[2], sctp[3]]);
+        }
+        ICMP if headers.has(found::IPV4) => {
+            let icmp = packet.load::<[u8; 8]>(at, 0)?;
+            // Unreachable, source quench, redirect, time exceeded, parameter problem (RFC 792).
+            if matches!(icmp[0], 3 | 4 | 5 | 11 | 12) && !headers.has(found::FRAGMENT) {
+                quote::ipv4(packet, headers, at);
+            }
+        }
+        ICMPV6 if headers.has(found::IPV6) => {
+            let icmp = packet.load::<[u8; 4]>(at, 0)?;
+            // Multicast listener discovery (RFC 2710, 3810) and neighbour discovery (RFC 4861).
+            if matches!(icmp[0], 130..=137 | 143) {
+                headers.set(found::DISCOVERY);
+            }
+            // Unreachable, packet too big, time exceeded, parameter problem (RFC 4443).
+            if matches!(icmp[0], 1..=4) && !headers.has(found::FRAGMENT) {
+                quote::ipv6(packet, headers, at);
+            }
+        }
+        _ => {}
+    }
+    Some(())
+}
+
+/// Notes the ports that begin every transport header that has any.
+#[inline(always)]
+pub(super) fn ports(headers: &mut Headers, bytes: [u8; 4]) {
+    headers.source_port = u16::from_be_bytes([bytes[0], bytes[1]]);
+    headers.destination_port = u16::from_be_bytes([bytes[2], bytes[3]]);
+    headers.set(found::PORTS);
+}
+
+/// Whether a protocol's header begins with two ports.
+#[inline(always)]
+pub(super) const fn has_ports(protocol: u8) -> bool {
+    matches!(protocol, TCP | UDP | SCTP)
+}

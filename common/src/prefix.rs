@@ -1,0 +1,93 @@
+//! Longest-prefix match in tables that do not change: an index over the leading bits, then a short
+//! binary search over address ranges. One or two array reads where the kernel's LPM trie chases a
+//! pointer per level; the figures are in `docs/performance.md`.
+//!
+//! ```text
+//!  address  [ common bits | index bits | rest ]
+//!               must equal     |
+//!                              v
+//!  index    [ value << 32 ] or [ first step << 32 | count ]     one u64 per bucket
+//!                                        |
+//!                                        v
+//!  steps    start <= address < next start  ->  value            sorted, disjoint, gap-free
+//! ```
+//!
+//! The builder, in user space, flattens nested prefixes into disjoint steps; 0 is "no prefix".
+
+use crate::config::{PrefixIndex, PrefixTable};
+use crate::tables::Tables;
+
+/// The most halvings a search makes: buckets hold fewer than 2^20 steps.
+pub const MAX_HALVINGS: u32 = 20;
+
+/// An index entry whose whole bucket maps to `value`.
+pub const fn uniform(value: u32) -> u64 {
+    (value as u64) << 32
+}
+
+/// An index entry whose bucket begins inside or at step `first` and spans `count` steps.
+pub const fn search(first: u32, count: u32) -> u64 {
+    (first as u64) << 32 | count as u64
+}
+
+/// The number that an IPv4 address maps to; 0 where no prefix holds it.
+#[inline(always)]
+pub fn find4<T: Tables>(tables: &T, table: &PrefixTable, address: u32) -> u32 {
+    find(tables, &table.v4, [(address as u64) << 32, 0])
+}
+
+/// The number that an IPv6 address maps to; 0 where no prefix holds it.
+#[inline(always)]
+pub fn find6<T: Tables>(tables: &T, table: &PrefixTable, address: [u64; 2]) -> u32 {
+    find(tables, &table.v6, address)
+}
+
+/// Looks up a left-aligned address.
+#[inline(always)]
+fn find<T: Tables>(tables: &T, index: &PrefixIndex, address: [u64; 2]) -> u32 {
+    if index.bits == 0 {
+        return 0;
+    }
+    // Two shifts, because skip may be 0 and a shift by 64 is undefined.
+    if (address[0] >> 1) >> (63 - (index.skip & 63)) != index.common {
+        return 0;
+    }
+    let bucket = (address[0] << (index.skip & 63)) >> ((64 - index.bits as u32) & 63);
+    let Some(entry) = tables.prefix_index(index.base.wrapping_add(bucket as u32)) else {
+        return 0;
+    };
+    let first = (entry >> 32) as u32;
+    let count = entry as u32;
+    if count == 0 {
+        return first;
+    }
+    last_step(tables, first, count, address)
+}
+
+/// The value of the last step at or before `address` among `count` steps from `first`; the first
+/// step is at or before it by construction.
+#[inline(always)]
+fn last_step<T: Tables>(tables: &T, first: u32, count: u32, address: [u64; 2]) -> u32 {
+    let mut low = first;
+    let mut left = count;
+    let mut value = 0;
+    let mut round = 0;
+    // Invariant: the answer is in [low, low + left).
+    while round < MAX_HALVINGS {
+        let half = left / 2;
+        let at = low.wrapping_add(half);
+        let Some(step) = tables.prefix_step(at) else { break };
+        if step.start[0] < address[0] || (step.start[0] == address[0] && step.start[1] <= address[1]) {
+            value = step.value;
+            low = at;
+            left -= half;
+            if half == 0 {
+                break;
+            }
+        } else {
+            left = half;
+        }
+        round += 1;
+    }
+    value
+}

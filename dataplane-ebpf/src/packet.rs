@@ -1,0 +1,97 @@
+//! Bounds-checked access to the frame, in the shape that the 6.1 and 6.18 verifiers accept. The only
+//! file with packet-pointer `unsafe`.
+
+use core::arch::asm;
+
+use aya_ebpf::helpers::bpf_xdp_get_buff_len;
+use aya_ebpf::programs::XdpContext;
+use keysteer_common::access::{POS_MASK, Packet, PacketMut, Pos, Wire};
+
+/// The frame that the hook was called with.
+pub(crate) struct Frame<'a> {
+    context: &'a XdpContext,
+    data: usize,
+    end: usize,
+    zero: usize,
+}
+
+impl<'a> Frame<'a> {
+    /// `zero` must be zero and unknown to the verifier: a word of a map value.
+    #[inline(always)]
+    pub(crate) fn new(context: &'a XdpContext, zero: usize) -> Self {
+        Self { context, data: context.data(), end: context.data_end(), zero }
+    }
+
+    /// The address of `pos + d`, if `size_of::<T>()` bytes there are inside the frame.
+    #[inline(always)]
+    fn at<T>(&self, pos: Pos, d: usize) -> Option<usize> {
+        let mut address = pos.get();
+        // Mask and add must not be separated or reordered: LLVM may test one register and add another.
+        // SAFETY: plain arithmetic on registers; no memory is touched.
+        unsafe {
+            asm!(
+                "{a} &= {mask}",
+                "{a} += {data}",
+                a = inout(reg) address,
+                data = in(reg) self.data,
+                mask = const POS_MASK,
+                options(pure, nomem, nostack)
+            );
+        }
+        let mut past = address + d;
+        if size_of::<T>() == 1 {
+            // `p + 1 > end` would become `p >= end`, from which the verifier learns no range.
+            // SAFETY: plain arithmetic on a register.
+            unsafe { asm!("{p} += 1", p = inout(reg) past, options(pure, nomem, nostack)) };
+        } else {
+            past += size_of::<T>();
+        }
+        if past > self.end { None } else { Some(address + d) }
+    }
+}
+
+impl Packet for Frame<'_> {
+    #[inline(always)]
+    fn linear_len(&self) -> usize {
+        self.end - self.data
+    }
+
+    #[inline(always)]
+    fn frame_len(&self) -> usize {
+        // SAFETY: the context is the one the kernel gave this program.
+        unsafe { bpf_xdp_get_buff_len(self.context.ctx) as usize }
+    }
+
+    #[inline(always)]
+    fn ingress(&self) -> u32 {
+        self.context.ingress_ifindex() as u32
+    }
+
+    #[inline(always)]
+    fn load<T: Wire>(&self, pos: Pos, d: usize) -> Option<T> {
+        let address = self.at::<T>(pos, d)?;
+        // SAFETY: `at` checked that size_of::<T>() bytes from `address` are inside the frame; any bytes
+        // are a `T` (`Wire`).
+        Some(unsafe { (address as *const T).read_unaligned() })
+    }
+
+    #[inline(always)]
+    fn forget(&self, mut x: usize) -> usize {
+        // SAFETY: plain arithmetic on registers.
+        unsafe {
+            asm!("{x} ^= {zero}", x = inout(reg) x, zero = in(reg) self.zero, options(pure, nomem, nostack));
+        }
+        x
+    }
+}
+
+impl PacketMut for Frame<'_> {
+    #[inline(always)]
+    fn store<T: Wire>(&mut self, pos: Pos, d: usize, value: T) -> Option<()> {
+        let address = self.at::<T>(pos, d)?;
+        // SAFETY: `at` checked that size_of::<T>() bytes from `address` are inside the frame, which an
+        // XDP program may write; `T` has no padding (`Wire`).
+        unsafe { (address as *mut T).write_unaligned(value) };
+        Some(())
+    }
+}

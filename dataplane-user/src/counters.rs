@@ -1,0 +1,97 @@
+//! Counters summed over CPUs, and the sums that they must satisfy.
+
+use keysteer_common::account::{Counter, KeyCounter, KeyDrops, NodeCounters, ShardCounter};
+use keysteer_common::vocabulary::{Class, REASONS, Reason, Verdict};
+
+/// All counters at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The node's.
+    pub node: NodeCounters,
+    /// By key id; entry 0 is never counted.
+    pub keys: Vec<KeyCounter>,
+    /// By key id.
+    pub drops: Vec<KeyDrops>,
+    /// By shard index.
+    pub shards: Vec<ShardCounter>,
+}
+
+/// Adds one counter to another.
+pub fn add(to: &mut Counter, from: Counter) {
+    to.packets += from.packets;
+    to.bytes += from.bytes;
+}
+
+/// A sum that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: received {received:?}, but {sum:?}")]
+pub struct Unbalanced {
+    /// Which sum.
+    pub what: &'static str,
+    /// Σ over class and reason.
+    pub received: Counter,
+    /// What it should equal.
+    pub sum: Counter,
+}
+
+impl Snapshot {
+    /// All zero, for so many key ids and shards.
+    pub fn empty(keys: usize, shards: usize) -> Self {
+        Self {
+            node: NodeCounters::default(),
+            keys: vec![KeyCounter::default(); keys],
+            drops: vec![KeyDrops::default(); keys],
+            shards: vec![ShardCounter::default(); shards],
+        }
+    }
+
+    /// Frames of one class that ended for one reason.
+    pub fn outcome(&self, class: Class, reason: Reason) -> Counter {
+        self.node.outcomes.get(class as usize * REASONS + reason as usize).copied().unwrap_or_default()
+    }
+
+    /// Frames with one verdict.
+    pub fn verdict(&self, verdict: Verdict) -> Counter {
+        self.node.verdicts.get(verdict as usize).copied().unwrap_or_default()
+    }
+
+    /// Frames of one class.
+    pub fn class(&self, class: Class) -> Counter {
+        sum(Reason::ALL.iter().map(|reason| self.outcome(class, *reason)))
+    }
+
+    /// Frames that ended for one reason.
+    pub fn reason(&self, reason: Reason) -> Counter {
+        sum(Class::ALL.iter().map(|class| self.outcome(*class, reason)))
+    }
+
+    /// Every frame seen.
+    pub fn received(&self) -> Counter {
+        sum(self.node.outcomes.iter().copied())
+    }
+
+    /// Checks `received = Σ verdicts = Σ keys + Σ other classes`, in packets and in bytes.
+    ///
+    /// # Errors
+    /// The first sum that does not hold. At rest that is a defect; while packets flow a reader can see
+    /// a frame in one counter and not yet in the next.
+    pub fn balanced(&self) -> Result<(), Unbalanced> {
+        let received = self.received();
+        let check = |what, sum: Counter| {
+            if sum == received { Ok(()) } else { Err(Unbalanced { what, received, sum }) }
+        };
+        check("the sum of verdicts", sum(self.node.verdicts.iter().copied()))?;
+        let mut by_key = sum(self.keys.iter().map(|key| Counter { packets: key.packets, bytes: key.bytes }));
+        for class in Class::ALL.iter().filter(|class| **class != Class::Assigned) {
+            add(&mut by_key, self.class(*class));
+        }
+        check("the sum of keys and other classes", by_key)
+    }
+}
+
+fn sum(counters: impl Iterator<Item = Counter>) -> Counter {
+    counters.fold(Counter::default(), |mut total, counter| {
+        add(&mut total, counter);
+        total
+    })
+}

@@ -1,0 +1,188 @@
+//! One generation's tables, compiled from a policy: what is copied into BPF maps, and what the host
+//! engine decides over. Both homes read the very same values.
+
+use std::net::IpAddr;
+
+use keysteer_common::carrier::Carrier;
+use keysteer_common::config::Config;
+use keysteer_common::tables::{KeyEntry, PrefixStep, ServiceSet, ShardEntry, SlotWord, Tables};
+
+/// The tables and the names behind their numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Image {
+    /// Constants of the program.
+    pub config: Config,
+    /// Buckets of every prefix table; see [`keysteer_common::prefix`].
+    pub prefix_index: Vec<u64>,
+    /// Steps of every prefix table.
+    pub prefix_steps: Vec<PrefixStep>,
+    /// Service sets by number; entry 0 is never used.
+    pub services: Vec<ServiceSet>,
+    /// The open-addressed key table: a power of two of entries.
+    pub keys: Vec<KeyEntry>,
+    /// Every pool's slot tables, one after the other.
+    pub slots: Vec<SlotWord>,
+    /// Shards by dense index.
+    pub shards: Vec<ShardEntry>,
+    /// What the numbers are called.
+    pub names: Names,
+}
+
+/// Names behind the numbers of an [`Image`].
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// `metadata.name` of the policy.
+    pub policy: String,
+    /// `spec.environment`.
+    pub environment: String,
+    /// Whether the policy only observes.
+    pub observe: bool,
+    /// Interfaces that the policy attaches to.
+    pub interfaces: Vec<String>,
+    /// The schema's fields, in order.
+    pub fields: Vec<FieldInfo>,
+    /// The schema's levels, as field indices, most specific first.
+    pub levels: Vec<Vec<usize>>,
+    /// Registered keys by ascending id (ids may have gaps: they are never reused).
+    pub keys: Vec<KeyInfo>,
+    /// Shards by dense index.
+    pub shards: Vec<ShardInfo>,
+    /// Slot tables, in the order of their first slot.
+    pub tables: Vec<TableInfo>,
+}
+
+/// A field of the schema.
+#[derive(Clone, Debug)]
+pub struct FieldInfo {
+    /// Its name.
+    pub name: String,
+    /// Where it is read.
+    pub carrier: Carrier,
+    /// How many bits of the key it takes.
+    pub bits: u8,
+    /// Labels by number, for a field behind a prefix table; entry 0 is "no prefix".
+    pub labels: Vec<String>,
+}
+
+/// A registered key.
+#[derive(Clone, Debug)]
+pub struct KeyInfo {
+    /// Dense id, from 1.
+    pub id: u32,
+    /// Name in the policy.
+    pub name: String,
+    /// Field name and value as declared.
+    pub values: Vec<(String, String)>,
+    /// Index of the level it is looked up at.
+    pub level: usize,
+    /// Its pool.
+    pub pool: String,
+    /// Over how many shards its flows spread; 0: all of the pool.
+    pub width: u16,
+    /// Names of the shards it may use, its slot's row in column order (all of the pool for width 0).
+    pub shards: Vec<String>,
+    /// Its tier.
+    pub tier: Option<String>,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// Cost centre to charge.
+    pub cost_centre: Option<String>,
+    /// Account to bill.
+    pub account: Option<String>,
+    /// Why it is denied, when it is.
+    pub denied: Option<String>,
+}
+
+/// A shard.
+#[derive(Clone, Debug)]
+pub struct ShardInfo {
+    /// Name in the policy.
+    pub name: String,
+    /// Declared weight.
+    pub weight: u32,
+    /// The target in words, such as `interface veth-a 02:00:00:00:00:0a`.
+    pub target: String,
+    /// Pools that it belongs to.
+    pub pools: Vec<String>,
+}
+
+/// A slot table.
+#[derive(Clone, Debug)]
+pub struct TableInfo {
+    /// First entry in [`Image::slots`].
+    pub first: u32,
+    /// The pool it places on.
+    pub pool: String,
+    /// Shards per row.
+    pub width: u16,
+}
+
+impl Names {
+    /// The key with this id.
+    pub fn key(&self, id: u32) -> Option<&KeyInfo> {
+        self.keys.binary_search_by_key(&id, |key| key.id).ok().and_then(|at| self.keys.get(at))
+    }
+
+    /// The name of shard `index`.
+    pub fn shard(&self, index: u16) -> Option<&str> {
+        self.shards.get(usize::from(index)).map(|shard| shard.name.as_str())
+    }
+}
+
+impl Image {
+    /// How many key ids the counters must hold: the highest id plus one.
+    pub fn key_ids(&self) -> u32 {
+        self.names.keys.last().map_or(1, |key| key.id + 1)
+    }
+
+    /// Bytes of the policy's tables, as the kernel will hold them (without counters).
+    pub fn table_bytes(&self) -> usize {
+        size_of_val(self.prefix_index.as_slice())
+            + size_of_val(self.prefix_steps.as_slice())
+            + size_of_val(self.services.as_slice())
+            + size_of_val(self.keys.as_slice())
+            + size_of_val(self.slots.as_slice())
+            + size_of_val(self.shards.as_slice())
+    }
+
+    /// The number that `address` maps to in `table`, through the code that runs in the kernel.
+    pub fn find_prefix(&self, table: &keysteer_common::config::PrefixTable, address: IpAddr) -> u32 {
+        match address {
+            IpAddr::V4(address) => keysteer_common::prefix::find4(self, table, address.to_bits()),
+            IpAddr::V6(address) => {
+                let bits = address.to_bits();
+                keysteer_common::prefix::find6(self, table, [(bits >> 64) as u64, bits as u64])
+            }
+        }
+    }
+}
+
+impl Tables for Image {
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn prefix_index(&self, index: u32) -> Option<u64> {
+        self.prefix_index.get(index as usize).copied()
+    }
+
+    fn prefix_step(&self, index: u32) -> Option<&PrefixStep> {
+        self.prefix_steps.get(index as usize)
+    }
+
+    fn service_set(&self, index: u32) -> Option<&ServiceSet> {
+        self.services.get(index as usize)
+    }
+
+    fn key_entry(&self, index: u32) -> Option<&KeyEntry> {
+        self.keys.get(index as usize)
+    }
+
+    fn slot(&self, index: u32) -> Option<SlotWord> {
+        self.slots.get(index as usize).copied()
+    }
+
+    fn shard(&self, index: u32) -> Option<&ShardEntry> {
+        self.shards.get(index as usize)
+    }
+}

@@ -1,0 +1,41 @@
+//! keysteer's user space: everything around the packet path.
+//!
+//! ```text
+//!  policy     the YAML document -> a checked Policy, every problem with file, line and column
+//!  placement  shards and weights -> slot tables
+//!  compile    Policy -> Image: the tables of one generation
+//!  image      those tables; both homes decide over them
+//!  engine     the host home of the decision, with the same counters as the kernel
+//!  kernel     load the object, fill its maps, attach, read counters; one `sys` for raw bpf(2)
+//!  state      what outlives the agent: secrets, key ids
+//!  agent      the long-running process
+//!  control    the local API: types once, server and client
+//!  telemetry  OpenMetrics, windows
+//!  world      network namespaces and real sockets, for the demo and the tests
+//!  demo       the main job on real traffic, proved
+//!  cli        one file per command
+//! ```
+
+pub mod policy;
+
+pub mod placement;
+
+pub mod compile;
+
+pub mod image;
+
+pub mod counters;
+pub mod engine;
+
+pub mod kernel;
+
+pub mod state;
+
+pub mod agent;
+pub mod control;
+pub mod telemetry;
+
+pub mod demo;
+pub mod world;
+
+pub mod cli;

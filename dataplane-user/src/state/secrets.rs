@@ -1,0 +1,83 @@
+//! The secrets that hashes are seeded with. They persist, because a new flow secret would send flows of
+//! keys wider than 1 to other shards. Nodes that share a file spread flows alike.
+
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::StateError;
+
+/// File name inside the state directory: 32 bytes, mode 0600.
+const FILE: &str = "secrets";
+
+/// Seeds of the packet path's hashes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Secrets {
+    /// SipHash key of the flow hash.
+    pub flow: [u64; 2],
+    /// Seed of the key table's hash.
+    pub key: u64,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secrets(..)")
+    }
+}
+
+impl Secrets {
+    /// Secrets from 32 bytes.
+    pub fn from_bytes(bytes: &[u8; 32]) -> Self {
+        let word = |at: usize| {
+            let mut eight = [0; 8];
+            eight.copy_from_slice(&bytes[at..at + 8]);
+            u64::from_le_bytes(eight)
+        };
+        Self { flow: [word(0), word(8)], key: word(16) }
+    }
+
+    /// Fresh secrets from the kernel's random source.
+    ///
+    /// # Errors
+    /// `/dev/urandom` cannot be read.
+    pub fn random() -> io::Result<[u8; 32]> {
+        let mut bytes = [0; 32];
+        fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The secrets of a state directory; made on first use.
+    ///
+    /// # Errors
+    /// The file cannot be read or made, or is not 32 bytes long.
+    pub fn open(directory: &Path) -> Result<Self, StateError> {
+        let path = directory.join(FILE);
+        let failed = |operation, cause| StateError::Io { operation, path: path.clone(), cause };
+        match fs::read(&path) {
+            Ok(bytes) => match <&[u8; 32]>::try_from(bytes.as_slice()) {
+                Ok(bytes) => Ok(Self::from_bytes(bytes)),
+                Err(_) => Err(StateError::Damaged {
+                    path,
+                    what: format!("{} bytes instead of 32", bytes.len()),
+                    consequence: "flows of keys wider than one shard may move to another of their shards",
+                }),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let bytes = Self::random().map_err(|cause| failed("seed", cause))?;
+                let mut file = OpenOptions::new()
+                    .write(true)
+                    .create_new(true)
+                    .mode(0o600)
+                    .open(&path)
+                    .map_err(|cause| failed("create", cause))?;
+                file.write_all(&bytes)
+                    .and_then(|()| file.sync_all())
+                    .map_err(|cause| failed("write", cause))?;
+                Ok(Self::from_bytes(&bytes))
+            }
+            Err(cause) => Err(failed("read", cause)),
+        }
+    }
+}
