@@ -187,8 +187,17 @@ fn program_error(error: ProgramError) -> KernelError {
         }
         ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();
-            let last: Vec<&str> = log.lines().rev().take(3).collect();
-            let log = last.into_iter().rev().collect::<Vec<_>>().join(" | ");
+            // The log ends with statistics; what went wrong is in the lines before them.
+            let statistics = ["verification time", "stack depth", "processed "];
+            let mut last: Vec<&str> = log
+                .lines()
+                .rev()
+                .filter(|line| !statistics.iter().any(|begin| line.trim_start().starts_with(begin)))
+                .take(4)
+                .collect();
+            last.reverse();
+            tracing::debug!(verifier_log = %log, "the verifier's whole log");
+            let log = last.join(" | ");
             KernelError::Rejected { cause: io_error, log }
         }
         error => KernelError::other("load the program", error),
