@@ -64,15 +64,15 @@ const _: () = assert!(size_of::<FieldConfig>() == 56);
 pub struct LevelConfig {
     /// The bits of the canonical key that belong to the level.
     pub mask: [u64; 2],
-    /// The secret that this level's look-ups are hashed with.
-    pub seed: u64,
+    /// The secret odd multipliers that this level's look-ups are hashed with.
+    pub multipliers: [u64; 2],
     /// Bit `i`: field `i` must be present.
     pub fields: u8,
     /// Explicit padding.
     pub _pad: [u8; 7],
 }
 
-const _: () = assert!(size_of::<LevelConfig>() == 32);
+const _: () = assert!(size_of::<LevelConfig>() == 40);
 
 /// What to do with a class.
 #[repr(C)]
@@ -126,13 +126,14 @@ pub struct Config {
     pub key_mask: u32,
     /// How many entries a look-up may have to read, 1 to 16; 0: there are no keys.
     pub key_probes: u32,
+    /// Right shift that leaves a key's hash as an index into the key table: 64 minus the number of
+    /// bits of `key_mask`, at most 63.
+    pub key_shift: u32,
     /// The schema's version.
     pub schema: u32,
-    /// Explicit padding.
-    pub _pad: u32,
 }
 
-const _: () = assert!(size_of::<Config>() == 8 + 16 + 32 + 4 * 56 + 4 * 32 + 8 * 8 + 16);
+const _: () = assert!(size_of::<Config>() == 8 + 16 + 32 + 4 * 56 + 4 * 40 + 8 * 8 + 16);
 
 impl Config {
     /// All zeroes: no scope, so everything is foreign.
@@ -148,7 +149,7 @@ impl Config {
             through_table: 0,
             _pad: [0; 4],
         };
-        const LEVEL: LevelConfig = LevelConfig { mask: [0; 2], seed: 0, fields: 0, _pad: [0; 7] };
+        const LEVEL: LevelConfig = LevelConfig { mask: [0; 2], multipliers: [0; 2], fields: 0, _pad: [0; 7] };
         Self {
             abi: 0,
             flags: 0,
@@ -159,8 +160,8 @@ impl Config {
             classes: [ClassConfig { slots: 0, action: class_action::PASS }; CLASSES],
             key_mask: 0,
             key_probes: 0,
+            key_shift: 0,
             schema: 0,
-            _pad: 0,
         }
     };
 }

@@ -7,42 +7,43 @@
 
 use crate::config::{LevelConfig, MAX_KEY_PROBES, flag};
 use crate::hash;
-use crate::headers::{LEVELS, NO_LEVEL, Work};
+use crate::headers::{LEVELS, Work};
 use crate::tables::{KeyEntry, Tables};
 use crate::vocabulary::Class;
 
-/// Fills `decision.class`, `key_id`, `level` and `tried`; gives the entry when the class is `assigned`.
+/// Fills `decision.key_id`, `level` and `tried`, which must be reset; gives the class, and the entry
+/// when it is `assigned`.
 #[inline(always)]
-pub fn resolve<'t, T: Tables>(tables: &'t T, work: &mut Work) -> Option<&'t KeyEntry> {
-    work.decision.key_id = 0;
-    work.decision.level = NO_LEVEL;
-    work.decision.tried = 0;
+pub fn resolve<'t, T: Tables>(tables: &'t T, work: &mut Work) -> (Class, Option<&'t KeyEntry>) {
     let mut found = None;
+    let mut tried = 0;
+    let key = work.key;
+    let present = work.decision.present;
     let mut level = 0;
     while level < LEVELS {
         let config = &tables.config().levels[level];
         if config.fields == 0 {
             break;
         }
-        if work.decision.present & config.fields == config.fields {
-            work.decision.tried |= 1 << level;
-            found = look_up(tables, config, work.key, level as u8);
+        if present & config.fields == config.fields {
+            tried |= 1 << level;
+            found = look_up(tables, config, key, level as u8);
             if found.is_some() {
                 break;
             }
         }
         level += 1;
     }
-    work.decision.class = match found {
+    work.decision.tried = tried;
+    match found {
         Some(entry) => {
             work.decision.key_id = entry.id;
             work.decision.level = entry.level;
-            Class::Assigned
+            (Class::Assigned, found)
         }
-        None if work.decision.tried != 0 => Class::Unregistered,
-        None => Class::Missing,
-    } as u8;
-    found
+        None if tried != 0 => (Class::Unregistered, None),
+        None => (Class::Missing, None),
+    }
 }
 
 /// Looks a key up in the open-addressed table: at most [`MAX_KEY_PROBES`] entries from where its hash
@@ -56,7 +57,8 @@ fn look_up<'t, T: Tables>(
 ) -> Option<&'t KeyEntry> {
     let config = tables.config();
     let key = [key[0] & level.mask[0], key[1] & level.mask[1]];
-    let home = hash::key(level.seed, key, config.flags & flag::WIDE_KEY != 0) as u32;
+    let hash = hash::key(level.multipliers, key, config.flags & flag::WIDE_KEY != 0);
+    let home = (hash >> (config.key_shift & 63)) as u32;
     let mut found = None;
     let mut probe = 0;
     while probe < MAX_KEY_PROBES && probe < config.key_probes {

@@ -1,20 +1,18 @@
 //! Is this ours? Decided by destination first, before anything else is read, then by service.
 //! Everything else is foreign and passes untouched (decision 6).
 
-use crate::access::{Packet, Pos, load_u32, load_u128};
 use crate::headers::{Headers, found};
+use crate::parse::network::Destination;
 use crate::prefix;
 use crate::tables::{SERVICES, Tables};
 
-/// The number of the service set that the destination belongs to; 0 when it is not ours.
+/// The number of the service set that a destination belongs to; 0 when it is not ours.
 #[inline(always)]
-pub fn destination<P: Packet, T: Tables>(packet: &P, tables: &T, headers: &Headers) -> u32 {
-    let at = Pos::from_stored(headers.destination);
+pub fn destination<T: Tables>(tables: &T, destination: Destination) -> u32 {
     let scope = &tables.config().scope;
-    if headers.has(found::IPV4) {
-        load_u32(packet, at, 0).map_or(0, |address| prefix::find4(tables, scope, address))
-    } else {
-        load_u128(packet, at, 0).map_or(0, |address| prefix::find6(tables, scope, address))
+    match destination {
+        Destination::V4(address) => prefix::find4(tables, scope, address),
+        Destination::V6(address) => prefix::find6(tables, scope, address),
     }
 }
 
@@ -33,16 +31,21 @@ pub fn service<T: Tables>(tables: &T, headers: &Headers, set: u32) -> bool {
     if set.len == 0 || !headers.has(found::PROTOCOL) {
         return true;
     }
-    let by_port = headers.has(found::PORTS) && !headers.has(found::FRAGMENT);
+    let protocol = (headers.protocol as u32) << 16;
+    let by_port = headers.found & (found::PORTS | found::FRAGMENT) == found::PORTS;
+    // Without a port: from the highest possible down to the lowest, so that every range of the
+    // protocol holds some of it.
+    let (at_most, at_least) = if by_port {
+        let service = protocol | headers.destination_port as u32;
+        (service, service)
+    } else {
+        (protocol | 0xffff, protocol)
+    };
     let mut ours = false;
     let mut i = 0;
     while i < SERVICES && i < set.len as usize {
         let service = &set.services[i];
-        if service.protocol == headers.protocol
-            && (service.any_port != 0
-                || !by_port
-                || (service.low <= headers.destination_port && headers.destination_port <= service.high))
-        {
+        if service.low <= at_most && at_least <= service.high {
             ours = true;
             break;
         }

@@ -73,7 +73,7 @@ fn foreign_traffic_is_untouched_and_charged_to_nobody() {
 fn a_port_outside_the_services_is_foreign_and_a_fragment_goes_by_protocol() {
     let mut world = World::new();
     let mut set = ServiceSet { len: 1, ..ServiceSet::default() };
-    set.services[0] = Service { protocol: 17, low: 500, high: 600, ..Service::default() };
+    set.services[0] = Service::new(17, 500, 600);
     world.services[1] = set;
     let (mut frame, mut noted) = (udp4(), Noted::default());
     world.decide(&mut frame, &mut noted);

@@ -57,7 +57,8 @@ impl World {
         world.services = vec![ServiceSet::default(); 2];
         world.config.fields[0].carrier = crate::carrier::Carrier::IpDscp as u8;
         world.config.fields[0].mask = [0, 0x3f];
-        world.config.levels[0] = LevelConfig { mask: [0, 0x3f], seed: 5, fields: 1, ..Default::default() };
+        world.config.levels[0] =
+            LevelConfig { mask: [0, 0x3f], multipliers: [3, 5], fields: 1, ..Default::default() };
         world.slots = (0..SLOTS).map(|slot| u64::from(slot % 2)).collect();
         world.shards = vec![
             ShardEntry {
