@@ -22,7 +22,8 @@ pub(super) fn fill(shards: &[Candidate<'_>], width: usize) -> Vec<u16> {
     table.fill_column(shards, 0, &first);
 
     let total = over_rows(shards, width);
-    let mut left: Vec<usize> = total.iter().zip(&first).map(|(total, first)| total.saturating_sub(*first)).collect();
+    let mut left: Vec<usize> =
+        total.iter().zip(&first).map(|(total, first)| total.saturating_sub(*first)).collect();
     table.fill_full(&total, &mut left);
     for column in 1..width {
         let free = table.free_in(column);
@@ -109,8 +110,7 @@ impl Table {
         while let Some(Reverse((_, shard))) = turns.pop() {
             let at = usize::from(shard);
             let Some(order) = orders.get_mut(at) else { continue };
-            let found =
-                order.find(|row| self.get(*row, column) == FREE && !self.row(*row).contains(&shard));
+            let found = order.find(|row| self.get(*row, column) == FREE && !self.row(*row).contains(&shard));
             // Without a row the shard's turns end; the repair places the rest.
             let (Some(row), Some(placed), Some(share)) = (found, placed.get_mut(at), shares.get(at)) else {
                 continue;

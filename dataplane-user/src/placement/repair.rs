@@ -13,7 +13,8 @@ pub(super) fn repair(table: &mut Table, column: usize, shares: &[usize], placed:
     }
     for row in free {
         let direct = missing.iter().position(|shard| !table.row(row).contains(shard));
-        let swap = || (0..missing.len()).find_map(|at| Some((at, swap_for(table, row, column, *missing.get(at)?)?)));
+        let swap =
+            || (0..missing.len()).find_map(|at| Some((at, swap_for(table, row, column, *missing.get(at)?)?)));
         let (at, shard) = match direct {
             Some(at) => (Some(at), missing.get(at).copied()),
             None => match swap() {
@@ -60,11 +61,11 @@ fn swap_for(table: &Table, row: usize, column: usize, shard: u16) -> Option<(usi
     })
 }
 
-/// The shard furthest below its share that `row` lacks.
+/// The shard that is least over its share, of those that `row` lacks.
 fn lightest(table: &Table, row: usize, shares: &[usize], placed: &[usize]) -> Option<u16> {
     (0..FREE)
         .zip(shares.iter().zip(placed))
         .filter(|(shard, _)| !table.row(row).contains(shard))
-        .max_by_key(|(shard, (share, placed))| (**share + 1).saturating_sub(**placed).wrapping_mul(1 << 16) - usize::from(*shard).min(1 << 15))
+        .min_by_key(|(_, (share, placed))| (placed.saturating_sub(**share), ROWS - **share))
         .map(|(shard, _)| shard)
 }

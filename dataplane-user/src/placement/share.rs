@@ -49,8 +49,11 @@ pub(super) fn over_rows(shards: &[Candidate<'_>], width: usize) -> Vec<usize> {
             }
         }
     }
-    let weights: Vec<u64> =
-        shards.iter().zip(&full).map(|(shard, full)| if *full { 0 } else { u64::from(shard.weight) }).collect();
+    let weights: Vec<u64> = shards
+        .iter()
+        .zip(&full)
+        .map(|(shard, full)| if *full { 0 } else { u64::from(shard.weight) })
+        .collect();
     let mut shares = divide(&weights, left * ROWS);
     for (share, full) in shares.iter_mut().zip(&full) {
         if *full {

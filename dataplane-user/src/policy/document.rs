@@ -363,7 +363,8 @@ fn target(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<At<Target>> 
             "drop" => Target::Drop,
             "cpu" => return at.fail(context, "\"cpu\" needs a number: write {cpu: 0}"),
             "interface" => {
-                return at.fail(context, "\"interface\" needs more: write {interface: {name: ..., mac: ...}}");
+                return at
+                    .fail(context, "\"interface\" needs more: write {interface: {name: ..., mac: ...}}");
             }
             "nextHop" => {
                 return at
