@@ -7,7 +7,7 @@
 
 use crate::config::{LevelConfig, MAX_KEY_PROBES, flag};
 use crate::hash;
-use crate::headers::{LEVELS, Work};
+use crate::headers::Work;
 use crate::tables::{KeyEntry, Tables};
 use crate::vocabulary::Class;
 
@@ -15,25 +15,13 @@ use crate::vocabulary::Class;
 /// when it is `assigned`.
 #[inline(always)]
 pub fn resolve<'t, T: Tables>(tables: &'t T, work: &mut Work) -> (Class, Option<&'t KeyEntry>) {
-    let mut found = None;
-    let mut tried = 0;
-    let key = work.key;
-    let present = work.decision.present;
-    let mut level = 0;
-    while level < LEVELS {
-        let config = &tables.config().levels[level];
-        if config.fields == 0 {
-            break;
-        }
-        if present & config.fields == config.fields {
-            tried |= 1 << level;
-            found = look_up(tables, config, key, level as u8);
-            if found.is_some() {
-                break;
-            }
-        }
-        level += 1;
-    }
+    let mut search = Search { key: work.key, present: work.decision.present, tried: 0, found: None };
+    // Written out, not a loop: each level's branches are constant for the verifier.
+    search.level::<0, T>(tables);
+    search.level::<1, T>(tables);
+    search.level::<2, T>(tables);
+    search.level::<3, T>(tables);
+    let Search { tried, found, .. } = search;
     work.decision.tried = tried;
     match found {
         Some(entry) => {
@@ -43,6 +31,27 @@ pub fn resolve<'t, T: Tables>(tables: &'t T, work: &mut Work) -> (Class, Option<
         }
         None if tried != 0 => (Class::Unregistered, None),
         None => (Class::Missing, None),
+    }
+}
+
+/// A search through the levels.
+struct Search<'t> {
+    key: [u64; 2],
+    present: u8,
+    tried: u8,
+    found: Option<&'t KeyEntry>,
+}
+
+impl<'t> Search<'t> {
+    /// Tries level `L`, unless an earlier one has found the key.
+    #[inline(always)]
+    fn level<const L: usize, T: Tables>(&mut self, tables: &'t T) {
+        let level = &tables.config().levels[L];
+        if level.fields == 0 || self.found.is_some() || self.present & level.fields != level.fields {
+            return;
+        }
+        self.tried |= 1 << L;
+        self.found = look_up(tables, level, self.key, L as u8);
     }
 }
 

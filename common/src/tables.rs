@@ -37,6 +37,21 @@ impl Service {
         let protocol = (protocol as u32) << 16;
         Self { low: protocol | low as u32, high: protocol | high as u32 }
     }
+
+    /// The protocol.
+    pub const fn protocol(self) -> u8 {
+        (self.low >> 16) as u8
+    }
+
+    /// First and last port.
+    pub const fn ports(self) -> (u16, u16) {
+        (self.low as u16, self.high as u16)
+    }
+
+    /// Whether any port will do.
+    pub const fn any_port(self) -> bool {
+        self.low as u16 == 0 && self.high as u16 == u16::MAX
+    }
 }
 
 const _: () = assert!(size_of::<Service>() == 8);

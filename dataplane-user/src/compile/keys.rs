@@ -16,8 +16,8 @@ use crate::state::KeyIds;
 
 /// The smallest table.
 const SMALLEST: usize = 16;
-/// Seeds that are tried before the table is doubled.
-const SEEDS: u64 = 4;
+/// Sets of multipliers that are tried before the table is doubled.
+const ATTEMPTS: u64 = 4;
 /// How often the table is doubled beyond what the number of keys asks for.
 const DOUBLINGS: u32 = 4;
 
@@ -55,11 +55,13 @@ pub(super) struct KeyTable {
     pub(super) entries: Vec<KeyEntry>,
     /// The most entries that a look-up has to read.
     pub(super) probes: u32,
-    /// The seed of each level.
-    pub(super) seeds: [u64; LEVELS],
+    /// What leaves a hash as an index.
+    pub(super) shift: u32,
+    /// The multipliers of each level.
+    pub(super) multipliers: [[u64; 2]; LEVELS],
 }
 
-/// Arranges the keys of `entries` under seeds derived from `secret`.
+/// Arranges the keys of `entries` under multipliers derived from `secret`.
 pub(super) fn arrange(
     entries: &mut [KeyEntry],
     schema: &Schema,
@@ -68,9 +70,9 @@ pub(super) fn arrange(
 ) -> Result<KeyTable, CompileError> {
     let smallest = (entries.len() * 2).next_power_of_two().max(SMALLEST);
     for doubling in 0..=DOUBLINGS {
-        for attempt in 0..SEEDS {
-            let seeds = seeds(secret, attempt, schema.levels.len());
-            if let Some(table) = try_arrange(entries, smallest << doubling, seeds, wide) {
+        for attempt in 0..ATTEMPTS {
+            let multipliers = multipliers(secret, attempt, schema.levels.len());
+            if let Some(table) = try_arrange(entries, smallest << doubling, multipliers, wide) {
                 return Ok(table);
             }
         }
@@ -78,25 +80,32 @@ pub(super) fn arrange(
     Err(CompileError::KeyTable { keys: entries.len(), entries: smallest << DOUBLINGS })
 }
 
-/// A seed for each level, from the secret.
-fn seeds(secret: u64, attempt: u64, levels: usize) -> [u64; LEVELS] {
+/// Odd multipliers for each level, from the secret.
+fn multipliers(secret: u64, attempt: u64, levels: usize) -> [[u64; 2]; LEVELS] {
     let hasher = SipHasher24::new_with_keys(secret, attempt);
-    let mut seeds = [0; LEVELS];
-    for (level, seed) in seeds.iter_mut().enumerate().take(levels) {
-        *seed = hasher.hash(&(level as u64).to_le_bytes());
+    let mut multipliers = [[0; 2]; LEVELS];
+    for (number, multiplier) in multipliers.iter_mut().take(levels).flatten().enumerate() {
+        *multiplier = hasher.hash(&(number as u64).to_le_bytes()) | 1;
     }
-    seeds
+    multipliers
 }
 
-fn try_arrange(entries: &[KeyEntry], capacity: usize, seeds: [u64; LEVELS], wide: bool) -> Option<KeyTable> {
+fn try_arrange(
+    entries: &[KeyEntry],
+    capacity: usize,
+    multipliers: [[u64; 2]; LEVELS],
+    wide: bool,
+) -> Option<KeyTable> {
+    // The high bits of a multiply-shift hash are the good ones.
+    let shift = u64::BITS - capacity.trailing_zeros();
     let mut table = vec![KeyEntry::default(); capacity];
     // How far each entry is from where its look-up begins.
     let mut distances = vec![0_u32; capacity];
     let mut longest = 0;
     for entry in entries {
         let mut entry = *entry;
-        let seed = seeds.get(usize::from(entry.level)).copied().unwrap_or(0);
-        let mut at = (hash::key(seed, entry.key, wide) as u32 as usize) & (capacity - 1);
+        let level = multipliers.get(usize::from(entry.level)).copied().unwrap_or_default();
+        let mut at = (hash::key(level, entry.key, wide) >> shift) as usize & (capacity - 1);
         let mut distance = 0;
         loop {
             let (place, there) = (table.get_mut(at)?, distances.get_mut(at)?);
@@ -119,5 +128,5 @@ fn try_arrange(entries: &[KeyEntry], capacity: usize, seeds: [u64; LEVELS], wide
         }
     }
     let probes = if entries.is_empty() { 0 } else { longest + 1 };
-    Some(KeyTable { entries: table, probes, seeds })
+    Some(KeyTable { entries: table, probes, shift, multipliers })
 }

@@ -145,6 +145,7 @@ pub fn compile_for(
         })
     };
     let mut config = Config { abi: ABI, flow_secret: secrets.flow, scope, fields, ..Config::ZERO };
+    (config.services_len, config.services) = services::inline(&services);
     for (number, action) in [
         (Class::Missing, class(policy.classes.missing)?),
         (Class::Unregistered, class(policy.classes.unregistered)?),
@@ -157,9 +158,10 @@ pub fn compile_for(
 
     let mut entries = keys::entries(policy, &mut slots, ids)?;
     let table = keys::arrange(&mut entries, &policy.schema, secrets.key, wide)?;
-    config.levels = schema::levels(&policy.schema, &table.seeds);
+    config.levels = schema::levels(&policy.schema, &table.multipliers);
     config.key_mask = u32::try_from(table.entries.len().saturating_sub(1)).unwrap_or(u32::MAX);
     config.key_probes = table.probes;
+    config.key_shift = table.shift;
     config.schema = u32::from(policy.schema.version);
     let steered = config.classes.iter().any(|class| class.action == class_action::STEER);
     let flows = steered || entries.iter().any(|entry| entry.width != 1);

@@ -7,6 +7,7 @@ use keysteer_common::prefix::{MAX_HALVINGS, search, uniform};
 use keysteer_common::tables::PrefixStep;
 
 use super::CompileError;
+use super::schema::halves;
 
 /// The most steps of a bucket.
 const MOST: usize = (1 << MAX_HALVINGS) - 1;
@@ -52,8 +53,17 @@ impl Tables {
             return Ok(PrefixIndex::default());
         };
         let flat = flatten(ranges);
+        let shared = (first ^ last).leading_zeros();
+        if let Some(value) = single_block(&flat, first, last, shared) {
+            return Ok(PrefixIndex {
+                common: halves(first),
+                mask: halves(leading_ones(shared)),
+                value,
+                ..PrefixIndex::default()
+            });
+        }
         // One bit is left for the index, which cannot be without.
-        let skip = (first ^ last).leading_zeros().min(length - 1);
+        let skip = shared.min(length - 1);
         let wanted = flat.len().next_power_of_two().trailing_zeros() + 2;
         let bits = wanted.clamp(1, 16).min(length - skip);
         let common = ((first >> 64) as u64 >> 1) >> (63 - skip);
@@ -81,8 +91,35 @@ impl Tables {
             _pad: 0,
         }));
         let narrow = |bits: u32| u8::try_from(bits).unwrap_or(u8::MAX);
-        Ok(PrefixIndex { common, base, skip: narrow(skip), bits: narrow(bits), _pad: [0; 2] })
+        let mask = leading_ones(skip);
+        Ok(PrefixIndex {
+            common: halves(first & mask),
+            mask: halves(mask),
+            base,
+            skip: narrow(skip),
+            bits: narrow(bits),
+            ..PrefixIndex::default()
+        })
     }
+}
+
+/// What all addresses from `first` to `last` map to, where that is one number and they are just the
+/// block of addresses that have their first `shared` bits in common.
+fn single_block(flat: &[(u128, u32)], first: u128, last: u128, shared: u32) -> Option<u32> {
+    let block = first & !leading_ones(shared) == 0 && last == first | !leading_ones(shared);
+    let mut inside = flat.iter().filter(|(_, value)| *value != 0);
+    match (inside.next(), inside.next()) {
+        (Some((start, value)), None) if block && *start == first => {
+            let ends = flat.iter().find(|(next, _)| *next > first).map(|(next, _)| next - 1);
+            (ends.unwrap_or(u128::MAX) == last).then_some(*value)
+        }
+        _ => None,
+    }
+}
+
+/// The first `bits` bits.
+fn leading_ones(bits: u32) -> u128 {
+    !u128::MAX.checked_shr(bits).unwrap_or(0)
 }
 
 /// `value` as the leading `bits` of an address.

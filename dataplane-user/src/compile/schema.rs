@@ -29,11 +29,18 @@ pub(super) fn fields(schema: &Schema, tables: &[PrefixTable]) -> [FieldConfig; F
                 carrier: field.carrier as u8,
                 shift: field.carrier.bits().saturating_sub(field.offset).saturating_sub(field.bits),
                 place: field.place,
+                narrow: u8::from(is_narrow(field)),
                 ..FieldConfig::default()
             },
         };
     }
     configs
+}
+
+/// Whether a field can be cut and placed with 64-bit words: see [`FieldConfig::narrow`].
+fn is_narrow(field: &Field) -> bool {
+    let place = u32::from(field.place);
+    field.carrier.bits() <= 64 && (place >= 64 || place + u32::from(field.bits) <= 64)
 }
 
 /// The bits of the key that belong to a level.
@@ -42,13 +49,13 @@ pub(super) fn mask(schema: &Schema, level: &[usize]) -> u128 {
     fields.fold(0, |mask, field: &Field| mask | field.placed(field.largest()))
 }
 
-/// The levels, each with its seed.
-pub(super) fn levels(schema: &Schema, seeds: &[u64; LEVELS]) -> [LevelConfig; LEVELS] {
+/// The levels, each with its multipliers.
+pub(super) fn levels(schema: &Schema, multipliers: &[[u64; 2]; LEVELS]) -> [LevelConfig; LEVELS] {
     let mut configs = [LevelConfig::default(); LEVELS];
-    for ((config, level), seed) in configs.iter_mut().zip(&schema.levels).zip(seeds) {
+    for ((config, level), multipliers) in configs.iter_mut().zip(&schema.levels).zip(multipliers) {
         *config = LevelConfig {
             mask: halves(mask(schema, level)),
-            seed: *seed,
+            multipliers: *multipliers,
             fields: level.iter().filter(|field| **field < FIELDS).fold(0, |bits, field| bits | 1 << field),
             ..LevelConfig::default()
         };

@@ -1,6 +1,7 @@
 //! The scope to service sets: destinations with the same services share one.
 
 use ipnet::IpNet;
+use keysteer_common::config::{INLINE_SERVICES, SERVICES_IN_TABLE};
 use keysteer_common::tables::{SERVICES, Service, ServiceSet};
 
 use crate::policy::Destination;
@@ -11,11 +12,8 @@ pub(super) fn compile(scope: &[Destination]) -> (Vec<ServiceSet>, Vec<(IpNet, u3
     let mut numbers = std::collections::HashMap::new();
     let mut destinations = Vec::with_capacity(scope.len());
     for destination in scope {
-        let key: Vec<(u8, u8, u16, u16)> = destination
-            .services
-            .iter()
-            .map(|service| (service.protocol, service.any_port, service.low, service.high))
-            .collect();
+        let key: Vec<(u32, u32)> =
+            destination.services.iter().map(|service| (service.low, service.high)).collect();
         let number = *numbers.entry(key).or_insert_with(|| {
             sets.push(set(&destination.services));
             u32::try_from(sets.len() - 1).unwrap_or(0)
@@ -23,6 +21,20 @@ pub(super) fn compile(scope: &[Destination]) -> (Vec<ServiceSet>, Vec<(IpNet, u3
         destinations.push((destination.prefix, number));
     }
     (sets, destinations)
+}
+
+/// The services as constants of the program, where every destination has the same and they fit.
+pub(super) fn inline(sets: &[ServiceSet]) -> (u32, [Service; INLINE_SERVICES]) {
+    let mut services = [Service::default(); INLINE_SERVICES];
+    match sets {
+        [_, only] if only.len as usize <= INLINE_SERVICES => {
+            for (slot, service) in services.iter_mut().zip(&only.services) {
+                *slot = *service;
+            }
+            (only.len, services)
+        }
+        _ => (SERVICES_IN_TABLE, services),
+    }
 }
 
 /// The checks of the policy see to it that no destination has more services than fit.

@@ -99,7 +99,7 @@ pub(super) fn service(text: &str) -> Result<Option<Service>, Problem> {
         let known = PROTOCOLS.iter().map(|(known, ..)| *known).chain(["any"]);
         return Err(Problem::unknown("protocol", name, known));
     };
-    let all = Service { protocol: *protocol, any_port: 1, low: 0, high: u16::MAX, _pad: 0 };
+    let all = Service::new(*protocol, 0, u16::MAX);
     let Some(ports) = ports else {
         return Ok(Some(all));
     };
@@ -123,19 +123,19 @@ pub(super) fn service(text: &str) -> Result<Option<Service>, Problem> {
             format!("{name}/{high}-{low}"),
         ));
     }
-    Ok(Some(Service { any_port: 0, low, high, ..all }))
+    Ok(Some(Service::new(*protocol, low, high)))
 }
 
 /// A service as the policy writes it.
 pub(crate) fn service_text(service: &Service) -> String {
     let name = PROTOCOLS
         .iter()
-        .find(|(_, protocol, _)| *protocol == service.protocol)
-        .map_or_else(|| service.protocol.to_string(), |(name, ..)| (*name).to_owned());
-    match (service.any_port, service.low == service.high) {
-        (0, true) => format!("{name}/{}", service.low),
-        (0, false) => format!("{name}/{}-{}", service.low, service.high),
-        _ => name,
+        .find(|(_, protocol, _)| *protocol == service.protocol())
+        .map_or_else(|| service.protocol().to_string(), |(name, ..)| (*name).to_owned());
+    match service.ports() {
+        _ if service.any_port() => name,
+        (low, high) if low == high => format!("{name}/{low}"),
+        (low, high) => format!("{name}/{low}-{high}"),
     }
 }
 

@@ -135,13 +135,12 @@ fn inherit(checker: &mut Checker<'_>, declared: BTreeMap<IpNet, Ours>) -> Vec<De
 
 /// The same services, sorted, those that touch or overlap joined.
 fn merged(mut services: Vec<Service>) -> Vec<Service> {
-    services.sort_by_key(|service| (service.protocol, u8::from(service.any_port == 0), service.low));
+    services.sort_by_key(|service| (service.low, service.high));
     let mut found: Vec<Service> = Vec::with_capacity(services.len());
     for service in services {
         match found.last_mut() {
             Some(last)
-                if last.protocol == service.protocol
-                    && (last.any_port == 1 || u32::from(service.low) <= u32::from(last.high) + 1) =>
+                if last.protocol() == service.protocol() && service.low <= last.high.saturating_add(1) =>
             {
                 last.high = last.high.max(service.high);
             }
