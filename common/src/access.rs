@@ -104,6 +104,3 @@ pub fn load_u128<P: Packet>(packet: &P, pos: Pos, d: usize) -> Option<[u64; 2]> 
 
 // SAFETY: two byte arrays: no invalid pattern, no padding, alignment 1.
 unsafe impl Wire for [[u8; 8]; 2] {}
-
-// SAFETY: two byte arrays: no invalid pattern, no padding, alignment 1.
-unsafe impl Wire for [[u8; 6]; 2] {}

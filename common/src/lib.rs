@@ -48,6 +48,7 @@ pub mod decide;
 pub mod config;
 pub mod hash;
 pub mod prefix;
+pub mod shared;
 pub mod tables;
 pub mod vocabulary;
 

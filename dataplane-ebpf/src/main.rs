@@ -21,7 +21,8 @@ use crate::packet::Frame;
 
 /// The hook at a device's receive side. `frags`: jumbo frames in several buffers are accepted.
 #[xdp(frags)]
-pub fn keysteer_xdp(context: XdpContext) -> u32 {
+#[inline(always)]
+fn keysteer_xdp(context: XdpContext) -> u32 {
     let Some(state) = cpu_state() else {
         return xdp_action::XDP_PASS;
     };

@@ -12,6 +12,9 @@ use keysteer_common::state::CpuState;
 use keysteer_common::tables::{Exits, KeyEntry, PrefixStep, ServiceSet, ShardEntry, SlotWord, Tables};
 use keysteer_common::vocabulary::{Class, REASONS, Reason, Verdict};
 
+/// `BPF_F_MMAPABLE`: user space fills tables by memory copy, without a system call per entry.
+const MMAPABLE: u32 = 1 << 10;
+
 /// Constant for a loaded program; written by user space before the load.
 #[unsafe(no_mangle)]
 static CONFIG: Global<Config> = Global::new(Config::ZERO);
@@ -19,17 +22,17 @@ static CONFIG: Global<Config> = Global::new(Config::ZERO);
 #[map]
 static CPU_STATE: PerCpuArray<CpuState> = PerCpuArray::with_max_entries(1, 0);
 #[map]
-static PREFIX_INDEX: Array<u64> = Array::with_max_entries(1, 0);
+static PREFIX_INDEX: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 #[map]
-static PREFIX_STEPS: Array<PrefixStep> = Array::with_max_entries(1, 0);
+static PREFIX_STEPS: Array<PrefixStep> = Array::with_max_entries(1, MMAPABLE);
 #[map]
-static SERVICES: Array<ServiceSet> = Array::with_max_entries(1, 0);
+static SERVICES: Array<ServiceSet> = Array::with_max_entries(1, MMAPABLE);
 #[map]
-static KEYS: Array<KeyEntry> = Array::with_max_entries(1, 0);
+static KEYS: Array<KeyEntry> = Array::with_max_entries(1, MMAPABLE);
 #[map]
-static SLOTS: Array<SlotWord> = Array::with_max_entries(1, 0);
+static SLOTS: Array<SlotWord> = Array::with_max_entries(1, MMAPABLE);
 #[map]
-static SHARDS: Array<ShardEntry> = Array::with_max_entries(1, 0);
+static SHARDS: Array<ShardEntry> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static KEY_COUNTERS: PerCpuArray<KeyCounter> = PerCpuArray::with_max_entries(1, 0);
 #[map]

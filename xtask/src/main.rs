@@ -1,1 +1,37 @@
-fn main(){}
+//! keysteer's chores. `cargo xtask --help` lists them.
+
+mod ebpf;
+mod setup;
+mod shell;
+mod test;
+
+#[path = "../../dataplane-ebpf/object/manifest.rs"]
+mod manifest;
+
+use clap::{Parser, Subcommand};
+
+/// keysteer's chores.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Install what the eBPF build and the kernel tests need (Debian, Ubuntu), or say what to install.
+    Setup,
+    /// Build the eBPF object and its manifest into dataplane-ebpf/object/.
+    Ebpf(ebpf::Options),
+    /// Run the tests: unit tests, then as root those that need the kernel.
+    Test(test::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().chore {
+        Chore::Setup => setup::run(),
+        Chore::Ebpf(options) => ebpf::run(&options),
+        Chore::Test(options) => test::run(&options),
+    }
+}

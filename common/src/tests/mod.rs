@@ -1,1 +1,11 @@
+//! Tests of the pure code, over hand-made frames and junk. The tables are [`world::World`]: ordinary
+//! vectors, filled by each test with what it needs.
 
+mod decide;
+mod flow;
+mod hash;
+mod junk;
+mod parse;
+mod prefix;
+mod vocabulary;
+mod world;

@@ -1,3 +1,43 @@
 //! The kernel home: load the object, fill its maps, attach it, read its counters.
+//!
+//! ```text
+//!  load      object + Image -> program, maps filled          (nothing attached yet)
+//!  attach    native XDP, else generic, said which; foreign programs are named and left alone
+//!  counters  per-CPU values summed into a Snapshot
+//!  test_run  one frame through the very program, for tests and replay
+//! ```
+//! Dropping a [`Dataplane`] detaches it.
 
+mod attach;
+mod counters;
+mod error;
+mod facts;
+mod foreign;
 pub mod interfaces;
+mod load;
+mod sys;
+mod test_run;
+
+use aya::Ebpf;
+
+pub use attach::{Attachment, Mode, WantedMode};
+pub use error::KernelError;
+pub use foreign::{ForeignProgram, foreign_program};
+pub use load::check_kernel;
+pub use test_run::{TestRunOutcome, pin_to_cpu};
+
+/// Name of the XDP program in the object.
+const PROGRAM: &str = "keysteer_xdp";
+
+/// A loaded program with its maps, and where it is attached.
+#[derive(Debug)]
+pub struct Dataplane {
+    ebpf: Ebpf,
+    links: Vec<attach::Attached>,
+    /// How many key ids the counters hold.
+    key_ids: u32,
+    /// How many shards the counters hold.
+    shards: u32,
+    /// How many CPUs the kernel may ever bring up.
+    cpus: usize,
+}

@@ -1,0 +1,226 @@
+//! Tables as vectors, counters as a list of what was counted, and frames.
+
+use etherparse::{Ethernet2Header, PacketBuilder, PacketBuilderStep};
+
+use crate::account::Meters;
+use crate::config::{Config, LevelConfig, PrefixIndex};
+use crate::forward::Action;
+use crate::headers::{Headers, Work};
+use crate::prefix::uniform;
+use crate::slice::Frame;
+use crate::tables::{
+    Exits, KeyEntry, PrefixStep, SLOTS, ServiceSet, ShardEntry, SlotWord, Tables, key_flag, target,
+};
+use crate::vocabulary::{Class, Reason, Verdict};
+
+/// One call of [`Meters`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Count {
+    Node(Class, Verdict, Reason, u64),
+    Key { id: u32, bytes: u64, opens: bool, drop: Option<usize> },
+    Shard { index: u32, bytes: u64, opens: bool, dropped: bool },
+}
+
+/// What one decision reads and counts.
+#[derive(Debug, Default)]
+pub(super) struct World {
+    pub(super) config: Config,
+    pub(super) prefix_index: Vec<u64>,
+    pub(super) prefix_steps: Vec<PrefixStep>,
+    pub(super) services: Vec<ServiceSet>,
+    pub(super) keys: Vec<KeyEntry>,
+    pub(super) slots: Vec<SlotWord>,
+    pub(super) shards: Vec<ShardEntry>,
+}
+
+/// Where counts and exits are noted.
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    pub(super) counts: Vec<Count>,
+    /// Exits that are not there.
+    pub(super) gone: bool,
+}
+
+pub(super) const KEY_ID: u32 = 7;
+pub(super) const SHARD_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0xaa];
+pub(super) const NODE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0xbb];
+
+impl World {
+    /// Everything is in scope; one field, the DSCP, whose value 34 is a key of width 1 on shard 0 of
+    /// two; both shards are interfaces. All of every other class passes.
+    pub(super) fn new() -> Self {
+        let mut world = Self::default();
+        let everything = PrefixIndex { bits: 1, ..PrefixIndex::default() };
+        world.config.scope.v4 = everything;
+        world.config.scope.v6 = everything;
+        world.prefix_index = vec![uniform(1); 2];
+        world.services = vec![ServiceSet::default(); 2];
+        world.config.fields[0].carrier = crate::carrier::Carrier::IpDscp as u8;
+        world.config.fields[0].mask = [0, 0x3f];
+        world.config.levels[0] = LevelConfig { mask: [0, 0x3f], seed: 5, fields: 1, ..Default::default() };
+        world.slots = (0..SLOTS).map(|slot| u64::from(slot % 2)).collect();
+        world.shards = vec![
+            ShardEntry {
+                target: target::INTERFACE,
+                port: 9,
+                destination: SHARD_MAC,
+                source: NODE_MAC,
+                ..Default::default()
+            };
+            2
+        ];
+        world.key(KeyEntry { key: [0, 34], id: KEY_ID, width: 1, ..Default::default() });
+        world
+    }
+
+    /// Makes `entry` the only key.
+    pub(super) fn key(&mut self, entry: KeyEntry) {
+        // One entry, and every probe finds it.
+        self.keys = vec![entry];
+        self.config.key_mask = 0;
+        self.config.key_probes = 1;
+    }
+
+    /// Denies the only key.
+    pub(super) fn deny(&mut self) {
+        self.keys[0].flags |= key_flag::DENIED;
+    }
+
+    /// Decides a frame that arrived on interface 3.
+    pub(super) fn decide(&self, frame: &mut [u8], noted: &mut Noted) -> (Action, Work) {
+        let mut work = Work::default();
+        let action = crate::decide::decide(&mut Frame::new(frame, 3), self, noted, &mut work);
+        (action, work)
+    }
+}
+
+impl Tables for World {
+    fn config(&self) -> &Config {
+        &self.config
+    }
+    fn prefix_index(&self, index: u32) -> Option<u64> {
+        self.prefix_index.get(index as usize).copied()
+    }
+    fn prefix_step(&self, index: u32) -> Option<&PrefixStep> {
+        self.prefix_steps.get(index as usize)
+    }
+    fn service_set(&self, index: u32) -> Option<&ServiceSet> {
+        self.services.get(index as usize)
+    }
+    fn key_entry(&self, index: u32) -> Option<&KeyEntry> {
+        self.keys.get(index as usize)
+    }
+    fn slot(&self, index: u32) -> Option<SlotWord> {
+        self.slots.get(index as usize).copied()
+    }
+    fn shard(&self, index: u32) -> Option<&ShardEntry> {
+        self.shards.get(index as usize)
+    }
+}
+
+impl Exits for Noted {
+    fn to_interface(&mut self, _shard: u32) -> bool {
+        !self.gone
+    }
+    fn to_cpu(&mut self, _cpu: u32) -> bool {
+        !self.gone
+    }
+}
+
+impl Meters for Noted {
+    fn node(&mut self, class: Class, verdict: Verdict, reason: Reason, bytes: u64) {
+        self.counts.push(Count::Node(class, verdict, reason, bytes));
+    }
+    fn key(&mut self, id: u32, bytes: u64, opens: bool, drop: Option<usize>) {
+        self.counts.push(Count::Key { id, bytes, opens, drop });
+    }
+    fn shard(&mut self, index: u32, bytes: u64, opens: bool, dropped: bool) {
+        self.counts.push(Count::Shard { index, bytes, opens, dropped });
+    }
+}
+
+/// The parsing stages alone.
+pub(super) fn headers(frame: &mut [u8]) -> Headers {
+    crate::decide::headers_of(&Frame::new(frame, 3))
+}
+
+pub(super) const CLIENT: [u8; 4] = [10, 1, 2, 3];
+pub(super) const SERVICE: [u8; 4] = [203, 0, 113, 10];
+pub(super) const CLIENT6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3];
+pub(super) const SERVICE6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10];
+
+fn ethernet2() -> PacketBuilderStep<Ethernet2Header> {
+    PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2])
+}
+
+/// An IPv4 UDP frame from the client to the service with DSCP 34 and 20 bytes of payload.
+pub(super) fn udp4() -> Vec<u8> {
+    let mut frame = Vec::new();
+    ethernet2().ipv4(CLIENT, SERVICE, 60).udp(1111, 443).write(&mut frame, &[7; 20]).unwrap();
+    frame[15] = 34 << 2;
+    frame
+}
+
+/// An IPv6 TCP SYN from the client to the service with DSCP 34.
+pub(super) fn syn6() -> Vec<u8> {
+    let mut frame = Vec::new();
+    let tcp = ethernet2().ipv6(CLIENT6, SERVICE6, 60).tcp(1111, 443, 9, 1000).syn();
+    tcp.write(&mut frame, &[]).unwrap();
+    // Version 6, traffic class 0x88, flow label 0.
+    frame[14] = 0x68;
+    frame[15] = 0x80;
+    frame
+}
+
+/// `frame` with VLAN tags put in, outermost first.
+pub(super) fn with_vlans(frame: &[u8], tags: &[(u16, u16)]) -> Vec<u8> {
+    let mut tagged = frame[..12].to_vec();
+    for (tpid, tci) in tags {
+        tagged.extend(tpid.to_be_bytes());
+        tagged.extend(tci.to_be_bytes());
+    }
+    tagged.extend(&frame[12..]);
+    tagged
+}
+
+/// An Ethernet frame around an IP packet.
+pub(super) fn framed(ether_type: u16, ip: &[u8]) -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
+    frame.extend(ether_type.to_be_bytes());
+    frame.extend(ip);
+    frame
+}
+
+/// An IPv4 packet, its length right and its checksum not (nothing reads it).
+pub(super) fn ipv4(protocol: u8, source: [u8; 4], destination: [u8; 4], payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(20 + payload.len()).unwrap().to_be_bytes();
+    let mut ip = vec![0x45, 34 << 2, length[0], length[1], 0, 1, 0, 0, 60, protocol, 0, 0];
+    ip.extend(source);
+    ip.extend(destination);
+    ip.extend(payload);
+    ip
+}
+
+/// An IPv6 packet.
+pub(super) fn ipv6(next: u8, source: [u8; 16], destination: [u8; 16], payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut ip = vec![0x68, 0x80, 0, 0, length[0], length[1], next, 60];
+    ip.extend(source);
+    ip.extend(destination);
+    ip.extend(payload);
+    ip
+}
+
+/// A UDP header with this payload length.
+pub(super) fn udp(source: u16, destination: u16, payload: usize) -> Vec<u8> {
+    let mut udp = source.to_be_bytes().to_vec();
+    udp.extend(destination.to_be_bytes());
+    udp.extend(u16::try_from(8 + payload).unwrap().to_be_bytes());
+    udp.extend([0, 0]);
+    udp.extend(vec![7; payload]);
+    udp
+}
+
+pub(super) const UDP: u8 = 17;
+pub(super) const IPV4: u16 = 0x0800;
+pub(super) const IPV6: u16 = 0x86dd;

@@ -1,0 +1,81 @@
+// What the committed object was built from. Included by path in `xtask` (which writes it) and in
+// `dataplane-user/build.rs` (which refuses to build against a stale object).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+/// The object, relative to the top of the tree.
+pub const OBJECT: &str = "dataplane-ebpf/object/keysteer.bpf.o";
+/// Its manifest, relative to the top of the tree.
+pub const MANIFEST: &str = "dataplane-ebpf/object/manifest.txt";
+
+/// Folders whose Rust sources are compiled into the object.
+const SOURCES: &[&str] = &["common/src", "dataplane-ebpf/src"];
+/// Further files that decide what is built.
+const FILES: &[&str] = &["common/Cargo.toml", "dataplane-ebpf/Cargo.toml"];
+/// Packages of the lock file that end up in the object.
+const PACKAGES: &[&str] =
+    &["aya-ebpf", "aya-ebpf-bindings", "aya-ebpf-cty", "aya-ebpf-macros", "network-types"];
+
+/// `key = value` lines.
+pub type Manifest = BTreeMap<String, String>;
+
+/// Hex SHA-256.
+pub fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Every file under `folder` that is compiled into the object: Rust sources but tests.
+fn rust_files(folder: &Path, into: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.is_dir() {
+            if name != "tests" {
+                rust_files(&path, into)?;
+            }
+        } else if name.ends_with(".rs") && name != "tests.rs" {
+            into.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Digest of everything that the object is built from, except the toolchain.
+pub fn source_digest(root: &Path) -> io::Result<String> {
+    let mut files: Vec<PathBuf> = FILES.iter().map(|file| root.join(file)).collect();
+    for folder in SOURCES {
+        rust_files(&root.join(folder), &mut files)?;
+    }
+    files.sort();
+    let mut all = Sha256::new();
+    for file in files {
+        let name = file.strip_prefix(root).unwrap_or(&file).to_string_lossy().into_owned();
+        all.update(name.as_bytes());
+        all.update([0]);
+        all.update(digest(&fs::read(&file)?));
+    }
+    let lock = fs::read_to_string(root.join("Cargo.lock"))?;
+    for package in lock.split("[[package]]") {
+        let named = |name: &&str| package.lines().any(|line| line == format!("name = \"{name}\""));
+        if PACKAGES.iter().any(|name| named(name)) {
+            all.update(package.trim().as_bytes());
+        }
+    }
+    Ok(all.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Reads the manifest beside the committed object.
+pub fn read(root: &Path) -> io::Result<Manifest> {
+    let text = fs::read_to_string(root.join(MANIFEST))?;
+    Ok(text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect())
+}

@@ -1,0 +1,70 @@
+//! What the kernel says of the loaded program and its maps.
+
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd};
+
+use aya::maps::{Map, MapData};
+use aya::programs::Program;
+
+use super::{Dataplane, KernelError, PROGRAM};
+use crate::control::types::{MapStatus, ProgramStatus};
+
+impl Dataplane {
+    /// The program: id, tag, size.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn program(&self) -> Result<ProgramStatus, KernelError> {
+        let program: &Program = self
+            .ebpf
+            .program(PROGRAM)
+            .ok_or_else(|| KernelError::Object { what: format!("program {PROGRAM}") })?;
+        let info = program.info().map_err(|error| KernelError::other("read the program's facts", error))?;
+        Ok(ProgramStatus {
+            id: info.id(),
+            tag: format!("{:016x}", info.tag().to_be()),
+            verified_instructions: info.verified_instruction_count().unwrap_or_default(),
+            jited_bytes: info.size_jitted(),
+        })
+    }
+
+    /// The maps: id, entries, memory.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn maps(&self) -> Result<Vec<MapStatus>, KernelError> {
+        let mut maps = Vec::new();
+        for (name, map) in self.ebpf.maps() {
+            let Some(data) = data(map) else { continue };
+            let info = data.info().map_err(|error| KernelError::other("read a map's facts", error))?;
+            maps.push(MapStatus {
+                name: name.to_owned(),
+                id: info.id(),
+                entries: info.max_entries(),
+                bytes: memory(data),
+            });
+        }
+        maps.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(maps)
+    }
+}
+
+/// The map behind any of the kinds that the object has.
+fn data(map: &Map) -> Option<&MapData> {
+    match map {
+        Map::Array(data) | Map::PerCpuArray(data) | Map::DevMap(data) | Map::CpuMap(data) => Some(data),
+        _ => None,
+    }
+}
+
+/// Bytes that the kernel accounts to a map.
+fn memory(map: &MapData) -> u64 {
+    let path = format!("/proc/self/fdinfo/{}", map.fd().as_fd().as_raw_fd());
+    fs::read_to_string(path)
+        .ok()
+        .and_then(|text| {
+            text.lines()
+                .find_map(|line| line.strip_prefix("memlock:").and_then(|rest| rest.trim().parse().ok()))
+        })
+        .unwrap_or_default()
+}

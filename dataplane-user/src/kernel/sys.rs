@@ -1,0 +1,93 @@
+//! Raw bpf(2) and mmap(2), for what aya does not offer: filling arrays by memory copy, reading arrays
+//! in batches.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+
+use keysteer_common::shared::{Shared, bytes_of};
+
+/// `BPF_MAP_LOOKUP_BATCH` of bpf(2) (Linux 5.6; per-CPU arrays 5.13).
+const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
+
+/// The part of `union bpf_attr` that batches use.
+#[repr(C)]
+#[derive(Default)]
+struct BatchAttr {
+    in_batch: u64,
+    out_batch: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map_fd: u32,
+    elem_flags: u64,
+    flags: u64,
+}
+
+/// Copies `values` to the start of an mmapable array map (`BPF_F_MMAPABLE`).
+///
+/// The map must have been made with at least `values.len()` entries of `size_of::<T>()` bytes, a
+/// multiple of 8 (the kernel's element stride).
+pub(super) fn fill_array<T: Shared>(map: BorrowedFd<'_>, values: &[T]) -> io::Result<()> {
+    const { assert!(size_of::<T>().is_multiple_of(8), "the kernel rounds elements up to 8 bytes") };
+    let bytes = bytes_of(values);
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    // SAFETY: a new shared mapping at an address of the kernel's choice; it fails unless the map is
+    // mmapable and at least this long.
+    let memory = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            bytes.len(),
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED,
+            map.as_raw_fd(),
+            0,
+        )
+    };
+    if memory == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the mapping is `bytes.len()` long, writable and ours alone; the two do not overlap. The
+    // kernel reads it concurrently only once a program that uses the map is attached, which is later.
+    unsafe {
+        ptr::copy_nonoverlapping(bytes.as_ptr(), memory.cast::<u8>(), bytes.len());
+        libc::munmap(memory, bytes.len());
+    }
+    Ok(())
+}
+
+/// Reads the first `entries` values of a per-CPU array, `stride` bytes each (all CPUs' values).
+pub(super) fn read_per_cpu(map: BorrowedFd<'_>, entries: u32, stride: usize) -> io::Result<Vec<u8>> {
+    let mut values = vec![0_u8; entries as usize * stride];
+    let mut keys = vec![0_u32; entries as usize];
+    let mut next = 0_u32;
+    let mut done = 0_u32;
+    while done < entries {
+        let mut attr = BatchAttr {
+            in_batch: if done == 0 { 0 } else { &raw const next as u64 },
+            out_batch: &raw mut next as u64,
+            keys: keys.as_mut_ptr().wrapping_add(done as usize) as u64,
+            values: values.as_mut_ptr().wrapping_add(done as usize * stride) as u64,
+            count: entries - done,
+            map_fd: map.as_raw_fd().unsigned_abs(),
+            ..BatchAttr::default()
+        };
+        // SAFETY: `attr` is laid out as the kernel's and outlives the call; its pointers are to buffers
+        // that hold `count` keys and `count` values of `stride` bytes, the map's per-CPU value size.
+        let answer = unsafe {
+            libc::syscall(libc::SYS_bpf, BPF_MAP_LOOKUP_BATCH, &raw mut attr, size_of::<BatchAttr>())
+        };
+        done += attr.count;
+        if answer != 0 {
+            let error = io::Error::last_os_error();
+            // ENOENT: that was the last entry.
+            if error.raw_os_error() == Some(libc::ENOENT) && done == entries {
+                break;
+            }
+            return Err(error);
+        }
+    }
+    Ok(values)
+}
