@@ -9,7 +9,7 @@ use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use nix::net::if_::if_nametoindex;
 use rtnetlink::packet_route::address::AddressHeaderFlags;
-use rtnetlink::packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute};
+use rtnetlink::packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkMessage};
 use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
 
 use super::{Namespace, WorldError};
@@ -157,18 +157,23 @@ impl Namespace {
         )
     }
 
+    /// Whether an interface is up and connected, so that it carries frames.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn running(&self, interface: &str) -> Result<bool, WorldError> {
+        let link = self.link(interface, "read the state of")?;
+        Ok(link.header.flags.contains(LinkFlags::Running))
+    }
+
     /// What an interface has counted since it was made.
     ///
     /// # Errors
     /// The kernel's answer.
     pub fn statistics(&self, interface: &str) -> Result<Statistics, WorldError> {
-        let index = self.index(interface)?;
-        let operation = format!("read the statistics of `{interface}` in {}", self.label());
-        let link = self.netlink(&operation, |netlink| async move {
-            netlink.link().get().match_index(index).execute().try_next().await
-        })?;
-        link.into_iter()
-            .flat_map(|link| link.attributes)
+        let link = self.link(interface, "read the statistics of")?;
+        link.attributes
+            .into_iter()
             .find_map(|attribute| match attribute {
                 LinkAttribute::Stats64(counted) => Some(Statistics {
                     rx_packets: counted.rx_packets,
@@ -180,7 +185,21 @@ impl Namespace {
                 }),
                 _ => None,
             })
-            .ok_or_else(|| WorldError::at(&operation)(io::Error::from(io::ErrorKind::NotFound)))
+            .ok_or_else(|| {
+                WorldError::at(format_args!("find the statistics of `{interface}` in {}", self.label()))(
+                    io::Error::from(io::ErrorKind::NotFound),
+                )
+            })
+    }
+
+    /// What the kernel says of an interface.
+    fn link(&self, interface: &str, operation: &str) -> Result<LinkMessage, WorldError> {
+        let index = self.index(interface)?;
+        let operation = format!("{operation} `{interface}` in {}", self.label());
+        self.netlink(&operation, |netlink| async move {
+            netlink.link().get().match_index(index).execute().try_next().await
+        })?
+        .ok_or_else(|| WorldError::at(&operation)(io::Error::from(io::ErrorKind::NotFound)))
     }
 
     /// One exchange with this namespace's rtnetlink.
