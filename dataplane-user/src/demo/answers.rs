@@ -117,13 +117,9 @@ pub(super) fn widths(judged: &[Judged<'_>], expectation: &Expectation) -> Proof 
             }
             continue;
         }
-        differences.equal(
-            format_args!("shards of {}", key.name),
-            used.iter().copied().collect::<Vec<_>>().join(" "),
-            wanted.iter().copied().collect::<Vec<_>>().join(" "),
-        );
-        let shards: Vec<_> = used.iter().copied().collect();
-        said.push(format!("{} {width} ({})", key.name, shards.join(", ")));
+        let [used, wanted] = [used, wanted].map(|shards| shards.into_iter().collect::<Vec<_>>().join(", "));
+        differences.equal(format_args!("shards of {}", key.name), used.as_str(), wanted.as_str());
+        said.push(format!("{} {width} ({used})", key.name));
     }
     if said.is_empty() {
         differences.note("no key had enough flows".to_owned());

@@ -30,7 +30,7 @@ pub(super) fn wrong_slots(client: &Client) -> Result<(), DemoError> {
         let slot = slots.get(&index, 0).map_err(failed)?;
         let shard = slot & 0xffff;
         if shard != u64::from(NO_SHARD) {
-            slots.set(index, slot & !0xffff | (shard + 1) % shards, 0).map_err(failed)?;
+            slots.set(index, (slot & !0xffff) | ((shard + 1) % shards), 0).map_err(failed)?;
         }
     }
     Ok(())

@@ -45,7 +45,7 @@ impl Differences {
     }
 
     /// Notes when two that should be equal are not.
-    pub(super) fn equal<T: PartialEq + Display>(&mut self, what: impl Display, found: T, wanted: T) {
+    pub(super) fn equal<T: Copy + PartialEq + Display>(&mut self, what: impl Display, found: T, wanted: T) {
         if found != wanted {
             self.note(format!("{what}: {found}, but should be {wanted}"));
         }

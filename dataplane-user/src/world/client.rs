@@ -66,9 +66,9 @@ impl Bound {
             Transport::Tcp => {
                 let socket = if source.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
                 if source.is_ipv4() {
-                    socket.set_tos_v4(octet)?
+                    socket.set_tos_v4(octet)?;
                 } else {
-                    socket.set_tclass_v6(octet)?
+                    socket.set_tclass_v6(octet)?;
                 }
                 socket.bind(source)?;
                 Ok(Self::Tcp(socket))
@@ -76,9 +76,9 @@ impl Bound {
             Transport::Udp => {
                 let socket = UdpSocket::bind(source).await?;
                 if source.is_ipv4() {
-                    socket.set_tos_v4(octet)?
+                    socket.set_tos_v4(octet)?;
                 } else {
-                    socket.set_tclass_v6(octet)?
+                    socket.set_tclass_v6(octet)?;
                 }
                 Ok(Self::Udp(socket))
             }
