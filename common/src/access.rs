@@ -21,7 +21,11 @@ pub unsafe trait Wire: Copy + 'static {}
 // SAFETY: a byte array has no invalid pattern, no padding and alignment 1.
 unsafe impl<const N: usize> Wire for [u8; N] {}
 
-/// An offset into the frame, at most [`MAX_POS`].
+/// How far [`Pos::plus`] may go in all beyond a checked position.
+pub const MAX_PLUS: usize = POS_MASK - MAX_POS;
+
+/// An offset into the frame: at most [`MAX_POS`] where it was checked, and [`MAX_PLUS`] more where
+/// constants were added since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pos(usize);
 
@@ -33,6 +37,14 @@ impl Pos {
     #[inline(always)]
     pub const fn from_stored(stored: u16) -> Self {
         Self(stored as usize)
+    }
+
+    /// `N` bytes further on: unchecked, for fixed offsets inside a header that begins at a checked
+    /// position. The sum of such steps must stay within [`MAX_PLUS`].
+    #[inline(always)]
+    pub const fn plus<const N: usize>(self) -> Self {
+        const { assert!(N <= MAX_PLUS / 4) };
+        Self(self.0 + N)
     }
 
     /// The position as it is kept in [`crate::headers::Headers`].
@@ -54,7 +66,7 @@ pub trait Packet {
     /// jumbo frame in several buffers.
     fn linear_len(&self) -> usize;
 
-    /// Bytes of the whole frame, however it is kept.
+    /// Bytes of the whole frame, however it is kept. May cost a helper call.
     fn frame_len(&self) -> usize;
 
     /// The interface index on which the frame arrived.

@@ -2,6 +2,7 @@
 //! every value and removes the branches of what the policy does not use (decision 2).
 
 use crate::headers::{FIELDS, LEVELS};
+use crate::tables::Service;
 use crate::vocabulary::CLASSES;
 
 /// Version of everything that crosses the boundary between the program and user space: [`Config`],
@@ -12,19 +13,23 @@ pub const ABI: u32 = 1;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PrefixIndex {
-    /// The leading bits that all prefixes share, in the low [`PrefixIndex::skip`] bits.
-    pub common: u64,
+    /// The leading bits that all prefixes share, left-aligned.
+    pub common: [u64; 2],
+    /// Which bits those are.
+    pub mask: [u64; 2],
     /// First entry of this family in the index table.
     pub base: u32,
-    /// How many leading bits all prefixes share, at most 63.
+    /// What every address with the common bits maps to, where `bits` is 0; 0: no prefixes at all.
+    pub value: u32,
+    /// How many leading bits come before those that select an index entry, at most 63.
     pub skip: u8,
-    /// How many bits after those select an index entry, 1 to 16; 0: the family has no prefixes.
+    /// How many bits select an index entry, 1 to 16; 0: none, see `value`.
     pub bits: u8,
     /// Explicit padding.
-    pub _pad: [u8; 2],
+    pub _pad: [u8; 6],
 }
 
-const _: () = assert!(size_of::<PrefixIndex>() == 16);
+const _: () = assert!(size_of::<PrefixIndex>() == 48);
 
 /// A prefix table: addresses of both families to numbers.
 #[repr(C)]
@@ -52,11 +57,14 @@ pub struct FieldConfig {
     pub place: u8,
     /// 1 when the address is looked up in `prefixes` and the field is the number found.
     pub through_table: u8,
+    /// 1 when the carrier has at most 64 bits and the value's place does not straddle the middle of the
+    /// key: then one word does it all.
+    pub narrow: u8,
     /// Explicit padding.
-    pub _pad: [u8; 4],
+    pub _pad: [u8; 3],
 }
 
-const _: () = assert!(size_of::<FieldConfig>() == 56);
+const _: () = assert!(size_of::<FieldConfig>() == 120);
 
 /// One level: a subset of the fields.
 #[repr(C)]
@@ -64,15 +72,15 @@ const _: () = assert!(size_of::<FieldConfig>() == 56);
 pub struct LevelConfig {
     /// The bits of the canonical key that belong to the level.
     pub mask: [u64; 2],
-    /// The secret that this level's look-ups are hashed with.
-    pub seed: u64,
+    /// The secret odd multipliers that this level's look-ups are hashed with.
+    pub multipliers: [u64; 2],
     /// Bit `i`: field `i` must be present.
     pub fields: u8,
     /// Explicit padding.
     pub _pad: [u8; 7],
 }
 
-const _: () = assert!(size_of::<LevelConfig>() == 32);
+const _: () = assert!(size_of::<LevelConfig>() == 40);
 
 /// What to do with a class.
 #[repr(C)]
@@ -93,6 +101,12 @@ pub mod class_action {
     /// Is spread over a pool by flow.
     pub const STEER: u32 = 2;
 }
+
+/// How many services fit [`Config::services`].
+pub const INLINE_SERVICES: usize = 4;
+
+/// [`Config::services_len`] where the services are in the table of service sets.
+pub const SERVICES_IN_TABLE: u32 = u32::MAX;
 
 /// Bits of [`Config::flags`].
 pub mod flag {
@@ -116,6 +130,8 @@ pub struct Config {
     pub flow_secret: [u64; 2],
     /// Destinations that are ours: address to number of a [`crate::tables::ServiceSet`]; 0 is foreign.
     pub scope: PrefixTable,
+    /// The services of every destination in scope, where all have the same and they fit.
+    pub services: [Service; INLINE_SERVICES],
     /// The schema's fields; a `carrier` of 0 ends the list.
     pub fields: [FieldConfig; FIELDS],
     /// The schema's levels, most specific first; `fields` of 0 ends the list.
@@ -126,18 +142,24 @@ pub struct Config {
     pub key_mask: u32,
     /// How many entries a look-up may have to read, 1 to 16; 0: there are no keys.
     pub key_probes: u32,
+    /// Right shift that leaves a key's hash as an index into the key table: 64 minus the number of
+    /// bits of `key_mask`, at most 63.
+    pub key_shift: u32,
+    /// How many of `services` count, 0 for "everything", or [`SERVICES_IN_TABLE`].
+    pub services_len: u32,
     /// The schema's version.
     pub schema: u32,
     /// Explicit padding.
     pub _pad: u32,
 }
 
-const _: () = assert!(size_of::<Config>() == 8 + 16 + 32 + 4 * 56 + 4 * 32 + 8 * 8 + 16);
+const _: () = assert!(size_of::<Config>() == 8 + 16 + 96 + 4 * 8 + 4 * 120 + 4 * 40 + 8 * 8 + 24);
 
 impl Config {
     /// All zeroes: no scope, so everything is foreign.
     pub const ZERO: Self = {
-        const INDEX: PrefixIndex = PrefixIndex { common: 0, base: 0, skip: 0, bits: 0, _pad: [0; 2] };
+        const INDEX: PrefixIndex =
+            PrefixIndex { common: [0; 2], mask: [0; 2], base: 0, value: 0, skip: 0, bits: 0, _pad: [0; 6] };
         const PREFIXES: PrefixTable = PrefixTable { v4: INDEX, v6: INDEX };
         const FIELD: FieldConfig = FieldConfig {
             prefixes: PREFIXES,
@@ -146,19 +168,23 @@ impl Config {
             shift: 0,
             place: 0,
             through_table: 0,
-            _pad: [0; 4],
+            narrow: 0,
+            _pad: [0; 3],
         };
-        const LEVEL: LevelConfig = LevelConfig { mask: [0; 2], seed: 0, fields: 0, _pad: [0; 7] };
+        const LEVEL: LevelConfig = LevelConfig { mask: [0; 2], multipliers: [0; 2], fields: 0, _pad: [0; 7] };
         Self {
             abi: 0,
             flags: 0,
             flow_secret: [0; 2],
             scope: PREFIXES,
+            services: [Service { low: 0, high: 0 }; INLINE_SERVICES],
             fields: [FIELD; FIELDS],
             levels: [LEVEL; LEVELS],
             classes: [ClassConfig { slots: 0, action: class_action::PASS }; CLASSES],
             key_mask: 0,
             key_probes: 0,
+            key_shift: 0,
+            services_len: 0,
             schema: 0,
             _pad: 0,
         }

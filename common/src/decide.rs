@@ -4,7 +4,7 @@ use crate::access::PacketMut;
 use crate::account::{Meters, account};
 use crate::config::{class_action, flag};
 use crate::forward::{Action, to_shard};
-use crate::headers::{Headers, NO_LEVEL, NO_SHARD, Work};
+use crate::headers::{Decision, Headers, NO_SHARD, Work};
 use crate::parse::{link, network, transport};
 use crate::tables::{Exits, KeyEntry, Tables};
 use crate::vocabulary::{CLASSES, Class, Fault, Reason, Verdict};
@@ -18,9 +18,7 @@ where
     T: Tables,
     E: Exits + Meters,
 {
-    work.decision.bytes = packet.frame_len() as u32;
-    work.decision.shard = NO_SHARD;
-    work.decision.flow = 0;
+    work.decision = Decision { bytes: bytes(packet) as u32, ..Decision::NONE };
 
     let (class, entry) = classify(packet, tables, work);
     if class as u8 == Class::Foreign as u8 {
@@ -50,6 +48,17 @@ where
     action
 }
 
+/// Drivers that spread a frame over several buffers put at least so much into the first.
+const SPLIT: usize = 256;
+
+/// Bytes of the frame. A short linear part is taken for the whole without asking the kernel; should it
+/// not be, the IP length says so, and [`network::parse`] asks.
+#[inline(always)]
+fn bytes<P: PacketMut>(packet: &P) -> usize {
+    let linear = packet.linear_len();
+    if linear < SPLIT { linear } else { packet.frame_len() }
+}
+
 /// Parse, scope, extract, resolve.
 #[inline(always)]
 fn classify<'t, P: PacketMut, T: Tables>(
@@ -57,36 +66,27 @@ fn classify<'t, P: PacketMut, T: Tables>(
     tables: &'t T,
     work: &mut Work,
 ) -> (Class, Option<&'t KeyEntry>) {
-    let headers = &mut work.headers;
-    headers.found = 0;
-    headers.fault = Fault::None as u8;
-    let Some(l3) = link::parse(packet, headers) else {
+    work.headers.found = 0;
+    work.headers.fault = Fault::None as u8;
+    let Some(l3) = link::parse(packet, &mut work.headers) else {
         return (Class::Foreign, None);
     };
-    if !network::parse(packet, headers, l3) {
+    let Some(destination) = network::parse(packet, work, l3) else {
         return (Class::Foreign, None);
-    }
-    let set = scope::destination(packet, tables, headers);
+    };
+    let set = scope::destination(tables, destination);
     if set == 0 {
         return (Class::Foreign, None);
     }
-    transport::parse(packet, headers);
-    if !scope::service(tables, headers, set) {
+    transport::parse(packet, &mut work.headers);
+    if !scope::service(tables, &work.headers, set) {
         return (Class::Foreign, None);
     }
-    work.decision.key_id = 0;
-    if headers.fault != Fault::None as u8 {
-        work.decision.present = 0;
-        work.decision.tried = 0;
-        work.decision.level = NO_LEVEL;
+    if work.headers.fault != Fault::None as u8 {
         return (Class::Malformed, None);
     }
     extract::extract(packet, tables, work);
-    match resolve::resolve(tables, work) {
-        Some(entry) => (Class::Assigned, Some(entry)),
-        None if work.decision.tried != 0 => (Class::Unregistered, None),
-        None => (Class::Missing, None),
-    }
+    resolve::resolve(tables, work)
 }
 
 /// Where the policy sends a class that is not `assigned`: chooses a shard, or gives the reason why not.
@@ -141,11 +141,11 @@ where
 
 /// The positions and facts of a frame, without tables: the parsing stages alone, for tools.
 pub fn headers_of<P: PacketMut>(packet: &P) -> Headers {
-    let mut headers = Headers::default();
-    if let Some(l3) = link::parse(packet, &mut headers)
-        && network::parse(packet, &mut headers, l3)
+    let mut work = Work::default();
+    if let Some(l3) = link::parse(packet, &mut work.headers)
+        && network::parse(packet, &mut work, l3).is_some()
     {
-        transport::parse(packet, &mut headers);
+        transport::parse(packet, &mut work.headers);
     }
-    headers
+    work.headers
 }

@@ -12,17 +12,24 @@ use crate::tables::Tables;
 /// Fills `fields`, `key` and `decision.present`.
 #[inline(always)]
 pub fn extract<P: Packet, T: Tables>(packet: &P, tables: &T, work: &mut Work) {
-    work.key = [0, 0];
-    work.decision.present = 0;
+    let mut sum = Sum { key: [0, 0], present: 0 };
     // Written out, not a loop: each field's branches are constant for the verifier.
-    field::<0, P, T>(packet, tables, work);
-    field::<1, P, T>(packet, tables, work);
-    field::<2, P, T>(packet, tables, work);
-    field::<3, P, T>(packet, tables, work);
+    field::<0, P, T>(packet, tables, work, &mut sum);
+    field::<1, P, T>(packet, tables, work, &mut sum);
+    field::<2, P, T>(packet, tables, work, &mut sum);
+    field::<3, P, T>(packet, tables, work, &mut sum);
+    work.key = sum.key;
+    work.decision.present = sum.present;
+}
+
+/// The key so far.
+struct Sum {
+    key: [u64; 2],
+    present: u8,
 }
 
 #[inline(always)]
-fn field<const I: usize, P: Packet, T: Tables>(packet: &P, tables: &T, work: &mut Work) {
+fn field<const I: usize, P: Packet, T: Tables>(packet: &P, tables: &T, work: &mut Work, sum: &mut Sum) {
     let field = &tables.config().fields[I];
     if field.carrier == 0 {
         return;
@@ -30,6 +37,18 @@ fn field<const I: usize, P: Packet, T: Tables>(packet: &P, tables: &T, work: &mu
     let Some(whole) = carrier::read(packet, &work.headers, field.carrier) else {
         return;
     };
+    if field.narrow != 0 {
+        let value = (whole[1] >> (field.shift & 63)) & field.mask[1];
+        work.fields[I] = [0, value];
+        // Constant for the verifier, like every branch on the field's configuration.
+        if field.place < 64 {
+            sum.key[1] |= value << field.place;
+        } else {
+            sum.key[0] |= value << (field.place & 63);
+        }
+        sum.present |= 1 << I;
+        return;
+    }
     let raw = cut(whole, field);
     work.fields[I] = raw;
     let value = if field.through_table != 0 {
@@ -46,9 +65,9 @@ fn field<const I: usize, P: Packet, T: Tables>(packet: &P, tables: &T, work: &mu
         raw
     };
     let placed = shift_left(value, field.place);
-    work.key[0] |= placed[0];
-    work.key[1] |= placed[1];
-    work.decision.present |= 1 << I;
+    sum.key[0] |= placed[0];
+    sum.key[1] |= placed[1];
+    sum.present |= 1 << I;
 }
 
 /// The wanted bits of a carrier's value, right-aligned.

@@ -1,26 +1,17 @@
 //! The hashes of the packet path.
 //!
-//! [`mix`] finds key-table entries: a sender without the seed cannot aim at one bucket, and at worst
-//! costs the bounded probes. [`Sip13`] spreads flows: senders choose the five-tuple, so it is a keyed
+//! [`key`] finds key-table entries: a sender without the secret multipliers cannot aim at one bucket,
+//! and at worst costs the bounded probes. [`Sip13`] spreads flows: senders choose the five-tuple, so it is a keyed
 //! pseudo-random function (SipHash-1-3, Aumasson and Bernstein 2012, with one compression and three
 //! finalisation rounds), over whole 64-bit words.
 
-/// The 64-bit finaliser of MurmurHash3: a bijection that mixes every bit into every other.
+/// A key's hash, whose *high* bits say where to begin looking: multiply-shift, which is 2-universal for
+/// secret odd multipliers (Dietzfelbinger et al. 1997). `wide` is whether the high half of the key can
+/// be other than zero.
 #[inline(always)]
-pub const fn mix(mut x: u64) -> u64 {
-    x ^= x >> 33;
-    x = x.wrapping_mul(0xff51_afd7_ed55_8ccd);
-    x ^= x >> 33;
-    x = x.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    x ^ (x >> 33)
-}
-
-/// Where to begin looking for a key: a hash of both halves under `seed`. `wide` is whether the high
-/// half can be other than zero.
-#[inline(always)]
-pub const fn key(seed: u64, key: [u64; 2], wide: bool) -> u64 {
-    let folded = if wide { mix(key[0] ^ seed).wrapping_add(key[1]) } else { key[1] };
-    mix(folded ^ seed)
+pub const fn key(multipliers: [u64; 2], key: [u64; 2], wide: bool) -> u64 {
+    let low = key[1].wrapping_mul(multipliers[1]);
+    if wide { low.wrapping_add(key[0].wrapping_mul(multipliers[0])) } else { low }
 }
 
 /// SipHash-1-3 over a sequence of 64-bit words.

@@ -82,7 +82,7 @@ impl Headers {
 
     /// Records what is wrong with the frame.
     #[inline(always)]
-    pub fn fail(&mut self, fault: Fault) {
+    pub const fn fail(&mut self, fault: Fault) {
         self.fault = fault as u8;
     }
 }
@@ -126,21 +126,26 @@ pub struct Decision {
 
 const _: () = assert!(size_of::<Decision>() == 24);
 
+impl Decision {
+    /// Nothing decided yet.
+    pub const NONE: Self = Self {
+        key_id: 0,
+        slot: 0,
+        flow: 0,
+        shard: NO_SHARD,
+        present: 0,
+        level: NO_LEVEL,
+        tried: 0,
+        class: 0,
+        verdict: 0,
+        reason: 0,
+        bytes: 0,
+    };
+}
+
 impl Default for Decision {
     fn default() -> Self {
-        Self {
-            key_id: 0,
-            slot: 0,
-            flow: 0,
-            shard: NO_SHARD,
-            present: 0,
-            level: NO_LEVEL,
-            tried: 0,
-            class: 0,
-            verdict: 0,
-            reason: 0,
-            bytes: 0,
-        }
+        Self::NONE
     }
 }
 

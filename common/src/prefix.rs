@@ -12,7 +12,8 @@
 //!  steps    start <= address < next start  ->  value            sorted, disjoint, gap-free
 //! ```
 //!
-//! The builder, in user space, flattens nested prefixes into disjoint steps; 0 is "no prefix".
+//! A family whose prefixes all say the same of one block of addresses (a single service address, say)
+//! needs neither index nor steps: the common bits decide. The builder, in user space, flattens nested prefixes into disjoint steps; 0 is "no prefix".
 
 use crate::config::{PrefixIndex, PrefixTable};
 use crate::tables::Tables;
@@ -45,12 +46,11 @@ pub fn find6<T: Tables>(tables: &T, table: &PrefixTable, address: [u64; 2]) -> u
 /// Looks up a left-aligned address.
 #[inline(always)]
 fn find<T: Tables>(tables: &T, index: &PrefixIndex, address: [u64; 2]) -> u32 {
-    if index.bits == 0 {
+    if address[0] & index.mask[0] != index.common[0] || address[1] & index.mask[1] != index.common[1] {
         return 0;
     }
-    // Two shifts, because skip may be 0 and a shift by 64 is undefined.
-    if (address[0] >> 1) >> (63 - (index.skip & 63)) != index.common {
-        return 0;
+    if index.bits == 0 {
+        return index.value;
     }
     let bucket = (address[0] << (index.skip & 63)) >> ((64 - index.bits as u32) & 63);
     let Some(entry) = tables.prefix_index(index.base.wrapping_add(bucket as u32)) else {

@@ -7,42 +7,52 @@
 
 use crate::config::{LevelConfig, MAX_KEY_PROBES, flag};
 use crate::hash;
-use crate::headers::{LEVELS, NO_LEVEL, Work};
+use crate::headers::Work;
 use crate::tables::{KeyEntry, Tables};
 use crate::vocabulary::Class;
 
-/// Fills `decision.class`, `key_id`, `level` and `tried`; gives the entry when the class is `assigned`.
+/// Fills `decision.key_id`, `level` and `tried`, which must be reset; gives the class, and the entry
+/// when it is `assigned`.
 #[inline(always)]
-pub fn resolve<'t, T: Tables>(tables: &'t T, work: &mut Work) -> Option<&'t KeyEntry> {
-    work.decision.key_id = 0;
-    work.decision.level = NO_LEVEL;
-    work.decision.tried = 0;
-    let mut found = None;
-    let mut level = 0;
-    while level < LEVELS {
-        let config = &tables.config().levels[level];
-        if config.fields == 0 {
-            break;
-        }
-        if work.decision.present & config.fields == config.fields {
-            work.decision.tried |= 1 << level;
-            found = look_up(tables, config, work.key, level as u8);
-            if found.is_some() {
-                break;
-            }
-        }
-        level += 1;
-    }
-    work.decision.class = match found {
+pub fn resolve<'t, T: Tables>(tables: &'t T, work: &mut Work) -> (Class, Option<&'t KeyEntry>) {
+    let mut search = Search { key: work.key, present: work.decision.present, tried: 0, found: None };
+    // Written out, not a loop: each level's branches are constant for the verifier.
+    search.level::<0, T>(tables);
+    search.level::<1, T>(tables);
+    search.level::<2, T>(tables);
+    search.level::<3, T>(tables);
+    let Search { tried, found, .. } = search;
+    work.decision.tried = tried;
+    match found {
         Some(entry) => {
             work.decision.key_id = entry.id;
             work.decision.level = entry.level;
-            Class::Assigned
+            (Class::Assigned, found)
         }
-        None if work.decision.tried != 0 => Class::Unregistered,
-        None => Class::Missing,
-    } as u8;
-    found
+        None if tried != 0 => (Class::Unregistered, None),
+        None => (Class::Missing, None),
+    }
+}
+
+/// A search through the levels.
+struct Search<'t> {
+    key: [u64; 2],
+    present: u8,
+    tried: u8,
+    found: Option<&'t KeyEntry>,
+}
+
+impl<'t> Search<'t> {
+    /// Tries level `L`, unless an earlier one has found the key.
+    #[inline(always)]
+    fn level<const L: usize, T: Tables>(&mut self, tables: &'t T) {
+        let level = &tables.config().levels[L];
+        if level.fields == 0 || self.found.is_some() || self.present & level.fields != level.fields {
+            return;
+        }
+        self.tried |= 1 << L;
+        self.found = look_up(tables, level, self.key, L as u8);
+    }
 }
 
 /// Looks a key up in the open-addressed table: at most [`MAX_KEY_PROBES`] entries from where its hash
@@ -56,7 +66,8 @@ fn look_up<'t, T: Tables>(
 ) -> Option<&'t KeyEntry> {
     let config = tables.config();
     let key = [key[0] & level.mask[0], key[1] & level.mask[1]];
-    let home = hash::key(level.seed, key, config.flags & flag::WIDE_KEY != 0) as u32;
+    let hash = hash::key(level.multipliers, key, config.flags & flag::WIDE_KEY != 0);
+    let home = (hash >> (config.key_shift & 63)) as u32;
     let mut found = None;
     let mut probe = 0;
     while probe < MAX_KEY_PROBES && probe < config.key_probes {

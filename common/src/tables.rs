@@ -20,20 +20,38 @@ pub struct PrefixStep {
 
 const _: () = assert!(size_of::<PrefixStep>() == 24);
 
-/// One protocol and port range that is ours.
+/// One protocol and port range that is ours: protocol and destination port as one number, so that a
+/// range test is two comparisons.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Service {
-    /// IANA protocol number.
-    pub protocol: u8,
-    /// 1 when any port will do (and for protocols without ports).
-    pub any_port: u8,
-    /// First port.
-    pub low: u16,
-    /// Last port.
-    pub high: u16,
-    /// Explicit padding.
-    pub _pad: u16,
+    /// Protocol (IANA number) times 65,536 plus the first port; port 0 where any will do.
+    pub low: u32,
+    /// Protocol times 65,536 plus the last port; port 65,535 where any will do.
+    pub high: u32,
+}
+
+impl Service {
+    /// Ports `low` to `high` of a protocol; 0 to 65,535 for any, and for protocols without ports.
+    pub const fn new(protocol: u8, low: u16, high: u16) -> Self {
+        let protocol = (protocol as u32) << 16;
+        Self { low: protocol | low as u32, high: protocol | high as u32 }
+    }
+
+    /// The protocol.
+    pub const fn protocol(self) -> u8 {
+        (self.low >> 16) as u8
+    }
+
+    /// First and last port.
+    pub const fn ports(self) -> (u16, u16) {
+        (self.low as u16, self.high as u16)
+    }
+
+    /// Whether any port will do.
+    pub const fn any_port(self) -> bool {
+        self.low as u16 == 0 && self.high as u16 == u16::MAX
+    }
 }
 
 const _: () = assert!(size_of::<Service>() == 8);

@@ -26,8 +26,8 @@ pub(super) fn ipv4<P: Packet>(packet: &P, headers: &mut Headers, icmp: Pos) -> O
     if ip.vihl >> 4 != 4 || header_length < Ipv4Hdr::LEN {
         return None;
     }
-    let source = packet.advance(at, offset_of!(Ipv4Hdr, dst_addr))?;
-    let destination = packet.advance(at, offset_of!(Ipv4Hdr, src_addr))?;
+    let source = at.plus::<{ offset_of!(Ipv4Hdr, dst_addr) }>();
+    let destination = at.plus::<{ offset_of!(Ipv4Hdr, src_addr) }>();
     let l4 = packet.advance(at, header_length)?;
     let fragment_bits = u16::from_be_bytes(ip.frags);
     let fragment = fragment_bits & network::FRAGMENT_BITS != 0;
@@ -40,14 +40,14 @@ pub(super) fn ipv4<P: Packet>(packet: &P, headers: &mut Headers, icmp: Pos) -> O
 #[inline(always)]
 pub(super) fn ipv6<P: Packet>(packet: &P, headers: &mut Headers, icmp: Pos) -> Option<()> {
     let at = packet.advance(icmp, HEADER)?;
-    let ip = packet.load::<Ipv6Hdr>(at, 0)?;
-    let first = packet.load::<[u8; 2]>(at, 0)?;
+    let first = packet.load::<network::Ipv6Words>(at, 0)?[0];
     if first[0] >> 4 != 6 {
         return None;
     }
-    let source = packet.advance(at, offset_of!(Ipv6Hdr, dst_addr))?;
-    let destination = packet.advance(at, offset_of!(Ipv6Hdr, src_addr))?;
-    let end = transport::walk(packet, ip.next_hdr, packet.advance(at, Ipv6Hdr::LEN)?);
+    let source = at.plus::<{ offset_of!(Ipv6Hdr, dst_addr) }>();
+    let destination = at.plus::<{ offset_of!(Ipv6Hdr, src_addr) }>();
+    let next = first[offset_of!(Ipv6Hdr, next_hdr)];
+    let end = transport::walk(packet, next, packet.advance(at, Ipv6Hdr::LEN)?);
     if end.fault as u8 != Fault::None as u8 {
         return None;
     }

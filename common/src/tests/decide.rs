@@ -1,7 +1,7 @@
 //! Sentence, input, verdict, exact output bytes, exactly the counts that moved.
 
 use crate::account::drop_slot;
-use crate::config::{class_action, flag};
+use crate::config::{SERVICES_IN_TABLE, class_action, flag};
 use crate::forward::Action;
 use crate::headers::NO_SHARD;
 use crate::tables::{KeyEntry, Service, ServiceSet, target};
@@ -62,7 +62,7 @@ fn a_denied_key_is_dropped_untouched_and_charged_to_no_shard() {
 #[test]
 fn foreign_traffic_is_untouched_and_charged_to_nobody() {
     let mut world = World::new();
-    world.prefix_index = vec![0; 2];
+    world.config.scope.v4.value = 0;
     let (mut frame, mut noted) = (udp4(), Noted::default());
     let (action, _) = world.decide(&mut frame, &mut noted);
     assert_eq!((action, frame), (Action::Pass, udp4()));
@@ -72,9 +72,19 @@ fn foreign_traffic_is_untouched_and_charged_to_nobody() {
 #[test]
 fn a_port_outside_the_services_is_foreign_and_a_fragment_goes_by_protocol() {
     let mut world = World::new();
+    let service = Service::new(17, 500, 600);
     let mut set = ServiceSet { len: 1, ..ServiceSet::default() };
-    set.services[0] = Service { protocol: 17, low: 500, high: 600, ..Service::default() };
-    world.services[1] = set;
+    set.services[0] = service;
+    world.services = vec![ServiceSet::default(), set];
+    // As one of several sets, and as the only one.
+    for (in_table, len) in [(true, SERVICES_IN_TABLE), (false, 1)] {
+        world.config.services_len = len;
+        world.config.services[0] = if in_table { Service::default() } else { service };
+        port_and_fragment(&world);
+    }
+}
+
+fn port_and_fragment(world: &World) {
     let (mut frame, mut noted) = (udp4(), Noted::default());
     world.decide(&mut frame, &mut noted);
     assert_eq!(noted.counts, [node(Class::Foreign, Verdict::Pass, Reason::OutOfScope)]);

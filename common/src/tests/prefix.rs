@@ -53,12 +53,24 @@ fn bits_that_all_prefixes_share_are_checked_first() {
     let mut world = World::default();
     // 2001:db8::/32 shared; the next bit chooses.
     world.config.scope.v6 =
-        PrefixIndex { common: 0x2001_0db8, skip: 32, bits: 1, base: 0, ..Default::default() };
+        PrefixIndex { common: [DB8, 0], mask: [!0 << 32, 0], skip: 32, bits: 1, ..Default::default() };
     world.prefix_index = vec![uniform(4), uniform(5)];
     let table = &world.config.scope;
     assert_eq!(find6(&world, table, [0x2001_0db8_7fff_0000, 9]), 4);
     assert_eq!(find6(&world, table, [0x2001_0db8_8000_0000, 9]), 5);
     assert_eq!(find6(&world, table, [0x2001_0db9_8000_0000, 9]), 0);
+}
+
+const DB8: u64 = 0x2001_0db8_0000_0000;
+
+#[test]
+fn a_single_block_needs_no_index() {
+    let mut world = World::default();
+    world.config.scope.v6 = PrefixIndex { common: [DB8, 5], mask: [!0, !0], value: 3, ..Default::default() };
+    let table = &world.config.scope;
+    assert_eq!(find6(&world, table, [DB8, 5]), 3);
+    assert_eq!(find6(&world, table, [DB8, 4]), 0);
+    assert_eq!(find6(&world, table, [DB8 + 1, 5]), 0);
 }
 
 #[test]

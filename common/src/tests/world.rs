@@ -6,7 +6,6 @@ use crate::account::Meters;
 use crate::config::{Config, LevelConfig, PrefixIndex};
 use crate::forward::Action;
 use crate::headers::{Headers, Work};
-use crate::prefix::uniform;
 use crate::slice::Frame;
 use crate::tables::{
     Exits, KeyEntry, PrefixStep, SLOTS, ServiceSet, ShardEntry, SlotWord, Tables, key_flag, target,
@@ -50,14 +49,13 @@ impl World {
     /// two; both shards are interfaces. All of every other class passes.
     pub(super) fn new() -> Self {
         let mut world = Self::default();
-        let everything = PrefixIndex { bits: 1, ..PrefixIndex::default() };
+        let everything = PrefixIndex { value: 1, ..PrefixIndex::default() };
         world.config.scope.v4 = everything;
         world.config.scope.v6 = everything;
-        world.prefix_index = vec![uniform(1); 2];
-        world.services = vec![ServiceSet::default(); 2];
         world.config.fields[0].carrier = crate::carrier::Carrier::IpDscp as u8;
         world.config.fields[0].mask = [0, 0x3f];
-        world.config.levels[0] = LevelConfig { mask: [0, 0x3f], seed: 5, fields: 1, ..Default::default() };
+        world.config.levels[0] =
+            LevelConfig { mask: [0, 0x3f], multipliers: [3, 5], fields: 1, ..Default::default() };
         world.slots = (0..SLOTS).map(|slot| u64::from(slot % 2)).collect();
         world.shards = vec![
             ShardEntry {

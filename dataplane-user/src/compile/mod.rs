@@ -1,1 +1,185 @@
-//! (being written)
+//! A checked policy to the tables of one generation.
+//!
+//! ```text
+//!  prefix tables, scope   --prefixes-->  index and steps
+//!  scope                  --services-->  service sets
+//!  schema                 --schema-->    fields, levels
+//!  pools, widths          --slots-->     slot tables                 (placement)
+//!  keys                   --identity-->  slot and dense id of each
+//!                         --keys-->      open-addressed key table
+//!  shards                 --shards-->    interface indices and MAC addresses of this host
+//! ```
+//!
+//! The same policy, secrets and ids give the same image. What the host must have for it (interfaces,
+//! CPUs) is checked here, and only here.
+
+mod identity;
+mod keys;
+mod names;
+mod prefixes;
+mod schema;
+mod services;
+mod shards;
+mod slots;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
+use keysteer_common::config::{ABI, ClassConfig, Config, class_action, flag};
+use keysteer_common::vocabulary::Class;
+
+use crate::image::Image;
+use crate::kernel::interfaces::Interfaces;
+use crate::policy::{ClassAction, Diagnostic, Mode, Policy, Target};
+use crate::state::{KeyIds, Secrets};
+
+pub use identity::{identity, slot};
+
+/// A policy that cannot become an image.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// The policy asks for what this host does not have; every case.
+    #[error("{}", crate::policy::lines(.0))]
+    Host(Vec<Diagnostic>),
+    /// The online CPUs are not known.
+    #[error("cannot read the online CPUs from {path}: {cause}")]
+    Cpus {
+        /// Where they are listed.
+        path: &'static str,
+        /// The system's answer.
+        #[source]
+        cause: io::Error,
+    },
+    /// Too many prefixes share their first 64 bits.
+    #[error(
+        "{table}: too many prefixes lie too close together ({steps} address ranges in one of the index's buckets, at most {most} are possible): leave out prefixes that differ only in their last bits"
+    )]
+    Dense {
+        /// Which table.
+        table: String,
+        /// How many ranges there are in a bucket.
+        steps: usize,
+        /// How many there can be.
+        most: usize,
+    },
+    /// The keys could not be arranged within the look-up's bounds.
+    #[error("the {keys} keys do not fit a table of {entries} entries: use fewer keys")]
+    KeyTable {
+        /// How many keys.
+        keys: usize,
+        /// The largest table that was tried.
+        entries: usize,
+    },
+    /// A table is longer than its 32-bit index reaches.
+    #[error(
+        "the {what} would have {entries} entries, more than an index of 32 bits reaches: use narrower widths or fewer pools"
+    )]
+    TooLarge {
+        /// Which table.
+        what: &'static str,
+        /// How many entries it would have.
+        entries: usize,
+    },
+}
+
+/// What a policy is compiled for.
+#[derive(Clone, Copy, Debug)]
+pub struct Host<'a> {
+    /// The interfaces there are.
+    pub interfaces: &'a Interfaces,
+    /// The CPUs that are online.
+    pub cpus: &'a [u32],
+}
+
+/// Compiles a policy for this host. Keys that have no id yet get one from `ids`.
+///
+/// # Errors
+/// The host lacks what the policy names, or a table cannot be built.
+pub fn compile(
+    policy: &Policy,
+    interfaces: &Interfaces,
+    secrets: &Secrets,
+    ids: &mut KeyIds,
+) -> Result<Image, CompileError> {
+    let needs_cpus = policy.shards.iter().any(|shard| matches!(shard.target, Target::Cpu(_)));
+    let cpus = if needs_cpus {
+        aya::util::online_cpus().map_err(|(path, cause)| CompileError::Cpus { path, cause })?
+    } else {
+        Vec::new()
+    };
+    compile_for(policy, Host { interfaces, cpus: &cpus }, secrets, ids)
+}
+
+/// Compiles a policy for a host that need not be this one.
+///
+/// # Errors
+/// The host lacks what the policy names, or a table cannot be built.
+pub fn compile_for(
+    policy: &Policy,
+    host: Host<'_>,
+    secrets: &Secrets,
+    ids: &mut KeyIds,
+) -> Result<Image, CompileError> {
+    let shards = shards::compile(policy, host)?;
+    let mut prefixes = prefixes::Tables::default();
+    let tables = policy
+        .tables
+        .iter()
+        .map(|table| prefixes.add(&format!("prefix table {}", table.name), &table.prefixes))
+        .collect::<Result<Vec<_>, _>>()?;
+    let (services, destinations) = services::compile(&policy.scope);
+    let scope = prefixes.add("the scope", &destinations)?;
+
+    let fields = schema::fields(&policy.schema, &tables);
+    let wide = policy.schema.fields.iter().map(|field| u32::from(field.bits)).sum::<u32>() > 64;
+    let mut slots = slots::Slots::new(policy);
+    let mut class = |action| -> Result<ClassConfig, CompileError> {
+        Ok(match action {
+            ClassAction::Pass => ClassConfig { slots: 0, action: class_action::PASS },
+            ClassAction::Drop => ClassConfig { slots: 0, action: class_action::DROP },
+            ClassAction::Pool(pool) => {
+                ClassConfig { slots: slots.table(pool, 1)?, action: class_action::STEER }
+            }
+        })
+    };
+    let mut config = Config { abi: ABI, flow_secret: secrets.flow, scope, fields, ..Config::ZERO };
+    (config.services_len, config.services) = services::inline(&services);
+    for (number, action) in [
+        (Class::Missing, class(policy.classes.missing)?),
+        (Class::Unregistered, class(policy.classes.unregistered)?),
+        (Class::Malformed, class(policy.classes.malformed)?),
+    ] {
+        if let Some(class) = config.classes.get_mut(number as usize) {
+            *class = action;
+        }
+    }
+
+    let mut entries = keys::entries(policy, &mut slots, ids)?;
+    let table = keys::arrange(&mut entries, &policy.schema, secrets.key, wide)?;
+    config.levels = schema::levels(&policy.schema, &table.multipliers);
+    config.key_mask = u32::try_from(table.entries.len().saturating_sub(1)).unwrap_or(u32::MAX);
+    config.key_probes = table.probes;
+    config.key_shift = table.shift;
+    config.schema = u32::from(policy.schema.version);
+    let steered = config.classes.iter().any(|class| class.action == class_action::STEER);
+    let flows = steered || entries.iter().any(|entry| entry.width != 1);
+    for (set, bit) in
+        [(policy.mode == Mode::Observe, flag::OBSERVE), (wide, flag::WIDE_KEY), (flows, flag::FLOWS)]
+    {
+        config.flags |= if set { bit } else { 0 };
+    }
+    let (slots, tables) = slots.finish();
+    let names = names::names(policy, &entries, &slots, tables);
+    Ok(Image {
+        config,
+        prefix_index: prefixes.index,
+        prefix_steps: prefixes.steps,
+        services,
+        keys: table.entries,
+        slots,
+        shards,
+        names,
+    })
+}

@@ -1,0 +1,132 @@
+//! Keys to the open-addressed table. Keys are arranged by the Robin Hood rule (Celis 1986): where two
+//! want a place, the one further from home gets it. That keeps the longest probe of a million keys at
+//! well under [`MAX_KEY_PROBES`], where plain linear probing would double the table for it.
+
+use keysteer_common::config::MAX_KEY_PROBES;
+use keysteer_common::hash;
+use keysteer_common::headers::LEVELS;
+use keysteer_common::tables::{KeyEntry, key_flag};
+use siphasher::sip::SipHasher24;
+
+use super::schema::halves;
+use super::slots::Slots;
+use super::{CompileError, identity, slot};
+use crate::policy::{Policy, Schema};
+use crate::state::KeyIds;
+
+/// The smallest table.
+const SMALLEST: usize = 16;
+/// Sets of multipliers that are tried before the table is doubled.
+const ATTEMPTS: u64 = 4;
+/// How often the table is doubled beyond what the number of keys asks for.
+const DOUBLINGS: u32 = 4;
+
+/// One entry per key, in the order of the policy.
+pub(super) fn entries(
+    policy: &Policy,
+    slots: &mut Slots<'_>,
+    ids: &mut KeyIds,
+) -> Result<Vec<KeyEntry>, CompileError> {
+    let mut entries = Vec::with_capacity(policy.keys.len());
+    for key in &policy.keys {
+        let identity = identity(policy, key);
+        let mut entry = KeyEntry {
+            key: halves(key.key),
+            id: ids.id(&identity),
+            slot: slot(&identity),
+            width: 1,
+            level: key.level,
+            flags: if key.denied.is_some() { key_flag::DENIED } else { 0 },
+            ..KeyEntry::default()
+        };
+        if let Some(pool) = key.pool {
+            let (columns, width) = slots.width(pool, key.width);
+            entry.slots = slots.table(pool, columns)?;
+            entry.width = width;
+        }
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+/// An arranged table.
+#[derive(Debug)]
+pub(super) struct KeyTable {
+    pub(super) entries: Vec<KeyEntry>,
+    /// The most entries that a look-up has to read.
+    pub(super) probes: u32,
+    /// What leaves a hash as an index.
+    pub(super) shift: u32,
+    /// The multipliers of each level.
+    pub(super) multipliers: [[u64; 2]; LEVELS],
+}
+
+/// Arranges the keys of `entries` under multipliers derived from `secret`.
+pub(super) fn arrange(
+    entries: &mut [KeyEntry],
+    schema: &Schema,
+    secret: u64,
+    wide: bool,
+) -> Result<KeyTable, CompileError> {
+    let smallest = (entries.len() * 2).next_power_of_two().max(SMALLEST);
+    for doubling in 0..=DOUBLINGS {
+        for attempt in 0..ATTEMPTS {
+            let multipliers = multipliers(secret, attempt, schema.levels.len());
+            if let Some(table) = try_arrange(entries, smallest << doubling, multipliers, wide) {
+                return Ok(table);
+            }
+        }
+    }
+    Err(CompileError::KeyTable { keys: entries.len(), entries: smallest << DOUBLINGS })
+}
+
+/// Odd multipliers for each level, from the secret.
+fn multipliers(secret: u64, attempt: u64, levels: usize) -> [[u64; 2]; LEVELS] {
+    let hasher = SipHasher24::new_with_keys(secret, attempt);
+    let mut multipliers = [[0; 2]; LEVELS];
+    for (number, multiplier) in multipliers.iter_mut().take(levels).flatten().enumerate() {
+        *multiplier = hasher.hash(&(number as u64).to_le_bytes()) | 1;
+    }
+    multipliers
+}
+
+fn try_arrange(
+    entries: &[KeyEntry],
+    capacity: usize,
+    multipliers: [[u64; 2]; LEVELS],
+    wide: bool,
+) -> Option<KeyTable> {
+    // The high bits of a multiply-shift hash are the good ones.
+    let shift = u64::BITS - capacity.trailing_zeros();
+    let mut table = vec![KeyEntry::default(); capacity];
+    // How far each entry is from where its look-up begins.
+    let mut distances = vec![0_u32; capacity];
+    let mut longest = 0;
+    for entry in entries {
+        let mut entry = *entry;
+        let level = multipliers.get(usize::from(entry.level)).copied().unwrap_or_default();
+        let mut at = (hash::key(level, entry.key, wide) >> shift) as usize & (capacity - 1);
+        let mut distance = 0;
+        loop {
+            let (place, there) = (table.get_mut(at)?, distances.get_mut(at)?);
+            if place.id == 0 {
+                *place = entry;
+                *there = distance;
+                longest = longest.max(distance);
+                break;
+            }
+            if *there < distance {
+                std::mem::swap(place, &mut entry);
+                std::mem::swap(there, &mut distance);
+                longest = longest.max(*there);
+            }
+            distance += 1;
+            if distance >= MAX_KEY_PROBES {
+                return None;
+            }
+            at = (at + 1) & (capacity - 1);
+        }
+    }
+    let probes = if entries.is_empty() { 0 } else { longest + 1 };
+    Some(KeyTable { entries: table, probes, shift, multipliers })
+}

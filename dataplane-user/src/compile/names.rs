@@ -1,0 +1,91 @@
+//! What the image's numbers are called, for people.
+
+use keysteer_common::tables::{KeyEntry, SlotWord, WIDTH_ALL};
+
+use crate::image::{FieldInfo, KeyInfo, Names, ShardInfo, TableInfo};
+use crate::policy::{Field, Key, Mode, Policy, Shard, Target, mac_text};
+
+/// The names of everything. `entries` are those of the policy's keys, in its order.
+pub(super) fn names(
+    policy: &Policy,
+    entries: &[KeyEntry],
+    slots: &[SlotWord],
+    tables: Vec<TableInfo>,
+) -> Names {
+    let mut keys: Vec<KeyInfo> =
+        policy.keys.iter().zip(entries).map(|(key, entry)| key_info(policy, key, entry, slots)).collect();
+    keys.sort_unstable_by_key(|key| key.id);
+    Names {
+        policy: policy.name.clone(),
+        environment: policy.environment.clone(),
+        observe: policy.mode == Mode::Observe,
+        interfaces: policy.interfaces.iter().map(|interface| interface.name.clone()).collect(),
+        fields: policy.schema.fields.iter().map(|field| field_info(policy, field)).collect(),
+        levels: policy.schema.levels.clone(),
+        keys,
+        shards: policy.shards.iter().enumerate().map(|(at, shard)| shard_info(policy, at, shard)).collect(),
+        tables,
+    }
+}
+
+fn field_info(policy: &Policy, field: &Field) -> FieldInfo {
+    let table = field.table.and_then(|at| policy.tables.get(at));
+    let labels =
+        table.map(|table| std::iter::once(String::new()).chain(table.labels.iter().cloned()).collect());
+    FieldInfo {
+        name: field.name.clone(),
+        carrier: field.carrier,
+        bits: field.bits,
+        labels: labels.unwrap_or_default(),
+    }
+}
+
+fn key_info(policy: &Policy, key: &Key, entry: &KeyEntry, slots: &[SlotWord]) -> KeyInfo {
+    let schema = &policy.schema;
+    let level = usize::from(key.level);
+    let fields = schema.levels.get(level).into_iter().flatten().filter_map(|at| schema.fields.get(*at));
+    let values =
+        fields.map(|field| (field.name.clone(), field.text(&policy.tables, field.value(key.key)))).collect();
+    let pool = key.pool.and_then(|at| policy.pools.get(at));
+    let shards: Vec<usize> = match pool {
+        None => Vec::new(),
+        Some(pool) if entry.width == WIDTH_ALL => pool.shards.clone(),
+        Some(_) => {
+            let width = usize::from(entry.width);
+            let first = entry.slots as usize + usize::from(entry.slot) * width;
+            let row = slots.get(first..first + width).unwrap_or_default();
+            row.iter().map(|word| usize::from(*word as u16)).collect()
+        }
+    };
+    let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(str::to_owned);
+    KeyInfo {
+        id: entry.id,
+        name: key.name.clone(),
+        values,
+        level,
+        pool: pool.map(|pool| pool.name.clone()).unwrap_or_default(),
+        width: entry.width,
+        shards: shards.into_iter().filter_map(|at| Some(policy.shards.get(at)?.name.clone())).collect(),
+        tier: key.tier.and_then(|at| Some(policy.tiers.get(at)?.name.clone())),
+        owner: text(&key.owner),
+        cost_centre: text(&key.cost_centre),
+        account: text(&key.account),
+        denied: text(&key.denied),
+    }
+}
+
+fn shard_info(policy: &Policy, index: usize, shard: &Shard) -> ShardInfo {
+    let pools = policy.pools.iter().filter(|pool| pool.shards.contains(&index));
+    ShardInfo {
+        name: shard.name.clone(),
+        weight: shard.weight,
+        target: match &shard.target {
+            Target::Pass => "pass".to_owned(),
+            Target::Drop => "drop".to_owned(),
+            Target::Cpu(cpu) => format!("cpu {cpu}"),
+            Target::Interface { interface, mac } => format!("interface {interface} {}", mac_text(*mac)),
+            Target::NextHop { interface, mac } => format!("next hop {} by {interface}", mac_text(*mac)),
+        },
+        pools: pools.map(|pool| pool.name.clone()).collect(),
+    }
+}

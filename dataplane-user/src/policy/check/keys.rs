@@ -1,0 +1,313 @@
+//! Keys, from the document and from the file beside it: values fit their fields, the fields are a level,
+//! no two keys are the same, and each has somewhere to go.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use keysteer_common::carrier::Carrier;
+
+use crate::policy::diagnostic::{Place, Problem};
+use crate::policy::document::{KeyRest, RawKey};
+use crate::policy::lint;
+use crate::policy::model::{Field, Key, PrefixTable, Schema, Width};
+use crate::policy::reader::At;
+use crate::policy::values;
+
+use super::Checker;
+use super::shards::{Places, too_wide};
+
+/// A key as declared, its field names resolved.
+pub(super) struct Draft<'a> {
+    pub(super) name: At<&'a str>,
+    /// Where its values are.
+    pub(super) at: Place,
+    /// Field index and value, each field at most once.
+    pub(super) values: &'a [(usize, At<&'a str>)],
+    pub(super) rest: &'a KeyRest<'a>,
+    /// Its index in `spec.keys`; none from the file.
+    pub(super) index: Option<usize>,
+}
+
+/// Where a draft's problems go: place, field of the key, problem.
+pub(super) type Fail<'f> = &'f mut dyn FnMut(Place, &str, Problem);
+
+/// Keys as they are found good.
+pub(super) struct Keys<'c> {
+    tables: &'c [PrefixTable],
+    pub(super) schema: &'c Schema,
+    places: &'c Places<'c>,
+    fields: HashMap<&'c str, usize>,
+    /// By field: the numbers of the labels of its table.
+    labels: Vec<HashMap<&'c str, u32>>,
+    /// By set of fields, as bits: the level.
+    levels: HashMap<u8, u8>,
+    /// Owners and the like, each kept once.
+    texts: HashSet<Arc<str>>,
+    found: Vec<Key>,
+    /// By key: its index in `spec.keys`.
+    indices: Vec<Option<usize>>,
+}
+
+impl<'c> Keys<'c> {
+    pub(super) fn new(tables: &'c [PrefixTable], schema: &'c Schema, places: &'c Places<'c>) -> Self {
+        let labels = schema.fields.iter().map(|field| {
+            let table = field.table.and_then(|at| tables.get(at));
+            table.into_iter().flat_map(|table| table.labels.iter().map(String::as_str).zip(1..)).collect()
+        });
+        let levels = schema.levels.iter().zip(0..).map(|(level, number)| (bits(level), number));
+        Self {
+            tables,
+            schema,
+            places,
+            fields: schema.fields.iter().enumerate().map(|(at, field)| (field.name.as_str(), at)).collect(),
+            labels: labels.collect(),
+            levels: levels.collect(),
+            texts: HashSet::new(),
+            found: Vec::new(),
+            indices: Vec::new(),
+        }
+    }
+
+    /// The index of a field, or what is wrong with its name.
+    pub(super) fn field(&self, name: &str) -> Result<usize, Problem> {
+        self.fields.get(name).copied().ok_or_else(|| {
+            Problem::unknown("field", name, self.schema.fields.iter().map(|field| field.name.as_str()))
+        })
+    }
+
+    /// The keys of the document.
+    pub(super) fn of_document(&mut self, checker: &mut Checker<'_>, keys: &[RawKey<'_>]) {
+        for (index, raw) in keys.iter().enumerate() {
+            let mut fail = |at: Place, field: &str, problem: Problem| {
+                let dot = if field.is_empty() { "" } else { "." };
+                checker.error(at, format_args!("spec.keys[{index}]{dot}{field}"), problem);
+            };
+            let mut values = Vec::with_capacity(raw.values.value.len());
+            for (name, value) in &raw.values.value {
+                match self.field(name.value) {
+                    Ok(field) => values.push((field, value.clone())),
+                    Err(problem) => fail(name.at, &format!("match.{}", name.value), problem),
+                }
+            }
+            if values.len() == raw.values.value.len() {
+                let draft = Draft {
+                    name: raw.name.clone(),
+                    at: raw.values.at,
+                    values: &values,
+                    rest: &raw.rest,
+                    index: Some(index),
+                };
+                self.add(&draft, &mut fail);
+            }
+        }
+    }
+
+    /// Checks a key and keeps it when it is good.
+    pub(super) fn add(&mut self, draft: &Draft<'_>, fail: Fail<'_>) {
+        let mut sound = true;
+        let mut fail = |at: Place, field: &str, problem: Problem| {
+            sound = false;
+            fail(at, field, problem);
+        };
+        let mut key = 0;
+        let mut members = Vec::with_capacity(draft.values.len());
+        for (at, text) in draft.values {
+            let Some(field) = self.schema.fields.get(*at) else { continue };
+            members.push(*at);
+            match self.value(*at, field, text.value) {
+                Ok(value) => key |= field.placed(value),
+                Err(problem) => fail(text.at, &format!("match.{}", field.name), problem),
+            }
+        }
+        let level = self.levels.get(&bits(&members)).copied();
+        if level.is_none() {
+            fail(draft.at, "match", self.no_level(&members));
+        }
+        let rest = draft.rest;
+        let (tier, pool, width) = self.place(draft, &mut fail);
+        if let (Some(reason), false) = (&rest.reason, rest.deny) {
+            fail(reason.at, "reason", "only goes with deny: true".into());
+        }
+        let (Some(level), true) = (level, sound) else {
+            return;
+        };
+        let tier_entry = tier.and_then(|tier| self.places.tiers.get(tier));
+        let denied = rest.deny.then(|| rest.reason.as_ref().map_or("denied", |reason| reason.value));
+        let key = Key {
+            name: draft.name.value.to_owned(),
+            key,
+            level,
+            pool,
+            width,
+            tier,
+            owner: self.shared(&rest.owner).or_else(|| tier_entry?.owner.clone()),
+            cost_centre: self.shared(&rest.cost_centre).or_else(|| tier_entry?.cost_centre.clone()),
+            account: self.shared(&rest.account).or_else(|| tier_entry?.account.clone()),
+            denied: denied.map(|reason| self.keep(reason)),
+            at: draft.name.at,
+            from_file: draft.index.is_none(),
+        };
+        self.found.push(key);
+        self.indices.push(draft.index);
+    }
+
+    /// Tier, pool and width of a key: its own, else the tier's.
+    fn place(
+        &self,
+        draft: &Draft<'_>,
+        fail: &mut impl FnMut(Place, &str, Problem),
+    ) -> (Option<usize>, Option<usize>, Width) {
+        let rest = draft.rest;
+        let mut resolve = |names: &super::Names<'_>, what: &str, name: &Option<At<&str>>| {
+            let name = name.as_ref()?;
+            let found = names.by_name.get(name.value).copied();
+            if found.is_none() {
+                fail(name.at, what, names.unknown(what, name.value));
+            }
+            found
+        };
+        let tier = resolve(&self.places.tier_names, "tier", &rest.tier);
+        let own_pool = resolve(&self.places.pool_names, "pool", &rest.pool);
+        let tier_entry = tier.and_then(|tier| self.places.tiers.get(tier));
+        let pool = match &rest.pool {
+            Some(_) => own_pool,
+            None => tier_entry.map(|tier| tier.pool),
+        };
+        let width = rest.width.as_ref().map(|width| width.value);
+        let width = width.or(tier_entry.map(|tier| tier.width)).unwrap_or(Width::Shards(1));
+        if rest.pool.is_none() && rest.tier.is_none() && !rest.deny {
+            fail(draft.name.at, "", "goes nowhere: give it a pool or a tier, or deny: true".into());
+        }
+        // Without a width or a pool of its own it is the tier that is too wide, and that is reported.
+        let (at, field) = match (&rest.width, &rest.pool) {
+            (Some(width), _) => (width.at, "width"),
+            (None, Some(pool)) => (pool.at, "pool"),
+            (None, None) => return (tier, pool, width),
+        };
+        if let Some(pool) = pool.and_then(|pool| self.places.pools.get(pool))
+            && let Some(problem) = too_wide(width, pool)
+        {
+            fail(at, field, problem.into());
+        }
+        (tier, pool, width)
+    }
+
+    /// A field's value from its text.
+    fn value(&self, index: usize, field: &Field, text: &str) -> Result<u128, Problem> {
+        if let Some(table) = field.table.and_then(|at| self.tables.get(at)) {
+            let number = self.labels.get(index).and_then(|labels| labels.get(text));
+            return number.map(|number| u128::from(*number)).ok_or_else(|| {
+                let what = format!("label of prefix table {}:", table.name);
+                Problem::unknown(&what, text, table.labels.iter().map(String::as_str))
+            });
+        }
+        let address = |what: &str| Problem::from(format!("\"{text}\" is not an {what} address"));
+        let value = match field.carrier {
+            Carrier::EthernetSrc | Carrier::EthernetDst if field.is_whole() && text.contains(':') => {
+                let [a, b, c, d, e, f] = values::mac(text)?;
+                u128::from(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+            }
+            Carrier::Ipv4Src | Carrier::Ipv4Dst if field.is_whole() && text.contains(['.', ':']) => {
+                u128::from(text.parse::<Ipv4Addr>().map_err(|_| address("IPv4"))?.to_bits())
+            }
+            Carrier::Ipv6Src | Carrier::Ipv6Dst if field.is_whole() && text.contains(['.', ':']) => {
+                text.parse::<Ipv6Addr>().map_err(|_| address("IPv6"))?.to_bits()
+            }
+            _ => values::number(text)?,
+        };
+        if value > field.largest() {
+            return Err(format!(
+                "{text} does not fit the {} bits of the field: at most {} does",
+                field.bits,
+                field.largest()
+            )
+            .into());
+        }
+        Ok(value)
+    }
+
+    fn no_level(&self, members: &[usize]) -> Problem {
+        let names = |members: &[usize]| {
+            let names = members.iter().filter_map(|at| self.schema.fields.get(*at));
+            format!("[{}]", names.map(|field| field.name.as_str()).collect::<Vec<_>>().join(", "))
+        };
+        let mut sorted = members.to_vec();
+        sorted.sort_unstable();
+        let levels: Vec<String> = self.schema.levels.iter().map(|level| names(level)).collect();
+        format!(
+            "can never be reached: {} is no level of the schema, which has {}",
+            names(&sorted),
+            levels.join(" and ")
+        )
+        .into()
+    }
+
+    fn shared(&mut self, text: &Option<At<&str>>) -> Option<Arc<str>> {
+        text.as_ref().map(|text| self.keep(text.value))
+    }
+
+    fn keep(&mut self, text: &str) -> Arc<str> {
+        if let Some(kept) = self.texts.get(text) {
+            return kept.clone();
+        }
+        let kept: Arc<str> = text.into();
+        self.texts.insert(kept.clone());
+        kept
+    }
+
+    /// The keys, once none is there twice. `keys_file` is what the file beside the document is called.
+    pub(super) fn finish(self, checker: &mut Checker<'_>, keys_file: Option<&str>) -> Vec<Key> {
+        let mut names: HashMap<&str, usize> = HashMap::with_capacity(self.found.len());
+        let mut values: HashMap<(u8, u128), usize> = HashMap::with_capacity(self.found.len());
+        let where_is = |at: usize| {
+            let line = self.found.get(at).map_or(0, |key| key.at.line);
+            match self.indices.get(at) {
+                Some(Some(index)) => format!("spec.keys[{index}] in line {line}"),
+                _ => format!("{} line {line}", keys_file.unwrap_or_default()),
+            }
+        };
+        for (at, key) in self.found.iter().enumerate() {
+            let index = self.indices.get(at).copied().flatten();
+            let mut fail = |field: &str, problem: String| match index {
+                Some(index) => checker.error(key.at, format_args!("spec.keys[{index}].{field}"), problem),
+                None => checker.errors.add(keys_file.unwrap_or_default(), key.at, field, problem.into()),
+            };
+            match names.entry(key.name.as_str()) {
+                Entry::Occupied(first) => {
+                    fail(
+                        "name",
+                        format!("the name \"{}\" is already taken by {}", key.name, where_is(*first.get())),
+                    );
+                }
+                Entry::Vacant(entry) => {
+                    entry.insert(at);
+                }
+            }
+            match values.entry((key.level, key.key)) {
+                Entry::Occupied(first) => {
+                    let other = self.found.get(*first.get()).map_or("", |key| key.name.as_str());
+                    fail("match", format!("has the same values as \"{other}\", {}", where_is(*first.get())));
+                }
+                Entry::Vacant(entry) => {
+                    entry.insert(at);
+                }
+            }
+            if let Some(problem) = lint::personal(&key.name) {
+                let field = match index {
+                    Some(index) => format!("spec.keys[{index}].name"),
+                    None => "name".to_owned(),
+                };
+                let file = if index.is_some() { checker.file } else { keys_file.unwrap_or_default() };
+                checker.warnings.add(file, key.at, field, problem.into());
+            }
+        }
+        self.found
+    }
+}
+
+/// A set of fields as bits.
+fn bits(fields: &[usize]) -> u8 {
+    fields.iter().filter(|field| **field < 8).fold(0, |bits, field| bits | 1 << field)
+}

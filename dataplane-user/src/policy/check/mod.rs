@@ -1,0 +1,150 @@
+//! Whether a document of the right shape makes sense: every name it uses is declared, once; what it
+//! declares fits together. All problems are listed. Every check is linear in the document's size.
+
+mod keys;
+mod keys_file;
+mod schema;
+mod scope;
+mod shards;
+mod tables;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+
+use super::diagnostic::{Place, PolicyError, Problem, Report};
+use super::document::Document;
+use super::lint;
+use super::model::{Interface, Policy};
+use super::reader::At;
+
+/// What the checks share: the document's name, and where problems and warnings go.
+pub(super) struct Checker<'d> {
+    file: &'d str,
+    errors: Report,
+    warnings: Report,
+}
+
+impl Checker<'_> {
+    /// Something that must be put right.
+    fn error(&mut self, at: Place, field: impl fmt::Display, problem: impl Into<Problem>) {
+        self.errors.add(self.file, at, field, problem.into());
+    }
+
+    /// Something that looks like a slip.
+    fn warn(&mut self, at: Place, field: impl fmt::Display, problem: impl Into<Problem>) {
+        self.warnings.add(self.file, at, field, problem.into());
+    }
+
+    /// The index of each name; a name that is declared twice is an error.
+    fn unique<'n>(&mut self, list: &str, names: impl Iterator<Item = (&'n str, Place)>) -> Names<'n> {
+        let mut found = Names::default();
+        for (index, (name, at)) in names.enumerate() {
+            match found.by_name.get(name) {
+                Some(first) => {
+                    let (first, line) = (*first, found.line(*first));
+                    self.error(
+                        at,
+                        format_args!("spec.{list}[{index}].name"),
+                        format!(
+                            "the name \"{name}\" is already taken by spec.{list}[{first}] in line {line}"
+                        ),
+                    );
+                }
+                None => {
+                    found.by_name.insert(name, index);
+                }
+            }
+            found.list.push((name, at));
+        }
+        found
+    }
+
+    /// The index of a name; an unknown one is an error.
+    fn resolve(
+        &mut self,
+        names: &Names<'_>,
+        what: &str,
+        name: &At<&str>,
+        field: impl fmt::Display,
+    ) -> Option<usize> {
+        let found = names.by_name.get(name.value).copied();
+        if found.is_none() {
+            self.error(name.at, field, names.unknown(what, name.value));
+        }
+        found
+    }
+}
+
+/// Declared names.
+#[derive(Debug, Default)]
+struct Names<'n> {
+    by_name: HashMap<&'n str, usize>,
+    list: Vec<(&'n str, Place)>,
+}
+
+impl Names<'_> {
+    fn line(&self, index: usize) -> u32 {
+        self.list.get(index).map_or(0, |(_, at)| at.line)
+    }
+
+    fn unknown(&self, what: &str, name: &str) -> Problem {
+        Problem::unknown(what, name, self.list.iter().map(|(name, _)| *name))
+    }
+}
+
+/// Checks a document and resolves its names.
+///
+/// # Errors
+/// Everything that is wrong.
+pub(super) fn check(document: Document<'_>, file: &str, base: Option<&Path>) -> Result<Policy, PolicyError> {
+    let mut checker = Checker { file, errors: Report::default(), warnings: Report::default() };
+
+    interfaces(&mut checker, &document.interfaces);
+    let scope = scope::check(&mut checker, &document.scope);
+    let tables = tables::check(&mut checker, &document.tables);
+    let schema = schema::check(&mut checker, &document.schemas, &document.tables, &tables);
+    let places = shards::check(&mut checker, &document);
+    let keys = schema.as_ref().map(|schema| {
+        let mut keys = keys::Keys::new(&tables, schema, &places);
+        keys.of_document(&mut checker, &document.keys);
+        if let Some(from) = &document.keys_from {
+            keys_file::read(&mut checker, &mut keys, from, base);
+        }
+        keys.finish(&mut checker, document.keys_from.as_ref().map(|from| from.value))
+    });
+    let keys = keys.unwrap_or_default();
+    shards::unused(&mut checker, &document, &places, &keys);
+    lint::labels(&mut checker.warnings, file, &document.tables);
+    if checker.errors.is_empty() && keys.is_empty() {
+        let at = document.schemas.at;
+        checker.warn(at, "spec.keys", "no key is declared: every packet will be missing or unregistered");
+    }
+
+    let Checker { errors, warnings, .. } = checker;
+    let Some(schema) = schema else {
+        return Err(PolicyError::Invalid(errors.finish()));
+    };
+    errors.into_result(())?;
+    let shards::Places { shards, pools, tiers, classes, .. } = places;
+    Ok(Policy {
+        file: file.to_owned(),
+        name: document.name,
+        environment: document.environment,
+        mode: document.mode,
+        interfaces: document.interfaces,
+        scope,
+        tables,
+        schema,
+        shards,
+        pools,
+        tiers,
+        keys,
+        classes,
+        warnings: warnings.finish(),
+    })
+}
+
+fn interfaces(checker: &mut Checker<'_>, interfaces: &[Interface]) {
+    checker.unique("interfaces", interfaces.iter().map(|interface| (interface.name.as_str(), interface.at)));
+}

@@ -1,0 +1,284 @@
+//! The schema: fields fit their carriers and 128 bits, levels go from the most specific to the least.
+
+use keysteer_common::carrier::Carrier;
+use keysteer_common::headers::{FIELDS, LEVELS};
+
+use crate::policy::diagnostic::Problem;
+use crate::policy::document::{RawField, RawSchema, RawTable};
+use crate::policy::model::{Field, PrefixTable, Schema};
+use crate::policy::reader::At;
+
+use super::{Checker, Names};
+
+/// The bits of the key that a field behind a prefix table takes.
+const LABEL_BITS: u8 = 32;
+/// The bits of a key.
+const KEY_BITS: u32 = 128;
+
+/// Carriers of the policy language that this version cannot read.
+const LATER: [&str; 12] = [
+    "mpls.label",
+    "vxlan.vni",
+    "vxlan.policy",
+    "geneve.vni",
+    "geneve.option",
+    "gre.key",
+    "gtpu.teid",
+    "nsh.spi",
+    "nsh.context",
+    "quic.dcid",
+    "tcp.option",
+    "shim.key",
+];
+
+pub(super) fn check(
+    checker: &mut Checker<'_>,
+    schemas: &At<Vec<RawSchema<'_>>>,
+    raw_tables: &[RawTable<'_>],
+    tables: &[PrefixTable],
+) -> Option<Schema> {
+    let (first, more) = schemas.value.split_first()?;
+    if let Some(second) = more.first() {
+        checker.error(
+            second.version.at,
+            "spec.schemas[1]",
+            "this version takes exactly one schema; several versions of it at once are not available yet",
+        );
+        return None;
+    }
+    let fields = fields(checker, first, raw_tables, tables)?;
+    let levels = levels(checker, first, &fields)?;
+    Some(Schema { version: u8::try_from(first.version.value).ok()?, fields, levels })
+}
+
+fn fields(
+    checker: &mut Checker<'_>,
+    schema: &RawSchema<'_>,
+    raw_tables: &[RawTable<'_>],
+    tables: &[PrefixTable],
+) -> Option<Vec<Field>> {
+    let raw = &schema.fields;
+    checker.unique(
+        "schemas[0].fields",
+        raw.value.iter().map(|field| (field.name.value.as_str(), field.name.at)),
+    );
+    if raw.value.len() > FIELDS {
+        checker.error(
+            raw.at,
+            "spec.schemas[0].fields",
+            format!("{} fields are too many: at most {FIELDS} are possible", raw.value.len()),
+        );
+    }
+    let mut table_names = Names::default();
+    for (index, table) in raw_tables.iter().enumerate() {
+        table_names.by_name.insert(&table.name.value, index);
+        table_names.list.push((&table.name.value, table.name.at));
+    }
+    let mut used = vec![false; tables.len()];
+    let mut fields = Vec::new();
+    for (index, field) in raw.value.iter().enumerate() {
+        let found = field_of(checker, field, index, &table_names, tables);
+        if let Some(table) = found.as_ref().and_then(|field| field.table).and_then(|at| used.get_mut(at)) {
+            *table = true;
+        }
+        fields.extend(found);
+    }
+    if fields.len() != raw.value.len() {
+        return None;
+    }
+    for (table, _) in raw_tables.iter().zip(&used).filter(|(_, used)| !**used) {
+        checker.warn(
+            table.name.at,
+            format_args!("spec.prefixTables.{}", table.name.value),
+            "no field uses the table",
+        );
+    }
+    let bits: u32 = fields.iter().map(|field| u32::from(field.bits)).sum();
+    if bits > KEY_BITS {
+        checker.error(
+            raw.at,
+            "spec.schemas[0].fields",
+            format!(
+                "the fields take {bits} bits together, at most {KEY_BITS} are possible: take a range with bits, or a prefix table ({LABEL_BITS} bits)"
+            ),
+        );
+        return None;
+    }
+    let mut place = 0;
+    for field in fields.iter_mut().rev() {
+        field.place = place;
+        place += field.bits;
+    }
+    (fields.len() <= FIELDS).then_some(fields)
+}
+
+fn field_of(
+    checker: &mut Checker<'_>,
+    raw: &RawField<'_>,
+    index: usize,
+    table_names: &Names<'_>,
+    tables: &[PrefixTable],
+) -> Option<Field> {
+    let path = |field: &str| format!("spec.schemas[0].fields[{index}].{field}");
+    let Some(carrier) = Carrier::ALL.iter().copied().find(|carrier| carrier.name() == raw.from.value) else {
+        checker.error(raw.from.at, path("from"), unknown_carrier(raw.from.value));
+        return None;
+    };
+    let (offset, bits) = match &raw.bits {
+        None => (0, carrier.bits()),
+        Some(range) => {
+            let (offset, length) = range.value;
+            let size = u32::from(carrier.bits());
+            if raw.table.is_some() {
+                checker.error(
+                    range.at,
+                    path("bits"),
+                    "a field behind a prefix table takes the whole address",
+                );
+                return None;
+            }
+            if offset + length > size {
+                checker.error(
+                    range.at,
+                    path("bits"),
+                    format!(
+                        "bits {offset} to {} are beyond the {size} bits of {}",
+                        offset + length - 1,
+                        carrier.name()
+                    ),
+                );
+                return None;
+            }
+            (u8::try_from(offset).ok()?, u8::try_from(length).ok()?)
+        }
+    };
+    let Some(name) = &raw.table else {
+        if carrier.needs_table() {
+            checker.error(
+                raw.from.at,
+                path("from"),
+                format!(
+                    "{} is an address of either family and needs a prefix table: add table, or take {} or {}",
+                    carrier.name(),
+                    carrier.name().replace("ip.", "ipv4."),
+                    carrier.name().replace("ip.", "ipv6.")
+                ),
+            );
+            return None;
+        }
+        return Some(Field { name: raw.name.value.clone(), carrier, offset, bits, place: 0, table: None });
+    };
+    if !carrier.is_address() {
+        checker.error(
+            name.at,
+            path("table"),
+            format!("{} is not an address: it takes no prefix table", carrier.name()),
+        );
+        return None;
+    }
+    let at = checker.resolve(table_names, "prefix table", name, path("table"))?;
+    one_family(checker, carrier, tables.get(at), name, &path("table"));
+    Some(Field {
+        name: raw.name.value.clone(),
+        carrier,
+        offset: 0,
+        bits: LABEL_BITS,
+        place: 0,
+        table: Some(at),
+    })
+}
+
+fn unknown_carrier(name: &str) -> Problem {
+    if LATER.contains(&name) || name.starts_with("inner.") {
+        let names: Vec<&str> = Carrier::ALL.iter().map(|carrier| carrier.name()).collect();
+        return format!(
+            "the carrier {name} is not available in this version; available are {}",
+            names.join(", ")
+        )
+        .into();
+    }
+    Problem::unknown("carrier", name, Carrier::ALL.iter().map(|carrier| carrier.name()))
+}
+
+/// Warns when a table has no prefix of the only family that the carrier has.
+fn one_family(
+    checker: &mut Checker<'_>,
+    carrier: Carrier,
+    table: Option<&PrefixTable>,
+    name: &At<&str>,
+    field: &str,
+) {
+    let has = |v4: bool| {
+        table.is_some_and(|table| table.prefixes.iter().any(|(net, _)| net.addr().is_ipv4() == v4))
+    };
+    let family = match carrier {
+        Carrier::Ipv4Src | Carrier::Ipv4Dst if !has(true) => "IPv4",
+        Carrier::Ipv6Src | Carrier::Ipv6Dst if !has(false) => "IPv6",
+        _ => return,
+    };
+    checker.warn(
+        name.at,
+        field,
+        format!("the table has no {family} prefix, so the field will never have a value: {}", carrier.name()),
+    );
+}
+
+fn levels(checker: &mut Checker<'_>, schema: &RawSchema<'_>, fields: &[Field]) -> Option<Vec<Vec<usize>>> {
+    let Some(raw) = &schema.levels else {
+        return Some(vec![(0..fields.len()).collect()]);
+    };
+    let mut names = Names::default();
+    for (index, field) in fields.iter().enumerate() {
+        names.by_name.insert(&field.name, index);
+        names.list.push((&field.name, schema.fields.at));
+    }
+    if raw.value.len() > LEVELS {
+        checker.error(
+            raw.at,
+            "spec.schemas[0].levels",
+            format!("{} levels are too many: at most {LEVELS} are possible", raw.value.len()),
+        );
+        return None;
+    }
+    let mut levels: Vec<Vec<usize>> = Vec::new();
+    let mut sound = true;
+    for (index, level) in raw.value.iter().enumerate() {
+        let mut members = Vec::new();
+        for (nth, name) in level.value.iter().enumerate() {
+            let path = format!("spec.schemas[0].levels[{index}][{nth}]");
+            match checker.resolve(&names, "field", name, &path) {
+                Some(field) if members.contains(&field) => {
+                    checker.error(name.at, path, format!("the level lists \"{}\" twice", name.value));
+                    sound = false;
+                }
+                Some(field) => members.push(field),
+                None => sound = false,
+            }
+        }
+        members.sort_unstable();
+        let shadow = levels.iter().position(|earlier| earlier.iter().all(|field| members.contains(field)));
+        if let Some(earlier) = shadow.filter(|_| sound) {
+            let same = levels.get(earlier).is_some_and(|earlier| earlier.len() == members.len());
+            let problem = if same {
+                format!("the same as level {earlier}")
+            } else {
+                format!(
+                    "never decides where level {earlier}, which has some of its fields, does: list the most specific level first"
+                )
+            };
+            checker.error(level.at, format_args!("spec.schemas[0].levels[{index}]"), problem);
+            sound = false;
+        }
+        levels.push(members);
+    }
+    for (index, field) in schema.fields.value.iter().enumerate() {
+        if sound && !levels.iter().any(|level| level.contains(&index)) {
+            checker.warn(
+                field.name.at,
+                format_args!("spec.schemas[0].fields[{index}]"),
+                "no level has the field, so it decides nothing",
+            );
+        }
+    }
+    sound.then_some(levels)
+}

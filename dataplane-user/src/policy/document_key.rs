@@ -1,0 +1,61 @@
+//! The shape of a key in the document, and of the values that keys and tiers share.
+
+use super::document::{KeyRest, RawKey};
+use super::model::Width;
+use super::reader::{At, Context, Cursor};
+use super::values;
+
+/// The fields of a key.
+const FIELDS: [&str; 10] =
+    ["name", "match", "tier", "pool", "width", "owner", "costCentre", "account", "deny", "reason"];
+
+pub(super) fn key<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawKey<'n>> {
+    let fields = at.fields(&FIELDS, context)?;
+    let name = fields.require("name", context).and_then(|at| free_text(&at, context));
+    let values = fields.require("match", context).and_then(|at| values_of(&at, context));
+    let rest = KeyRest {
+        tier: fields.get("tier").and_then(|at| at.text(context)),
+        pool: fields.get("pool").and_then(|at| at.text(context)),
+        width: fields.get("width").and_then(|at| width(&at, context)),
+        owner: fields.get("owner").and_then(|at| free_text(&at, context)),
+        cost_centre: fields.get("costCentre").and_then(|at| free_text(&at, context)),
+        account: fields.get("account").and_then(|at| free_text(&at, context)),
+        deny: fields.get("deny").and_then(|at| at.boolean(context)).is_some_and(|deny| deny.value),
+        reason: fields.get("reason").and_then(|at| free_text(&at, context)),
+    };
+    Some(RawKey { name: name?, values: values?, rest })
+}
+
+type Values<'n> = At<Vec<(At<&'n str>, At<&'n str>)>>;
+
+fn values_of<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<Values<'n>> {
+    let entries = at.entries(context)?;
+    if entries.is_empty() {
+        return at.fail(context, "must not be empty: give the fields of one level");
+    }
+    let mut values = Vec::with_capacity(entries.len());
+    for (field, cursor) in &entries {
+        if let Some(value) = cursor.scalar(context) {
+            values.push((At { value: field.value, at: field.at }, value));
+        }
+    }
+    Some(At { value: values, at: at.node.at })
+}
+
+/// Free text of one line.
+pub(super) fn free_text<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<At<&'n str>> {
+    let text = at.text(context)?;
+    match values::free_text(text.value) {
+        Ok(_) => Some(text),
+        Err(problem) => at.fail(context, problem),
+    }
+}
+
+/// A width: a number, or `all`.
+pub(super) fn width(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<At<Width>> {
+    let text = at.scalar(context)?;
+    match values::width(text.value) {
+        Ok(value) => Some(At { value, at: text.at }),
+        Err(problem) => at.fail(context, problem),
+    }
+}

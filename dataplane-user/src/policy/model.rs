@@ -1,0 +1,320 @@
+//! A checked policy: names are resolved to indices, values are parsed, nothing contradicts itself. What
+//! depends on the host (interfaces, CPUs) is checked when it is compiled.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use keysteer_common::carrier::Carrier;
+use keysteer_common::tables::Service;
+
+use super::diagnostic::{Diagnostic, Place};
+
+/// A checked policy.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The file it was read from, as it was named to us.
+    pub file: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// `spec.environment`.
+    pub environment: String,
+    /// Whether it steers or only observes.
+    pub mode: Mode,
+    /// Interfaces to attach to; at least one.
+    pub interfaces: Vec<Interface>,
+    /// What is ours; at least one destination.
+    pub scope: Vec<Destination>,
+    /// Prefix tables, in the order of the document.
+    pub tables: Vec<PrefixTable>,
+    /// How a key is read from a packet.
+    pub schema: Schema,
+    /// Shards, in the order of the document; their index is the dense shard index.
+    pub shards: Vec<Shard>,
+    /// Pools, in the order of the document.
+    pub pools: Vec<Pool>,
+    /// Tiers, in the order of the document.
+    pub tiers: Vec<Tier>,
+    /// Keys: those of the document, then those of the file beside it.
+    pub keys: Vec<Key>,
+    /// What the other classes meet.
+    pub classes: Classes,
+    /// What is not wrong but looks like a slip, or personal.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// What a policy does with traffic that is ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Decides, counts and steers.
+    #[default]
+    Steer,
+    /// Decides and counts, and passes everything unmodified.
+    Observe,
+}
+
+/// How the program is attached to an interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AttachMode {
+    /// In the driver where it can, else generic.
+    #[default]
+    Auto,
+    /// In the driver, or not at all.
+    Native,
+    /// In the kernel's generic receive path.
+    Generic,
+}
+
+/// An interface to attach to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// How.
+    pub mode: AttachMode,
+    /// Where the policy names it.
+    pub at: Place,
+}
+
+/// A destination that is ours, with everything that it inherits from wider prefixes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The addresses.
+    pub prefix: IpNet,
+    /// What of them is ours, sorted, disjoint, at most [`keysteer_common::tables::SERVICES`]; empty:
+    /// everything.
+    pub services: Vec<Service>,
+}
+
+/// A prefix table. A label's number, in `prefixes`, is its index in `labels` plus one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrefixTable {
+    /// Its name.
+    pub name: String,
+    /// Its labels, sorted.
+    pub labels: Vec<String>,
+    /// Prefixes and their label's number, from 1.
+    pub prefixes: Vec<(IpNet, u32)>,
+}
+
+impl PrefixTable {
+    /// The number of a label, from 1.
+    pub fn number(&self, label: &str) -> Option<u32> {
+        let at = self.labels.binary_search_by(|known| known.as_str().cmp(label)).ok()?;
+        u32::try_from(at + 1).ok()
+    }
+
+    /// The label with a number.
+    pub fn label(&self, number: u32) -> Option<&str> {
+        self.labels.get(usize::try_from(number.checked_sub(1)?).ok()?).map(String::as_str)
+    }
+}
+
+/// How a key is read from a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schema {
+    /// Its version, 1 to 255.
+    pub version: u8,
+    /// 1 to 4 fields, most significant first.
+    pub fields: Vec<Field>,
+    /// 1 to 4 levels as ascending field indices, most specific first.
+    pub levels: Vec<Vec<usize>>,
+}
+
+/// A field of the schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// Where it is read.
+    pub carrier: Carrier,
+    /// First bit of the carrier that it takes, counted from the most significant.
+    pub offset: u8,
+    /// How many bits of the key it takes: those of the carrier, or 32 behind a prefix table.
+    pub bits: u8,
+    /// Left shift that puts it at its place in the key; the last field's is 0.
+    pub place: u8,
+    /// Index of the prefix table that it is looked up in.
+    pub table: Option<usize>,
+}
+
+impl Field {
+    /// The largest value it can take.
+    pub fn largest(&self) -> u128 {
+        match u32::from(self.bits) {
+            0 => 0,
+            bits => u128::MAX >> (128 - bits.min(128)),
+        }
+    }
+
+    /// Its value in a canonical key.
+    pub fn value(&self, key: u128) -> u128 {
+        key.checked_shr(u32::from(self.place)).unwrap_or(0) & self.largest()
+    }
+
+    /// A value at its place in a canonical key.
+    pub fn placed(&self, value: u128) -> u128 {
+        (value & self.largest()).checked_shl(u32::from(self.place)).unwrap_or(0)
+    }
+
+    /// Whether it takes its carrier whole.
+    pub fn is_whole(&self) -> bool {
+        self.table.is_none() && self.bits == self.carrier.bits()
+    }
+
+    /// A value in its canonical text: a label behind a table, else an address where the field is a
+    /// whole address, else a decimal number.
+    pub fn text(&self, tables: &[PrefixTable], value: u128) -> String {
+        if let Some(table) = self.table.and_then(|table| tables.get(table)) {
+            let number = u32::try_from(value).unwrap_or(0);
+            return table.label(number).unwrap_or_default().to_owned();
+        }
+        match self.carrier {
+            Carrier::Ipv4Src | Carrier::Ipv4Dst if self.is_whole() => {
+                Ipv4Addr::from_bits(u32::try_from(value).unwrap_or(0)).to_string()
+            }
+            Carrier::Ipv6Src | Carrier::Ipv6Dst if self.is_whole() => Ipv6Addr::from_bits(value).to_string(),
+            Carrier::EthernetSrc | Carrier::EthernetDst if self.is_whole() => {
+                let [.., a, b, c, d, e, f] = value.to_be_bytes();
+                mac_text([a, b, c, d, e, f])
+            }
+            _ => value.to_string(),
+        }
+    }
+}
+
+/// A MAC address as the policy writes it.
+pub fn mac_text(mac: [u8; 6]) -> String {
+    let [a, b, c, d, e, f] = mac;
+    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+}
+
+/// A shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Its name.
+    pub name: String,
+    /// Its share relative to the others of its pool, 1 to 65,535.
+    pub weight: u32,
+    /// How it is reached.
+    pub target: Target,
+    /// Where the policy names what the host must have: the interface or the CPU.
+    pub at: Place,
+}
+
+/// How a shard is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The host's own stack.
+    Pass,
+    /// Nowhere: drop.
+    Drop,
+    /// The host's own stack, on this CPU.
+    Cpu(u32),
+    /// A local interface, such as a container's veth.
+    Interface {
+        /// Its name.
+        interface: String,
+        /// MAC address behind it.
+        mac: [u8; 6],
+    },
+    /// A next hop behind an interface.
+    NextHop {
+        /// The interface's name.
+        interface: String,
+        /// MAC address of the next hop.
+        mac: [u8; 6],
+    },
+}
+
+/// A set of shards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// Indices of its shards, at least one, each once.
+    pub shards: Vec<usize>,
+}
+
+/// Over how many shards of its pool a key spreads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// Exactly so many, 1 or more.
+    Shards(u16),
+    /// All of the pool.
+    All,
+}
+
+/// Defaults that keys share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tier {
+    /// Its name.
+    pub name: String,
+    /// Index of its pool.
+    pub pool: usize,
+    /// Width of its keys.
+    pub width: Width,
+    /// Who answers for its keys.
+    pub owner: Option<Arc<str>>,
+    /// Cost centre that its keys are charged to.
+    pub cost_centre: Option<Arc<str>>,
+    /// Account that its keys are billed to.
+    pub account: Option<Arc<str>>,
+}
+
+/// A registered key, the tier's defaults filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Its name.
+    pub name: String,
+    /// The canonical key: the values of the level's fields, each at its [`Field::place`].
+    pub key: u128,
+    /// Index of its level.
+    pub level: u8,
+    /// Index of its pool; none only when it is denied.
+    pub pool: Option<usize>,
+    /// Over how many shards of its pool it spreads.
+    pub width: Width,
+    /// Index of its tier.
+    pub tier: Option<usize>,
+    /// Who answers for it.
+    pub owner: Option<Arc<str>>,
+    /// Cost centre that it is charged to.
+    pub cost_centre: Option<Arc<str>>,
+    /// Account that it is billed to.
+    pub account: Option<Arc<str>>,
+    /// Why it is denied, when it is.
+    pub denied: Option<Arc<str>>,
+    /// Where it is declared: in the policy, or in the file beside it when `from_file`.
+    pub at: Place,
+    /// Whether it comes from `keysFrom`.
+    pub from_file: bool,
+}
+
+/// What the classes other than `assigned` meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Classes {
+    /// Not all fields of any level are in the packet.
+    pub missing: ClassAction,
+    /// A well-formed key that is not registered.
+    pub unregistered: ClassAction,
+    /// Headers that contradict themselves or are cut off.
+    pub malformed: ClassAction,
+}
+
+impl Default for Classes {
+    fn default() -> Self {
+        Self { missing: ClassAction::Pass, unregistered: ClassAction::Pass, malformed: ClassAction::Drop }
+    }
+}
+
+/// What a class meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClassAction {
+    /// Passes to the host.
+    Pass,
+    /// Is dropped.
+    Drop,
+    /// Is spread over the pool with this index, by flow.
+    Pool(usize),
+}
