@@ -1,1 +1,7 @@
-fn main() {}
+//! The one binary; what it does is in [`keysteer::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    keysteer::cli::main()
+}

@@ -1,1 +1,99 @@
-//! (being written)
+//! Metrics: readings of the counters, shared out over a bounded number of series, and rates over
+//! windows.
+//!
+//! ```text
+//!  every 10 s  reading ─> attribute ─> rank keys, sample shards, notice keys seen first
+//!  a scrape    reading ─> attribute ─> show ─> OpenMetrics text
+//! ```
+//! Readings are serialised by one lock, so that a series never falls between two of them. An agent
+//! never reads per packet; nothing here is in the packet path.
+
+pub mod exposition;
+mod families;
+pub mod first_seen;
+pub mod server;
+pub mod tally;
+pub mod topk;
+pub mod windows;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use self::exposition::Exposition;
+use self::first_seen::FirstSeen;
+use self::topk::TopKeys;
+use self::windows::Windows;
+use crate::agent::meter::{Cause, Meter};
+use crate::agent::node::Node;
+use crate::control::types::Rate;
+
+/// Readings of one program's counters.
+pub struct Telemetry {
+    meter: Arc<dyn Meter>,
+    node: Arc<Node>,
+    state: Mutex<State>,
+}
+
+/// What one reading leaves for the next.
+#[derive(Debug)]
+struct State {
+    keys: TopKeys,
+    windows: Windows,
+    first_seen: FirstSeen,
+    errors: u64,
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl Telemetry {
+    /// Telemetry of `meter`, with series for about `top` keys at a time.
+    pub fn new(meter: Arc<dyn Meter>, node: Arc<Node>, top: usize) -> Self {
+        let keys = TopKeys::new(top, node.names.keys.iter().map(|key| key.id));
+        let state = State { keys, windows: Windows::default(), first_seen: FirstSeen::default(), errors: 0 };
+        Self { meter, node, state: Mutex::new(state) }
+    }
+
+    /// Takes the regular sample: attributes, ranks, feeds the windows, reports keys seen first.
+    ///
+    /// # Errors
+    /// The counters cannot be read; counted in `keysteer_scrape_errors_total`.
+    pub fn sample(&self) -> Result<(), Cause> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let snapshot = self.meter.counters().inspect_err(|_| state.errors += 1)?;
+        state.keys.attribute(&snapshot);
+        state.keys.rank();
+        state.windows.push(Instant::now(), &snapshot.shards);
+        state.first_seen.report(&self.node.names, &snapshot);
+        Ok(())
+    }
+
+    /// The OpenMetrics text.
+    ///
+    /// # Errors
+    /// The counters cannot be read; counted in `keysteer_scrape_errors_total`.
+    pub fn scrape(&self) -> Result<String, Cause> {
+        let exposition = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let snapshot = self.meter.counters().inspect_err(|_| state.errors += 1)?;
+            state.keys.attribute(&snapshot);
+            let shares = state.keys.show();
+            Exposition { node: Arc::clone(&self.node), snapshot, shares, errors: state.errors }
+        };
+        Ok(exposition.encode()?)
+    }
+
+    /// The rates of shard `index` by window name.
+    pub fn rates(&self, index: usize) -> BTreeMap<String, Rate> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).windows.rates(index)
+    }
+}
+
+#[cfg(test)]
+#[path = "telemetry_tests.rs"]
+mod tests;

@@ -1,0 +1,27 @@
+//! How an error is said: its causes on one line, each thing once.
+
+/// The chain of causes, outermost first. Many of our errors say their cause themselves, so that they
+/// read well in logs too: a cause that was said is not repeated.
+pub(super) fn chain(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn causes_are_said_once() {
+        let cause = std::io::Error::other("disk full");
+        let error = Err::<(), _>(cause).context("cannot write x: disk full").context("cannot start");
+        assert_eq!(chain(&error.unwrap_err()), "cannot start: cannot write x: disk full");
+    }
+}

@@ -1,0 +1,111 @@
+//! `keysteer key`
+
+use clap::{Args, Subcommand};
+
+use super::Read;
+use super::output::{Align, Table, print_list, print_one};
+use crate::control::client::segment;
+use crate::control::types::Key;
+
+/// Show allocation keys
+#[derive(Debug, Args)]
+pub(super) struct KeyArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the registered keys with their counters
+    List {
+        #[command(flatten)]
+        read: Read,
+    },
+    /// Show one key
+    Get {
+        /// Its name in the policy
+        name: String,
+        #[command(flatten)]
+        read: Read,
+    },
+}
+
+pub(super) fn run(args: &KeyArgs) -> anyhow::Result<()> {
+    match &args.verb {
+        Verb::List { read } => {
+            let keys: Vec<Key> = read.client().get("/v1/keys")?;
+            print_list(read.output, &keys, || render_list(&keys))
+        }
+        Verb::Get { name, read } => {
+            let key: Key = read.client().get(&format!("/v1/keys/{}", segment(name)))?;
+            print_one(read.output, &key, || render(&key))
+        }
+    }
+}
+
+fn render_list(keys: &[Key]) -> String {
+    let mut table = Table::new([
+        ("KEY", Align::Left),
+        ("ID", Align::Right),
+        ("POOL", Align::Left),
+        ("WIDTH", Align::Right),
+        ("TIER", Align::Left),
+        ("OWNER", Align::Left),
+        ("PACKETS", Align::Right),
+        ("BYTES", Align::Right),
+        ("FLOWS", Align::Right),
+        ("DROPPED", Align::Right),
+        ("STATE", Align::Left),
+    ]);
+    for key in keys {
+        table.row([
+            key.name.clone(),
+            key.id.to_string(),
+            key.pool.clone(),
+            key.width.clone(),
+            key.tier.clone().unwrap_or_default(),
+            key.owner.clone().unwrap_or_default(),
+            key.packets.to_string(),
+            key.bytes.to_string(),
+            key.flows.to_string(),
+            dropped(key).to_string(),
+            if key.denied.is_some() { "denied" } else { "steered" }.to_owned(),
+        ]);
+    }
+    table.render()
+}
+
+fn render(key: &Key) -> String {
+    let mut table = Table::new([("", Align::Left), ("", Align::Left)]);
+    let mut fact = |name: &str, value: String| table.row([name.to_owned(), value]);
+    fact("key", key.name.clone());
+    fact("id", key.id.to_string());
+    for (field, value) in &key.values {
+        fact(&format!("field {field}"), value.clone());
+    }
+    fact("level", key.level.join(" "));
+    fact("pool", key.pool.clone());
+    fact("width", key.width.clone());
+    fact("shards", key.shards.join(" "));
+    let named = [
+        ("tier", &key.tier),
+        ("owner", &key.owner),
+        ("cost centre", &key.cost_centre),
+        ("account", &key.account),
+        ("denied", &key.denied),
+    ];
+    for (name, value) in named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))) {
+        fact(name, value);
+    }
+    fact("packets", key.packets.to_string());
+    fact("bytes", key.bytes.to_string());
+    fact("flows", key.flows.to_string());
+    for (reason, count) in &key.drops {
+        fact(&format!("dropped {reason}"), format!("{} packets, {} bytes", count.packets, count.bytes));
+    }
+    table.render()
+}
+
+fn dropped(key: &Key) -> u64 {
+    key.drops.values().map(|count| count.packets).sum()
+}

@@ -1,0 +1,67 @@
+//! `keysteer shard`
+
+use clap::{Args, Subcommand};
+
+use super::Read;
+use super::output::{Align, Table, print_list};
+use crate::control::types::Shard;
+
+/// Show shards
+#[derive(Debug, Args)]
+pub(super) struct ShardArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the shards with their counters and rates
+    List {
+        #[command(flatten)]
+        read: Read,
+    },
+}
+
+pub(super) fn run(args: &ShardArgs) -> anyhow::Result<()> {
+    let Verb::List { read } = &args.verb;
+    let shards: Vec<Shard> = read.client().get("/v1/shards")?;
+    print_list(read.output, &shards, || render(&shards))
+}
+
+fn render(shards: &[Shard]) -> String {
+    let mut table = Table::new([
+        ("SHARD", Align::Left),
+        ("WEIGHT", Align::Right),
+        ("POOLS", Align::Left),
+        ("TARGET", Align::Left),
+        ("PACKETS", Align::Right),
+        ("BYTES", Align::Right),
+        ("FLOWS", Align::Right),
+        ("DROPPED", Align::Right),
+        ("PACKETS/S 10S", Align::Right),
+        ("1M", Align::Right),
+        ("5M", Align::Right),
+        ("1H", Align::Right),
+    ]);
+    for shard in shards {
+        let rate = |window| {
+            let rate = shard.rates.get(window).copied().unwrap_or_default();
+            format!("{:.1}", rate.packets_per_second)
+        };
+        table.row([
+            shard.name.clone(),
+            shard.weight.to_string(),
+            shard.pools.join(","),
+            shard.target.clone(),
+            shard.packets.to_string(),
+            shard.bytes.to_string(),
+            shard.flows.to_string(),
+            shard.dropped.to_string(),
+            rate("10s"),
+            rate("1m"),
+            rate("5m"),
+            rate("1h"),
+        ]);
+    }
+    table.render()
+}

@@ -1,0 +1,171 @@
+//! The command line's end of the local API. Synchronous: a command asks once and ends.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::{Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use super::types::Problem;
+
+/// An agent that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// No answer, or not the one that was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// There is no socket.
+    #[error(
+        "no agent is running (no socket at {}): start one with `keysteer agent --policy FILE`, or name its socket with --socket",
+        path.display()
+    )]
+    NoAgent {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// Nobody listens on the socket.
+    #[error(
+        "no agent listens on {}: the one that made it died; start it again with `keysteer agent --policy FILE`",
+        path.display()
+    )]
+    Stale {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The socket belongs to somebody else.
+    #[error("may not connect to {}: run this as root, or as the user that runs the agent", path.display())]
+    Forbidden {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The connection failed in another way.
+    #[error("cannot connect to {}: {cause}", path.display())]
+    Connect {
+        /// The socket.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        cause: io::Error,
+    },
+    /// The agent did not answer in time.
+    #[error(
+        "the agent on {} did not answer within {} s: look at its log, and restart it if it hangs; packets go on meanwhile",
+        path.display(), PATIENCE.as_secs()
+    )]
+    Silent {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The exchange broke off.
+    #[error("the agent broke off the exchange: {cause}; look at its log")]
+    Broken {
+        /// Why.
+        #[source]
+        cause: hyper::Error,
+    },
+    /// The agent answered with a problem.
+    #[error("{0}")]
+    Refused(String),
+    /// The answer is not what this version understands.
+    #[error(
+        "the agent's answer to {request} makes no sense to this version: {cause}; use the agent's own version"
+    )]
+    Nonsense {
+        /// What was asked for.
+        request: String,
+        /// What is wrong with the answer.
+        #[source]
+        cause: serde_json::Error,
+    },
+    /// The exchange cannot be set up at all.
+    #[error("cannot ask for {request}: {cause}")]
+    Unaskable {
+        /// What was asked for.
+        request: String,
+        /// Why not.
+        cause: String,
+    },
+}
+
+/// Asks an agent.
+#[derive(Clone, Debug)]
+pub struct Client {
+    path: PathBuf,
+}
+
+impl Client {
+    /// A client of the agent whose socket is at `path`.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    /// `GET path`. Must not be called from within an asynchronous runtime: it has its own.
+    ///
+    /// # Errors
+    /// Nobody answers, or the answer is a problem or not a `T`.
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| self.unaskable(path, &error))?;
+        let (status, body) = runtime
+            .block_on(async { tokio::time::timeout(PATIENCE, self.exchange(path)).await })
+            .map_err(|_| ClientError::Silent { path: self.path.clone() })??;
+        let nonsense = |cause| ClientError::Nonsense { request: path.to_owned(), cause };
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(nonsense);
+        }
+        let problem: Problem = serde_json::from_slice(&body).map_err(nonsense)?;
+        Err(ClientError::Refused(problem.error))
+    }
+
+    async fn exchange(&self, path: &str) -> Result<(StatusCode, Bytes), ClientError> {
+        let stream = UnixStream::connect(&self.path).await.map_err(|cause| self.unreached(cause))?;
+        let broken = |cause| ClientError::Broken { cause };
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        // Ends with the runtime, or with an error that the sender reports as well.
+        tokio::spawn(connection);
+        let request = Request::get(path)
+            .header(header::HOST, "localhost")
+            .body(Empty::<Bytes>::new())
+            .map_err(|error| self.unaskable(path, &error))?;
+        let response = sender.send_request(request).await.map_err(broken)?;
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(broken)?;
+        Ok((status, body.to_bytes()))
+    }
+
+    fn unreached(&self, cause: io::Error) -> ClientError {
+        let path = self.path.clone();
+        match cause.kind() {
+            io::ErrorKind::NotFound => ClientError::NoAgent { path },
+            io::ErrorKind::ConnectionRefused => ClientError::Stale { path },
+            io::ErrorKind::PermissionDenied => ClientError::Forbidden { path },
+            _ => ClientError::Connect { path, cause },
+        }
+    }
+
+    fn unaskable(&self, path: &str, error: &dyn std::error::Error) -> ClientError {
+        ClientError::Unaskable { request: path.to_owned(), cause: error.to_string() }
+    }
+}
+
+/// `text` as one segment of a path: key names may hold anything.
+pub fn segment(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(char::from(byte));
+            }
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}

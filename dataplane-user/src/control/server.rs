@@ -1,0 +1,115 @@
+//! The agent's end of the local API.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
+
+use super::types::Problem;
+use super::view;
+use crate::agent::meter::{Cause, Meter};
+use crate::agent::node::Node;
+use crate::telemetry::Telemetry;
+
+/// What the API answers from.
+#[derive(Clone)]
+pub struct Api {
+    /// Names and facts.
+    pub node: Arc<Node>,
+    /// The counters.
+    pub meter: Arc<dyn Meter>,
+    /// Rates.
+    pub telemetry: Arc<Telemetry>,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+/// An answer other than 2xx.
+enum Refusal {
+    NotFound(Problem),
+    Unreadable(Cause),
+}
+
+impl From<Cause> for Refusal {
+    fn from(cause: Cause) -> Self {
+        Self::Unreadable(cause)
+    }
+}
+
+/// The routes of the control socket.
+pub fn router(api: Api) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/keys", get(keys))
+        .route("/v1/keys/{name}", get(key))
+        .route("/v1/shards", get(shards))
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(api)
+}
+
+async fn status(State(api): State<Api>) -> Response {
+    answer(move || {
+        let snapshot = api.meter.counters()?;
+        Ok(view::status(&api.node, &snapshot, api.meter.program()?, api.meter.maps()?))
+    })
+    .await
+}
+
+async fn keys(State(api): State<Api>) -> Response {
+    answer(move || Ok(view::keys(&api.node, &api.meter.counters()?))).await
+}
+
+async fn key(State(api): State<Api>, Path(name): Path<String>) -> Response {
+    answer(move || view::key(&api.node, &api.meter.counters()?, &name).map_err(Refusal::NotFound)).await
+}
+
+async fn shards(State(api): State<Api>) -> Response {
+    answer(move || {
+        let snapshot = api.meter.counters()?;
+        Ok(view::shards(&api.node, &snapshot, |index| api.telemetry.rates(index)))
+    })
+    .await
+}
+
+async fn unknown(uri: Uri) -> Response {
+    problem(
+        StatusCode::NOT_FOUND,
+        format!("no such path: {uri}; try /v1/status, /v1/keys, /v1/keys/NAME or /v1/shards"),
+    )
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Response {
+    problem(StatusCode::METHOD_NOT_ALLOWED, format!("{method} {uri} is not possible; use GET"))
+}
+
+/// Answers with JSON. Reading counters is system calls and encoding 100,000 keys is work: neither
+/// belongs on the event loop.
+async fn answer<T: Serialize>(make: impl FnOnce() -> Result<T, Refusal> + Send + 'static) -> Response {
+    let made = tokio::task::spawn_blocking(move || {
+        make()
+            .and_then(|answer| serde_json::to_vec(&answer).map_err(|error| Refusal::Unreadable(error.into())))
+    });
+    match made.await {
+        Ok(Ok(body)) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Ok(Err(Refusal::NotFound(it))) => (StatusCode::NOT_FOUND, Json(it)).into_response(),
+        Ok(Err(Refusal::Unreadable(cause))) => problem(StatusCode::INTERNAL_SERVER_ERROR, cause.to_string()),
+        Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+fn problem(status: StatusCode, error: String) -> Response {
+    (status, Json(Problem { error })).into_response()
+}
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

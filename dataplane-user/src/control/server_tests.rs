@@ -1,0 +1,135 @@
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use super::*;
+use crate::agent::fake::{Fake, image};
+use crate::control::client::{Client, ClientError, segment};
+use crate::control::socket::Socket;
+use crate::control::types::{Key, Shard, Status};
+use crate::counters::Snapshot;
+
+/// An agent's server over a fake meter, on a thread of its own.
+struct Served {
+    directory: tempfile::TempDir,
+    fake: Fake,
+    _socket: Socket,
+}
+
+fn serve(keys: &[&str]) -> Served {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = Socket::bind(&directory.path().join("agent.sock")).unwrap();
+    let fake = Fake::default();
+    *fake.0.snapshot.lock().unwrap() = Snapshot::empty(keys.len() + 1, 2);
+    let node = Arc::new(Node::new(image(keys), "edge.yaml".to_owned(), Vec::new()));
+    let meter: Arc<dyn Meter> = Arc::new(fake.clone());
+    let telemetry = Arc::new(Telemetry::new(Arc::clone(&meter), Arc::clone(&node), 10));
+    let api = Api { node, meter, telemetry };
+    let listener = socket.listener().unwrap();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::UnixListener::from_std(listener).unwrap();
+            axum::serve(listener, router(api)).await.unwrap();
+        });
+    });
+    Served { directory, fake, _socket: socket }
+}
+
+impl Served {
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("agent.sock")
+    }
+
+    fn client(&self) -> Client {
+        Client::new(&self.path())
+    }
+}
+
+#[test]
+fn answers_round_trip() {
+    let served = serve(&["acme", "globex"]);
+    {
+        let mut snapshot = served.fake.0.snapshot.lock().unwrap();
+        snapshot.keys[2].packets = 5;
+        snapshot.keys[2].bytes = 500;
+        snapshot.drops[2][0].packets = 2;
+        snapshot.shards[1].packets = 5;
+        snapshot.node.verdicts[0].packets = 5;
+        snapshot.node.verdicts[0].bytes = 500;
+        snapshot.node.outcomes[keysteer_common::vocabulary::REASONS + 1].packets = 5;
+        snapshot.node.outcomes[keysteer_common::vocabulary::REASONS + 1].bytes = 500;
+    }
+    let status: Status = served.client().get("/v1/status").unwrap();
+    assert_eq!((status.policy.keys, status.policy.mode.as_str()), (2, "steer"));
+    assert_eq!(status.pid, std::process::id());
+    assert_eq!((status.received.packets, status.balanced), (5, true));
+    assert_eq!(status.outcomes.len(), 1);
+    assert_eq!(
+        (status.outcomes[0].class.as_str(), status.outcomes[0].reason.as_str()),
+        ("assigned", "steered")
+    );
+    assert_eq!(status.program.id, 42);
+
+    let keys: Vec<Key> = served.client().get("/v1/keys").unwrap();
+    assert_eq!(keys.iter().map(|key| key.packets).collect::<Vec<_>>(), [0, 5]);
+    let key: Key = served.client().get("/v1/keys/globex").unwrap();
+    assert_eq!(key, keys[1]);
+    assert_eq!(key.drops["denied"].packets, 2);
+    assert_eq!(key.owner.as_deref(), Some("team-globex"));
+
+    let shards: Vec<Shard> = served.client().get("/v1/shards").unwrap();
+    assert_eq!(shards.iter().map(|shard| shard.packets).collect::<Vec<_>>(), [0, 5]);
+    assert_eq!(shards[0].rates.keys().collect::<Vec<_>>(), ["10s", "1h", "1m", "5m"]);
+}
+
+#[test]
+fn names_may_hold_anything() {
+    let name = "a/b c?%\"\u{e9}";
+    let served = serve(&[name]);
+    let key: Key = served.client().get(&format!("/v1/keys/{}", segment(name))).unwrap();
+    assert_eq!(key.name, name);
+}
+
+#[test]
+fn what_is_not_there_is_refused_with_a_hint() {
+    let served = serve(&["acme", "globex"]);
+    let refused = |path: &str| match served.client().get::<Key>(path) {
+        Err(ClientError::Refused(text)) => text,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused("/v1/keys/acem"), "policy `edge` has no key `acem`; did you mean `acme`?");
+    assert!(refused("/v1/keys/initech").contains("key list"));
+    assert!(refused("/v2/status").contains("/v1/status"));
+}
+
+#[test]
+fn other_methods_and_paths_get_a_problem_with_the_right_status() {
+    let served = serve(&["acme"]);
+    let ask = |request: &str| {
+        let mut stream = UnixStream::connect(served.path()).unwrap();
+        let head = format!("{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let answer = ask("POST /v1/keys");
+    assert!(answer.starts_with("HTTP/1.1 405") && answer.contains("{\"error\":"), "{answer}");
+    let answer = ask("GET /nothing");
+    assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("{\"error\":"), "{answer}");
+    let answer = ask("GET /v1/keys/nobody");
+    assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("application/json"), "{answer}");
+}
+
+#[test]
+fn a_missing_agent_is_told_from_a_dead_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("agent.sock");
+    let error = Client::new(&path).get::<Status>("/v1/status").unwrap_err();
+    assert!(matches!(error, ClientError::NoAgent { .. }), "{error}");
+    assert!(error.to_string().contains("keysteer agent --policy FILE"), "{error}");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let error = Client::new(&path).get::<Status>("/v1/status").unwrap_err();
+    assert!(matches!(error, ClientError::Stale { .. }), "{error}");
+}

@@ -1,0 +1,128 @@
+//! What the API answers, made from names and counters.
+
+use std::collections::BTreeMap;
+
+use keysteer_common::account::{Counter, drop_slot};
+use keysteer_common::vocabulary::{Class, Reason, Verdict};
+
+use super::suggest::nearest;
+use super::types::{Count, Key, MapStatus, Outcome, Problem, ProgramStatus, Rate, Shard, Status};
+use crate::agent::node::{Node, VERSION};
+use crate::counters::Snapshot;
+use crate::image::KeyInfo;
+
+impl From<Counter> for Count {
+    fn from(counter: Counter) -> Self {
+        Self { packets: counter.packets, bytes: counter.bytes }
+    }
+}
+
+/// `GET /v1/status`
+pub fn status(node: &Node, snapshot: &Snapshot, program: ProgramStatus, maps: Vec<MapStatus>) -> Status {
+    let verdicts =
+        Verdict::ALL.iter().map(|verdict| (verdict.name().to_owned(), snapshot.verdict(*verdict).into()));
+    Status {
+        version: VERSION.to_owned(),
+        pid: std::process::id(),
+        since: node.since,
+        policy: node.policy(),
+        interfaces: node.interfaces.clone(),
+        program,
+        maps,
+        received: snapshot.received().into(),
+        verdicts: verdicts.collect(),
+        outcomes: outcomes(snapshot),
+        balanced: snapshot.balanced().is_ok(),
+    }
+}
+
+fn outcomes(snapshot: &Snapshot) -> Vec<Outcome> {
+    let pairs = Class::ALL.iter().flat_map(|class| Reason::ALL.iter().map(move |reason| (*class, *reason)));
+    pairs
+        .map(|(class, reason)| (class, reason, snapshot.outcome(class, reason)))
+        .filter(|(_, _, counter)| *counter != Counter::default())
+        .map(|(class, reason, counter)| Outcome {
+            class: class.name().to_owned(),
+            reason: reason.name().to_owned(),
+            packets: counter.packets,
+            bytes: counter.bytes,
+        })
+        .collect()
+}
+
+/// `GET /v1/keys`
+pub fn keys(node: &Node, snapshot: &Snapshot) -> Vec<Key> {
+    node.names.keys.iter().map(|info| key_of(node, snapshot, info)).collect()
+}
+
+/// `GET /v1/keys/NAME`
+///
+/// # Errors
+/// The policy has no such key; the problem names the nearest.
+pub fn key(node: &Node, snapshot: &Snapshot, name: &str) -> Result<Key, Problem> {
+    if let Some(info) = node.names.keys.iter().find(|key| key.name == name) {
+        return Ok(key_of(node, snapshot, info));
+    }
+    let hint = match nearest(name, node.names.keys.iter().map(|key| key.name.as_str())) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "`keysteer key list` shows the keys in force".to_owned(),
+    };
+    Err(Problem { error: format!("policy `{}` has no key `{name}`; {hint}", node.names.policy) })
+}
+
+fn key_of(node: &Node, snapshot: &Snapshot, info: &KeyInfo) -> Key {
+    let at = info.id as usize;
+    let counter = snapshot.keys.get(at).copied().unwrap_or_default();
+    let drops = snapshot.drops.get(at).copied().unwrap_or_default();
+    let dropped = Reason::ALL.iter().filter_map(|reason| {
+        let counter = *drops.get(drop_slot(*reason)?)?;
+        (counter != Counter::default()).then(|| (reason.name().to_owned(), counter.into()))
+    });
+    let fields = node.names.levels.get(info.level).map_or(&[][..], |level| level.as_slice());
+    let level = fields.iter().filter_map(|field| node.names.fields.get(*field));
+    Key {
+        id: info.id,
+        name: info.name.clone(),
+        values: info.values.iter().cloned().collect(),
+        level: level.map(|field| field.name.clone()).collect(),
+        pool: info.pool.clone(),
+        width: if info.width == 0 { "all".to_owned() } else { info.width.to_string() },
+        shards: info.shards.clone(),
+        tier: info.tier.clone(),
+        owner: info.owner.clone(),
+        cost_centre: info.cost_centre.clone(),
+        account: info.account.clone(),
+        denied: info.denied.clone(),
+        packets: counter.packets,
+        bytes: counter.bytes,
+        flows: counter.flows,
+        drops: dropped.collect(),
+    }
+}
+
+/// `GET /v1/shards`; `rates` gives a shard's rates by its index.
+pub fn shards(
+    node: &Node,
+    snapshot: &Snapshot,
+    rates: impl Fn(usize) -> BTreeMap<String, Rate>,
+) -> Vec<Shard> {
+    (0u16..)
+        .zip(&node.names.shards)
+        .map(|(index, info)| {
+            let at = usize::from(index);
+            let counter = snapshot.shards.get(at).copied().unwrap_or_default();
+            Shard {
+                index,
+                name: info.name.clone(),
+                weight: info.weight,
+                target: info.target.clone(),
+                pools: info.pools.clone(),
+                packets: counter.packets,
+                bytes: counter.bytes,
+                flows: counter.flows,
+                dropped: counter.dropped,
+                rates: rates(at),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,57 @@
+//! What is exported of a key: one value per series.
+
+use keysteer_common::account::KEY_DROP_REASONS;
+
+use crate::counters::Snapshot;
+
+/// A key's counters as they are exported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Frames.
+    pub packets: u64,
+    /// Bytes of those frames.
+    pub bytes: u64,
+    /// TCP flows opened.
+    pub flows: u64,
+    /// Of the frames, the dropped, by [`keysteer_common::account::drop_slot`].
+    pub drops: [u64; KEY_DROP_REASONS],
+}
+
+impl Tally {
+    /// The counters of key `id`; zero when the snapshot does not reach that far.
+    pub fn of(snapshot: &Snapshot, id: u32) -> Self {
+        let key = snapshot.keys.get(id as usize).copied().unwrap_or_default();
+        let drops = snapshot.drops.get(id as usize).copied().unwrap_or_default();
+        Self {
+            packets: key.packets,
+            bytes: key.bytes,
+            flows: key.flows,
+            drops: drops.map(|counter| counter.packets),
+        }
+    }
+
+    /// Adds `other`.
+    pub fn add(&mut self, other: &Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.flows += other.flows;
+        for (drops, more) in self.drops.iter_mut().zip(other.drops) {
+            *drops += more;
+        }
+    }
+
+    /// What was counted since `earlier`. A counter that fell, which kernel counters do not, counts as
+    /// unmoved: a series must not fall with it.
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut drops = self.drops;
+        for (drop, earlier) in drops.iter_mut().zip(earlier.drops) {
+            *drop = drop.saturating_sub(earlier);
+        }
+        Self {
+            packets: self.packets.saturating_sub(earlier.packets),
+            bytes: self.bytes.saturating_sub(earlier.bytes),
+            flows: self.flows.saturating_sub(earlier.flows),
+            drops,
+        }
+    }
+}
