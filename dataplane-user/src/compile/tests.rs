@@ -158,7 +158,7 @@ fn renaming_and_reordering_moves_nothing() {
     assert_eq!(slot("prod;product=34;tenant=acme"), PUBLISHED_SLOT);
 }
 
-const PUBLISHED_SLOT: u16 = 0;
+const PUBLISHED_SLOT: u16 = 52_870;
 
 #[test]
 fn what_the_host_lacks_is_named() {
@@ -168,8 +168,8 @@ fn what_the_host_lacks_is_named() {
     assert_eq!(
         error.to_string(),
         "p:6:23: spec.interfaces[0].name: this host has no interface \"eth9\"; it has lo, eth0, veth-a, veth-b, veth-c\n\
-         p:19:45: spec.shards[1].target.nextHop.interface: this host has no interface \"veth-x\"; it has lo, eth0, veth-a, veth-b, veth-c\n\
-         p:20:41: spec.shards[2].target.cpu: CPU 9 is not online here; online are 0, 1, 2, 3"
+         p:19:47: spec.shards[1].target.nextHop.interface: this host has no interface \"veth-x\"; it has lo, eth0, veth-a, veth-b, veth-c\n\
+         p:20:42: spec.shards[2].target.cpu: CPU 9 is not online here; online are 0, 1, 2, 3"
     );
 }
 

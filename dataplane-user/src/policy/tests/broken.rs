@@ -28,7 +28,7 @@ fn shape() {
         (
             "spec:\n",
             "spec: [\n",
-            &["p:6:2: not a YAML document: while parsing a flow sequence, expected ',' or ']'"],
+            &["p:6:13: not a YAML document: while parsing a flow mapping, did not find expected ',' or '}'"],
         ),
         ("  environment: prod\n", "", &["p:5:3: spec.environment: is required but missing"]),
         (
@@ -74,13 +74,13 @@ fn shape() {
             "203.0.113.10/32",
             "203.0.113.10/24",
             &[
-                "p:8:22: spec.scope[0].destinations[0]: \"203.0.113.10/24\" has bits set beyond its length; did you mean \"203.0.113.0/24\"?",
+                "p:8:23: spec.scope[0].destinations[0]: \"203.0.113.10/24\" has bits set beyond its length; did you mean \"203.0.113.0/24\"?",
             ],
         ),
         (
             "tcp/443",
             "tpc/443",
-            &["p:8:51: spec.scope[0].services[0]: unknown protocol \"tpc\"; did you mean \"tcp\"?"],
+            &["p:8:52: spec.scope[0].services[0]: unknown protocol \"tpc\"; did you mean \"tcp\"?"],
         ),
         (
             "version: 1",
@@ -93,20 +93,20 @@ fn shape() {
             "target: pass",
             "target: {cpu: 1, interface: {name: x, mac: y}}",
             &[
-                "p:18:24: spec.shards[0].target: expected exactly one of \"cpu\", \"interface\" or \"nextHop\"",
+                "p:18:25: spec.shards[0].target: expected exactly one of \"cpu\", \"interface\" or \"nextHop\"",
             ],
         ),
         (
             "target: pass",
             "target: {interface: {name: veth, mac: \"02:00\"}}",
             &[
-                "p:18:54: spec.shards[0].target.interface.mac: \"02:00\" is not a MAC address: expected six bytes such as 02:00:00:00:00:0a",
+                "p:18:55: spec.shards[0].target.interface.mac: \"02:00\" is not a MAC address: expected six bytes such as 02:00:00:00:00:0a",
             ],
         ),
         (
             "width: 2",
             "width: 0",
-            &["p:23:41: spec.tiers[0].width: a width of 0 leaves no shard: expected 1 or more, or \"all\""],
+            &["p:23:42: spec.tiers[0].width: a width of 0 leaves no shard: expected 1 or more, or \"all\""],
         ),
         (
             "deny: true}",
@@ -141,7 +141,7 @@ fn sense() {
         (
             "shards: [a, b]",
             "shards: [a, bb]",
-            &["p:21:32: spec.pools[0].shards[1]: unknown shard \"bb\"; did you mean \"b\"?"],
+            &["p:21:35: spec.pools[0].shards[1]: unknown shard \"bb\"; did you mean \"b\"?"],
         ),
         (
             "pool: general, width",
@@ -151,27 +151,27 @@ fn sense() {
         (
             "tier: gold}",
             "tier: platinum}",
-            &["p:25:46: spec.keys[0].tier: unknown tier \"platinum\": expected \"gold\""],
+            &["p:25:49: spec.keys[0].tier: unknown tier \"platinum\": expected \"gold\""],
         ),
         (
             "width: 2",
             "width: 3",
-            &["p:23:41: spec.tiers[0].width: a width of 3 is more than the 2 shards of pool \"general\""],
+            &["p:23:42: spec.tiers[0].width: a width of 3 is more than the 2 shards of pool \"general\""],
         ),
         (
             "34}, pool: general",
             "34}, pool: general, width: 3",
-            &["p:26:75: spec.keys[1].width: a width of 3 is more than the 2 shards of pool \"general\""],
+            &["p:26:84: spec.keys[1].width: a width of 3 is more than the 2 shards of pool \"general\""],
         ),
         (
             "{name: b,",
             "{name: a,",
             &[
                 "p:19:14: spec.shards[1].name: the name \"a\" is already taken by spec.shards[0] in line 18",
-                "p:21:32: spec.pools[0].shards[1]: unknown shard \"b\": expected \"a\" or \"a\"",
+                "p:21:35: spec.pools[0].shards[1]: unknown shard \"b\": expected \"a\"",
             ],
         ),
-        ("shards: [a, b]", "shards: []", &["p:21:29: spec.pools[0].shards: must not be empty"]),
+        ("shards: [a, b]", "shards: []", &["p:21:31: spec.pools[0].shards: must not be empty"]),
         (
             "table: tenants",
             "table: tenant",
@@ -183,27 +183,27 @@ fn sense() {
             "from: ip.dscp",
             "from: ip.dcsp",
             &[
-                "p:15:32: spec.schemas[0].fields[1].from: unknown carrier \"ip.dcsp\"; did you mean \"ip.dscp\"?",
+                "p:15:33: spec.schemas[0].fields[1].from: unknown carrier \"ip.dcsp\"; did you mean \"ip.dscp\"?",
             ],
         ),
         (
             "from: ip.dscp",
             "from: ip.dscp, table: tenants",
             &[
-                "p:15:48: spec.schemas[0].fields[1].table: ip.dscp is not an address: it takes no prefix table",
+                "p:15:49: spec.schemas[0].fields[1].table: ip.dscp is not an address: it takes no prefix table",
             ],
         ),
         (
             "from: ip.src, table: tenants",
             "from: ip.src",
             &[
-                "p:14:31: spec.schemas[0].fields[0].from: ip.src is an address of either family and needs a prefix table: add table, or take ipv4.src or ipv6.src",
+                "p:14:32: spec.schemas[0].fields[0].from: ip.src is an address of either family and needs a prefix table: add table, or take ipv4.src or ipv6.src",
             ],
         ),
         (
             "from: ip.dscp",
             "from: ip.dscp, bits: {offset: 2, length: 5}",
-            &["p:15:47: spec.schemas[0].fields[1].bits: bits 2 to 6 are beyond the 6 bits of ip.dscp"],
+            &["p:15:48: spec.schemas[0].fields[1].bits: bits 2 to 6 are beyond the 6 bits of ip.dscp"],
         ),
         (
             "from: ip.dscp",
@@ -228,22 +228,22 @@ fn sense() {
             ", [tenant]]",
             "]",
             &[
-                "p:25:26: spec.keys[0].match: can never be reached: [tenant] is no level of the schema, which has [tenant, product]",
-                "p:27:28: spec.keys[2].match: can never be reached: [tenant] is no level of the schema, which has [tenant, product]",
+                "p:25:27: spec.keys[0].match: can never be reached: [tenant] is no level of the schema, which has [tenant, product]",
+                "p:27:29: spec.keys[2].match: can never be reached: [tenant] is no level of the schema, which has [tenant, product]",
             ],
         ),
         (
             "product: 34",
             "product: 64",
             &[
-                "p:26:55: spec.keys[1].match.product: 64 does not fit the 6 bits of the field: at most 63 does",
+                "p:26:57: spec.keys[1].match.product: 64 does not fit the 6 bits of the field: at most 63 does",
             ],
         ),
         (
             "product: 34",
             "product: 034",
             &[
-                "p:26:55: spec.keys[1].match.product: \"034\" begins with 0, which could mean octal: write a decimal number without it, or 0x...",
+                "p:26:57: spec.keys[1].match.product: \"034\" begins with 0, which could mean octal: write a decimal number without it, or 0x...",
             ],
         ),
         (
@@ -264,7 +264,7 @@ fn sense() {
         (
             "pool: general}\n    - {name: globex",
             "pool: general, reason: x}\n    - {name: globex",
-            &["p:26:75: spec.keys[1].reason: only goes with deny: true"],
+            &["p:26:85: spec.keys[1].reason: only goes with deny: true"],
         ),
         (
             "  shards:",
@@ -277,19 +277,19 @@ fn sense() {
             "from: ip.dscp",
             "from: vxlan.vni",
             &[
-                "p:15:32: spec.schemas[0].fields[1].from: the carrier vxlan.vni is not available in this version; available are ethernet.src, ethernet.dst, ethernet.type, vlan.id, vlan.inner_id, vlan.pcp, ipv4.src, ipv4.dst, ipv6.src, ipv6.dst, ip.src, ip.dst, ip.dscp, ip.protocol, ipv6.flow_label, l4.src_port, l4.dst_port",
+                "p:15:33: spec.schemas[0].fields[1].from: the carrier vxlan.vni is not available in this version; available are ethernet.src, ethernet.dst, ethernet.type, vlan.id, vlan.inner_id, vlan.pcp, ipv4.src, ipv4.dst, ipv6.src, ipv6.dst, ip.src, ip.dst, ip.dscp, ip.protocol, ipv6.flow_label, l4.src_port, l4.dst_port",
             ],
         ),
         (
             "[tcp/443]",
             "[tcp/443, tcp/443]",
-            &["p:8:60: spec.scope[0].services[1]: the service is listed twice, first in line 8"],
+            &["p:8:61: spec.scope[0].services[1]: the service is listed twice, first in line 8"],
         ),
         (
             "[tcp/443]",
             "[tcp/1, tcp/3, tcp/5, tcp/7, tcp/9, tcp/11, tcp/13, tcp/15, tcp/17, tcp/19, tcp/21, tcp/23, tcp/25, tcp/27, tcp/29, tcp/31, tcp/33]",
             &[
-                "p:8:22: spec.scope[0].destinations[0]: 203.0.113.10/32 has 17 services, with those of the prefixes that cover it; at most 16 are possible: join port ranges, or leave services out",
+                "p:8:23: spec.scope[0].destinations[0]: 203.0.113.10/32 has 17 services, with those of the prefixes that cover it; at most 16 are possible: join port ranges, or leave services out",
             ],
         ),
     ]);

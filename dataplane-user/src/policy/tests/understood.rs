@@ -81,7 +81,7 @@ fn what_looks_wrong_is_warned_of() {
         warnings,
         [
             "p:10:5: spec.prefixTables.unused: no field uses the table",
-            "p:10:28: spec.prefixTables.unused.10.9.0.0/16: looks like a mail address: names and labels are shown in metrics, events and bills; use a pseudonym",
+            "p:10:27: spec.prefixTables.unused.10.9.0.0/16: looks like a mail address: names and labels are shown in metrics, events and bills; use a pseudonym",
             "p:20:14: spec.shards[1]: no pool has the shard, so it gets nothing",
             "p:25:14: spec.tiers[0]: no key uses the tier",
             "p:29:14: spec.keys[1].name: looks like a phone number: names and labels are shown in metrics, events and bills; use a pseudonym",
@@ -95,6 +95,6 @@ fn a_table_without_the_carriers_family_is_warned_of() {
     let warnings = parse(&text, "p", None).unwrap().warnings;
     assert_eq!(
         warnings[0].to_string(),
-        "p:14:51: spec.schemas[0].fields[0].table: the table has no IPv6 prefix, so the field will never have a value: ipv6.src"
+        "p:14:49: spec.schemas[0].fields[0].table: the table has no IPv6 prefix, so the field will never have a value: ipv6.src"
     );
 }
