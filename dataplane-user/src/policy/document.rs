@@ -52,8 +52,11 @@ pub(super) struct RawTable<'n> {
 pub(super) struct RawSchema<'n> {
     pub(super) version: At<u32>,
     pub(super) fields: At<Vec<RawField<'n>>>,
-    pub(super) levels: Option<At<Vec<At<Vec<At<&'n str>>>>>>,
+    pub(super) levels: Option<At<Vec<RawLevel<'n>>>>,
 }
+
+/// The names of a level's fields.
+pub(super) type RawLevel<'n> = At<Vec<At<&'n str>>>;
 
 /// A field of a schema.
 #[derive(Debug)]
@@ -315,7 +318,7 @@ fn schema<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawSchem
     Some(RawSchema { version: version?, fields: list?, levels })
 }
 
-fn level<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<At<Vec<At<&'n str>>>> {
+fn level<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawLevel<'n>> {
     let names = filled(at, context, |item, context| item.text(context))?;
     Some(At { value: names, at: at.node.at })
 }
