@@ -12,10 +12,11 @@ use crate::telemetry::server::DEFAULT_ADDRESS;
 
 /// Steer by a policy until stopped
 ///
-/// Loads the policy into the kernel, attaches to its interfaces, and serves metrics and the local API.
-/// SIGTERM and SIGINT detach cleanly. Needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON. If anything
-/// fails on the way, nothing is left attached.
+/// Loads the policy into the kernel, attaches to its interfaces, and serves metrics and the local
+/// API. SIGTERM and SIGINT detach cleanly. Needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON.
+/// If anything fails on the way, nothing is left attached.
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(super) struct AgentArgs {
     /// The policy file
     #[arg(long, value_name = "FILE")]
@@ -31,10 +32,10 @@ pub(super) struct AgentArgs {
     metrics_address: SocketAddr,
     /// How many of the busiest keys get metrics of their own
     ///
-    /// With no more keys than this each has its own. Otherwise the busiest have (up to twice as many are
-    /// kept, so that series do not come and go), and the rest is summed up as `scope="other"`. Counters
-    /// in the kernel, and `keysteer key`, are exact for every key regardless.
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_TOP_KEYS)]
+    /// With no more keys than this each has its own. Otherwise the busiest have (up to twice as
+    /// many are kept, so that series do not come and go), and the rest is summed up as
+    /// `scope="other"`. `keysteer key list` is exact for every key regardless.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_TOP_KEYS, verbatim_doc_comment)]
     top_keys: usize,
 }
 

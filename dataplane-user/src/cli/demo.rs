@@ -2,15 +2,16 @@
 
 use clap::Args;
 
-use crate::demo::{self, Options};
+use crate::demo::{self, DemoError, Options};
 
 /// Show the main job on real traffic, and prove it
 ///
-/// Builds a small world of network namespaces: a client host with addresses in several tenants' prefixes,
-/// a steering node, and three shard hosts with real echo servers. Real sockets talk for some seconds; at
-/// the end it proves that every answer came from the right shard and that the counters are exact. Leaves
-/// nothing behind. Needs root.
+/// Builds a small world of network namespaces: a client host with addresses in several tenants'
+/// prefixes, a steering node, and three shard hosts with real echo servers. Real sockets talk for
+/// some seconds; at the end it proves that every answer came from the right shard and that the
+/// counters are exact. Leaves nothing behind. Needs root.
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(super) struct DemoArgs {
     /// Leave the world up, with the agent running, and say what to try
     #[arg(long)]
@@ -26,4 +27,9 @@ pub(super) struct DemoArgs {
 pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     demo::run(&Options { keep: args.keep, seconds: args.seconds, plant_wrong_slot: args.plant_wrong_slot })?;
     Ok(())
+}
+
+/// The exit code of a demo that failed: it tells an interruption from a failure.
+pub(super) fn exit_code(error: &anyhow::Error) -> Option<u8> {
+    error.downcast_ref().map(DemoError::exit_code)
 }

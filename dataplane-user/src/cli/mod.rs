@@ -1,6 +1,6 @@
 //! The command line: one file per command. Data goes to stdout, messages to stderr.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage; 130 when a demo is interrupted.
 
 mod agent;
 mod demo;
@@ -21,15 +21,19 @@ use crate::control::client::Client;
 use crate::control::types::DEFAULT_SOCKET;
 use output::Format;
 
-/// Steers flows to shards by allocation key.
+/// Exit code of a command that failed.
+const FAILED: u8 = 1;
+
+/// Steers flows to shards by allocation key
 ///
-/// A packet carries its allocation key (a tenant, a region, a product) in its headers. An XDP program
-/// reads the key, decides what may happen to it, picks its shard and forwards it. This command checks
-/// policies, runs the agent that puts one into the kernel, and asks that agent what it does.
+/// A packet carries its allocation key (a tenant, a region, a product) in its headers. An XDP
+/// program reads the key, decides what may happen to it, picks its shard and forwards it. This
+/// command checks policies, runs the agent that puts one into the kernel, and asks that agent
+/// what it does.
 ///
 /// Data is written to stdout, messages to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage.
 #[derive(Debug, Parser)]
-#[command(name = "keysteer", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "keysteer", version, propagate_version = true, verbatim_doc_comment)]
 struct Cli {
     #[command(flatten)]
     log: log::LogArgs,
@@ -50,10 +54,10 @@ enum Command {
 /// How a read reaches the agent and shows what it says.
 #[derive(Debug, Args)]
 struct Read {
-    /// How to show it.
+    /// How to show it
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
-    /// The agent's socket.
+    /// The agent's socket
     #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
     socket: PathBuf,
 }
@@ -81,7 +85,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", error::chain(&error));
-            ExitCode::FAILURE
+            ExitCode::from(demo::exit_code(&error).unwrap_or(FAILED))
         }
     }
 }
@@ -95,12 +99,14 @@ mod tests {
     #[test]
     fn the_definition_is_sound_and_short_help_fits_a_screen() {
         Cli::command().debug_assert();
-        let mut command = Cli::command().term_width(100);
+        let mut command = Cli::command();
         command.build();
         let mut open = vec![command];
         while let Some(mut command) = open.pop() {
             let help = command.render_help().to_string();
             assert!(help.lines().count() <= 24, "{help}");
+            let long = command.render_long_help().to_string();
+            assert!(long.lines().all(|line| line.chars().count() <= 100), "{long}");
             open.extend(command.get_subcommands().cloned());
         }
     }

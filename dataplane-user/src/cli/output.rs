@@ -8,12 +8,12 @@ use serde::Serialize;
 /// A way to show data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Aligned columns.
+    /// Aligned columns
     #[default]
     Table,
-    /// One indented document.
+    /// One indented document
     Json,
-    /// One object a line.
+    /// One object a line
     Jsonl,
 }
 
@@ -92,7 +92,7 @@ impl<const N: usize> Table<N> {
         self.rows.push(cells.map(|cell| plain(&cell)));
     }
 
-    /// The lines, with two blanks between columns and none at the end.
+    /// The lines, with two blanks between columns and none at the end; titles also without any row.
     pub fn render(&self) -> String {
         let titles = self.columns.map(|(title, _)| title.to_owned());
         let titled = titles.iter().any(|title| !title.is_empty());

@@ -8,9 +8,10 @@ use crate::control::types::Status;
 
 /// Show what the agent does
 ///
-/// The policy in force, where it is attached, the program and its maps, and every frame seen, by what
-/// happened to it and why.
+/// The policy in force, where it is attached, the program and its maps, and every frame seen, by
+/// what happened to it and why.
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(super) struct StatusArgs {
     #[command(flatten)]
     read: Read,
@@ -74,6 +75,9 @@ fn render(status: &Status) -> String {
             outcome.bytes.to_string(),
         ]);
     }
-    let parts = [facts.render(), interfaces.render(), verdicts.render(), outcomes.render()];
+    let mut parts = vec![facts.render(), interfaces.render()];
+    if received.packets > 0 {
+        parts.extend([verdicts.render(), outcomes.render()]);
+    }
     parts.join("\n")
 }

@@ -10,9 +10,11 @@ use crate::policy;
 
 /// Check policy files
 ///
-/// Lists every problem of every file with its line, column and field, and what to write instead. Needs no
-/// privilege and touches nothing; whether this host has the interfaces is only known to the agent.
+/// Lists every problem of every file with its line, column and field, and what to write instead.
+/// Needs no privilege and touches nothing; whether this host has the interfaces is only known to
+/// the agent.
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(super) struct ValidateArgs {
     /// The policy files
     #[arg(required = true, value_name = "FILE")]

@@ -2,41 +2,56 @@
 //! both hang on this text and on nothing else, so that renaming a key, or reordering fields, labels or
 //! prefixes, moves nothing; and the same key has the same slot on every node.
 
-use std::fmt::Write;
-
 use siphasher::sip::SipHasher24;
 
-use crate::policy::{Key, Policy};
+use crate::policy::{Field, Key, Policy};
 
 /// The published key of the slot hash (SipHash-2-4): part of the definition of a placement, not a secret.
 const KEY: (u64, u64) = (0x6b65_7973_7465_6572, 0x736c_6f74_206f_6620);
 
-/// A key's identity: `environment;field=value;...`, fields by name, values in canonical text. `%`, `;`
-/// and `=` in a value are written `%25`, `%3B` and `%3D`.
-pub fn identity(policy: &Policy, key: &Key) -> String {
-    let mut text = String::with_capacity(64);
-    text.push_str(&policy.environment);
-    let schema = &policy.schema;
-    let mut fields: Vec<_> = schema
-        .levels
-        .get(usize::from(key.level))
-        .into_iter()
-        .flatten()
-        .filter_map(|at| schema.fields.get(*at))
-        .collect();
-    fields.sort_by(|a, b| a.name.cmp(&b.name));
-    for field in fields {
-        let value = field.text(&policy.tables, field.value(key.key));
-        let _ = write!(text, ";{}=", field.name);
-        for c in value.chars() {
-            match c {
-                '%' => text.push_str("%25"),
-                ';' => text.push_str("%3B"),
-                '=' => text.push_str("%3D"),
-                other => text.push(other),
+/// Writes the identities of a policy's keys.
+#[derive(Debug)]
+pub struct Identities<'p> {
+    policy: &'p Policy,
+    /// By level: its fields, by name.
+    levels: Vec<Vec<&'p Field>>,
+}
+
+impl<'p> Identities<'p> {
+    /// Prepares for the keys of `policy`.
+    pub fn new(policy: &'p Policy) -> Self {
+        let schema = &policy.schema;
+        let level = |level: &Vec<usize>| {
+            let mut fields: Vec<&Field> = level.iter().filter_map(|at| schema.fields.get(*at)).collect();
+            fields.sort_by(|a, b| a.name.cmp(&b.name));
+            fields
+        };
+        Self { policy, levels: schema.levels.iter().map(level).collect() }
+    }
+
+    /// Puts a key's identity into `text`: `environment;field=value;...`, fields by name, values in
+    /// canonical text. `%`, `;` and `=` in a value are written `%25`, `%3B` and `%3D`.
+    pub fn write(&self, key: &Key, text: &mut String) {
+        text.clear();
+        text.push_str(&self.policy.environment);
+        for field in self.levels.get(usize::from(key.level)).into_iter().flatten() {
+            text.push(';');
+            text.push_str(&field.name);
+            text.push('=');
+            let begun = text.len();
+            field.write_text(&self.policy.tables, field.value(key.key), text);
+            if text.get(begun..).is_some_and(|value| value.contains(['%', ';', '='])) {
+                let value = text.split_off(begun);
+                text.push_str(&value.replace('%', "%25").replace(';', "%3B").replace('=', "%3D"));
             }
         }
     }
+}
+
+/// One key's identity; see [`Identities::write`].
+pub fn identity(policy: &Policy, key: &Key) -> String {
+    let mut text = String::new();
+    Identities::new(policy).write(key, &mut text);
     text
 }
 

@@ -10,7 +10,7 @@ use siphasher::sip::SipHasher24;
 
 use super::schema::halves;
 use super::slots::Slots;
-use super::{CompileError, identity, slot};
+use super::{CompileError, Identities, slot};
 use crate::policy::{Policy, Schema};
 use crate::state::KeyIds;
 
@@ -28,8 +28,10 @@ pub(super) fn entries(
     ids: &mut KeyIds,
 ) -> Result<Vec<KeyEntry>, CompileError> {
     let mut entries = Vec::with_capacity(policy.keys.len());
+    let identities = Identities::new(policy);
+    let mut identity = String::new();
     for key in &policy.keys {
-        let identity = identity(policy, key);
+        identities.write(key, &mut identity);
         let mut entry = KeyEntry {
             key: halves(key.key),
             id: ids.id(&identity),

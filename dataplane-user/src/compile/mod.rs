@@ -35,7 +35,7 @@ use crate::kernel::interfaces::Interfaces;
 use crate::policy::{ClassAction, Diagnostic, Mode, Policy, Target};
 use crate::state::{KeyIds, Secrets};
 
-pub use identity::{identity, slot};
+pub use identity::{Identities, identity, slot};
 
 /// A policy that cannot become an image.
 #[derive(Debug, thiserror::Error)]

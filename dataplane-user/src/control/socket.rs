@@ -76,12 +76,14 @@ impl Socket {
             .map_err(|errno| failed("make the socket")(errno.into()))?;
         let address = UnixAddr::new(path).map_err(|errno| failed("name the socket")(errno.into()))?;
         bind(fd.as_raw_fd(), &address).map_err(|errno| failed("bind")(errno.into()))?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed("protect"))?;
-        let backlog = Backlog::new(WAITING).map_err(|errno| failed("listen on")(errno.into()))?;
-        listen(&fd, backlog).map_err(|errno| failed("listen on")(errno.into()))?;
         let metadata = fs::symlink_metadata(path).map_err(failed("look at"))?;
         let identity = (metadata.dev(), metadata.ino());
-        Ok(Self { listener: UnixListener::from(fd), path: path.to_owned(), identity })
+        // From here on a failure removes the file again.
+        let bound = Self { listener: UnixListener::from(fd), path: path.to_owned(), identity };
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed("protect"))?;
+        let backlog = Backlog::new(WAITING).map_err(|errno| failed("listen on")(errno.into()))?;
+        listen(&bound.listener, backlog).map_err(|errno| failed("listen on")(errno.into()))?;
+        Ok(bound)
     }
 
     /// A second handle of the listener, for the server; the file stays this one's to remove.

@@ -136,8 +136,7 @@ fn few_slots_move_when_a_shard_comes_or_goes() {
         let gone = moved(&all, &all[..99], width);
         let come = moved(&all[..99], &all, width);
         println!(
-            "width {width}: {:.4} of all cells change when one of 100 goes, {:.4} when it comes",
-            gone, come
+            "width {width}: {gone:.4} of all cells change when one of 100 goes, {come:.4} when it comes"
         );
         assert!(gone < bound && come < bound, "width {width}: {gone} {come}");
     }

@@ -162,7 +162,12 @@ impl Problem {
         if let Some(near) = super::suggest::nearest(given, allowed.clone()) {
             return Self::with_suggestion(message, near);
         }
-        let mut names: Vec<&str> = allowed.into_iter().take(NAMED + 1).collect();
+        let mut names: Vec<&str> = Vec::new();
+        for name in allowed.into_iter().take(4 * NAMED) {
+            if names.len() <= NAMED && !names.contains(&name) {
+                names.push(name);
+            }
+        }
         if names.is_empty() {
             return format!("{message}: none is declared").into();
         }

@@ -12,7 +12,6 @@
 mod check;
 mod diagnostic;
 mod document;
-mod document_key;
 mod lint;
 mod model;
 mod reader;

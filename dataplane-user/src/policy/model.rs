@@ -1,6 +1,7 @@
 //! A checked policy: names are resolved to indices, values are parsed, nothing contradicts itself. What
 //! depends on the host (interfaces, CPUs) is checked when it is compiled.
 
+use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -165,21 +166,33 @@ impl Field {
     /// A value in its canonical text: a label behind a table, else an address where the field is a
     /// whole address, else a decimal number.
     pub fn text(&self, tables: &[PrefixTable], value: u128) -> String {
+        let mut text = String::new();
+        self.write_text(tables, value, &mut text);
+        text
+    }
+
+    /// Appends [`Field::text`].
+    pub fn write_text(&self, tables: &[PrefixTable], value: u128, text: &mut String) {
         if let Some(table) = self.table.and_then(|table| tables.get(table)) {
-            let number = u32::try_from(value).unwrap_or(0);
-            return table.label(number).unwrap_or_default().to_owned();
+            text.push_str(
+                u32::try_from(value).ok().and_then(|number| table.label(number)).unwrap_or_default(),
+            );
+            return;
         }
-        match self.carrier {
+        // Writing to a string cannot fail.
+        let _ = match self.carrier {
             Carrier::Ipv4Src | Carrier::Ipv4Dst if self.is_whole() => {
-                Ipv4Addr::from_bits(u32::try_from(value).unwrap_or(0)).to_string()
+                write!(text, "{}", Ipv4Addr::from_bits(u32::try_from(value).unwrap_or(0)))
             }
-            Carrier::Ipv6Src | Carrier::Ipv6Dst if self.is_whole() => Ipv6Addr::from_bits(value).to_string(),
+            Carrier::Ipv6Src | Carrier::Ipv6Dst if self.is_whole() => {
+                write!(text, "{}", Ipv6Addr::from_bits(value))
+            }
             Carrier::EthernetSrc | Carrier::EthernetDst if self.is_whole() => {
                 let [.., a, b, c, d, e, f] = value.to_be_bytes();
-                mac_text([a, b, c, d, e, f])
+                write!(text, "{}", mac_text([a, b, c, d, e, f]))
             }
-            _ => value.to_string(),
-        }
+            _ => write!(text, "{value}"),
+        };
     }
 }
 

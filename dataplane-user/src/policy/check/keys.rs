@@ -146,7 +146,8 @@ impl<'c> Keys<'c> {
             cost_centre: self.shared(&rest.cost_centre).or_else(|| tier_entry?.cost_centre.clone()),
             account: self.shared(&rest.account).or_else(|| tier_entry?.account.clone()),
             denied: denied.map(|reason| self.keep(reason)),
-            at: draft.name.at,
+            // A row's places count cells; the key is found by its line.
+            at: if draft.index.is_some() { draft.name.at } else { Place { column: 1, ..draft.name.at } },
             from_file: draft.index.is_none(),
         };
         self.found.push(key);

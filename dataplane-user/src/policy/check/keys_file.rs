@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use csv::{ReaderBuilder, StringRecord, Trim};
+use csv::{ReaderBuilder, StringRecord};
 
 use crate::policy::diagnostic::{Place, Problem, Report};
 use crate::policy::document::KeyRest;
@@ -38,11 +38,7 @@ pub(super) fn read(checker: &mut Checker<'_>, keys: &mut Keys<'_>, from: &At<&st
 }
 
 fn rows(report: &mut Report, keys: &mut Keys<'_>, file: &str, text: &str) {
-    let mut reader = ReaderBuilder::new()
-        .has_headers(false)
-        .comment(Some(b'#'))
-        .trim(Trim::All)
-        .from_reader(text.as_bytes());
+    let mut reader = ReaderBuilder::new().has_headers(false).comment(Some(b'#')).from_reader(text.as_bytes());
     let mut record = StringRecord::new();
     let mut columns: Option<Vec<Column>> = None;
     loop {
@@ -81,7 +77,7 @@ impl<'r> Row<'r> {
     /// What the columns are.
     fn header(&self, report: &mut Report, keys: &Keys<'_>) -> Option<Vec<Column>> {
         let mut columns = Vec::with_capacity(self.record.len());
-        for (at, name) in self.record.iter().enumerate() {
+        for (at, name) in self.record.iter().map(str::trim).enumerate() {
             let column = match name.strip_prefix("match.") {
                 Some(field) => keys.field(field).map(Column::Match),
                 None => match COLUMNS.iter().find(|column| **column == name) {
@@ -127,7 +123,7 @@ impl<'r> Row<'r> {
         let mut values = Vec::with_capacity(columns.len());
         let mut rest = KeyRest::default();
         let mut sound = true;
-        for (nth, (cell, column)) in (0..).zip(self.record.iter().zip(columns)) {
+        for (nth, (cell, column)) in (0..).zip(self.record.iter().map(str::trim).zip(columns)) {
             if cell.is_empty() {
                 continue;
             }

@@ -50,7 +50,11 @@ pub(super) fn check<'d>(checker: &mut Checker<'_>, document: &'d Document<'_>) -
         let mut seen = std::collections::HashSet::new();
         for (nth, name) in raw.shards.iter().enumerate() {
             let path = format!("spec.pools[{index}].shards[{nth}]");
-            let Some(shard) = checker.resolve(&shard_names, "shard", name, &path) else { continue };
+            let Some(shard) = checker.resolve(&shard_names, "shard", name, &path) else {
+                // Counted all the same, so that widths are not found too large on top.
+                members.push(0);
+                continue;
+            };
             if seen.insert(shard) {
                 members.push(shard);
             } else {

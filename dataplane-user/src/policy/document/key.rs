@@ -1,9 +1,10 @@
 //! The shape of a key in the document, and of the values that keys and tiers share.
 
-use super::document::{KeyRest, RawKey};
-use super::model::Width;
-use super::reader::{At, Context, Cursor};
-use super::values;
+use crate::policy::model::Width;
+use crate::policy::reader::{At, Context, Cursor};
+use crate::policy::values;
+
+use super::types::{KeyRest, RawKey};
 
 /// The fields of a key.
 const FIELDS: [&str; 10] =

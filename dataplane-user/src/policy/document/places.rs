@@ -1,0 +1,133 @@
+//! The shape of shards, pools, tiers and classes.
+
+use crate::policy::diagnostic::{Problem, quoted};
+use crate::policy::model::Target;
+use crate::policy::reader::{At, Context, Cursor};
+use crate::policy::values;
+use crate::policy::yaml::Value;
+
+use super::types::{RawClass, RawPool, RawShard, RawTier};
+use super::{CLASSES, filled};
+
+pub(super) fn shard(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<RawShard> {
+    let fields = at.fields(&["name", "weight", "target"], context)?;
+    let name = fields.require("name", context).and_then(|at| at.parsed(context, values::name));
+    let weight = match fields.get("weight") {
+        Some(at) => at.number(1, 65_535, context).map(|at| at.value),
+        None => Some(1),
+    };
+    let target = fields.require("target", context).and_then(|at| target(&at, context));
+    Some(RawShard { name: name?, weight: weight?, target: target? })
+}
+
+/// The forms a target can have.
+const TARGETS: [&str; 5] = ["pass", "drop", "cpu", "interface", "nextHop"];
+
+fn target(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<At<Target>> {
+    if let Value::Text(text) = &at.node.value {
+        let value = match text.as_str() {
+            "pass" => Target::Pass,
+            "drop" => Target::Drop,
+            "cpu" => return at.fail(context, "\"cpu\" needs a number: write {cpu: 0}"),
+            "interface" => {
+                return at
+                    .fail(context, "\"interface\" needs more: write {interface: {name: ..., mac: ...}}");
+            }
+            "nextHop" => {
+                return at
+                    .fail(context, "\"nextHop\" needs more: write {nextHop: {interface: ..., mac: ...}}");
+            }
+            other => return at.fail(context, Problem::unknown("target", other, TARGETS)),
+        };
+        return Some(At { value, at: at.node.at });
+    }
+    let fields = at.fields(&["cpu", "interface", "nextHop"], context)?;
+    let Some(only) = fields.only() else {
+        return at
+            .fail(context, format!("expected exactly one of {}", quoted(&["cpu", "interface", "nextHop"])));
+    };
+    match fields.only_name() {
+        Some("cpu") => {
+            let cpu = only.number(0, 4095, context)?;
+            Some(At { value: Target::Cpu(cpu.value), at: cpu.at })
+        }
+        Some("interface") => {
+            let (interface, mac) = exit(&only, "name", context)?;
+            Some(At { value: Target::Interface { interface: interface.value, mac }, at: interface.at })
+        }
+        Some("nextHop") => {
+            let (interface, mac) = exit(&only, "interface", context)?;
+            Some(At { value: Target::NextHop { interface: interface.value, mac }, at: interface.at })
+        }
+        _ => None,
+    }
+}
+
+/// An interface, called `name` here, and a MAC address behind it.
+fn exit(at: &Cursor<'_, '_>, name: &'static str, context: &mut Context<'_>) -> Option<(At<String>, [u8; 6])> {
+    let fields = at.fields(&[name, "mac"], context)?;
+    let interface = fields.require(name, context).and_then(|at| at.parsed(context, values::interface));
+    let mac = fields.require("mac", context).and_then(|at| at.parsed(context, values::station));
+    Some((interface?, mac?.value))
+}
+
+pub(super) fn pool<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawPool<'n>> {
+    let fields = at.fields(&["name", "shards"], context)?;
+    let name = fields.require("name", context).and_then(|at| at.parsed(context, values::name));
+    let shards = fields
+        .require("shards", context)
+        .and_then(|at| filled(&at, context, |item, context| item.text(context)));
+    Some(RawPool { name: name?, shards: shards? })
+}
+
+pub(super) fn tier<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawTier<'n>> {
+    let fields = at.fields(&["name", "pool", "width", "owner", "costCentre", "account"], context)?;
+    let name = fields.require("name", context).and_then(|at| at.parsed(context, values::name));
+    let pool = fields.require("pool", context).and_then(|at| at.text(context));
+    let width = fields.get("width").and_then(|at| super::key::width(&at, context));
+    let [owner, cost_centre, account] = ["owner", "costCentre", "account"]
+        .map(|name| fields.get(name).and_then(|at| super::key::free_text(&at, context)));
+    Some(RawTier { name: name?, pool: pool?, width, owner, cost_centre, account })
+}
+
+pub(super) fn classes<'n>(
+    at: &Cursor<'n, '_>,
+    context: &mut Context<'_>,
+) -> Option<[Option<RawClass<'n>>; 3]> {
+    if let Value::Map(entries) = &at.node.value
+        && let Some((key, _)) = entries.iter().find(|(key, _)| key.text == "unauthenticated")
+    {
+        context.report.add(
+            context.file,
+            key.at,
+            format!("{at}.unauthenticated"),
+            "is not available in this version: no packet is of this class until keys can be signed".into(),
+        );
+        return None;
+    }
+    let fields = at.fields(&CLASSES, context)?;
+    Some(CLASSES.map(|name| fields.get(name).and_then(|at| class(&at, context))))
+}
+
+fn class<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawClass<'n>> {
+    match &at.node.value {
+        Value::Text(text) => match text.as_str() {
+            "pass" => Some(RawClass::Pass),
+            "drop" => Some(RawClass::Drop),
+            other => {
+                let problem = Problem::unknown("action", other, ["pass", "drop"]);
+                if problem.suggestion.is_some() {
+                    return at.fail(context, problem);
+                }
+                at.fail(
+                    context,
+                    format!("unknown action \"{other}\": expected \"pass\", \"drop\" or {{pool: name}}"),
+                )
+            }
+        },
+        _ => {
+            let pool = at.fields(&["pool"], context)?.require("pool", context)?.text(context)?;
+            Some(RawClass::Pool(pool))
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The document's parts, of the right types, each with its place.
+
+use ipnet::IpNet;
+use keysteer_common::tables::Service;
+
+use crate::policy::model::{Interface, Mode, Target, Width};
+use crate::policy::reader::At;
+
+/// A document of the right shape.
+#[derive(Debug)]
+pub(in crate::policy) struct Document<'n> {
+    pub(in crate::policy) name: String,
+    pub(in crate::policy) environment: String,
+    pub(in crate::policy) mode: Mode,
+    pub(in crate::policy) interfaces: Vec<Interface>,
+    pub(in crate::policy) scope: Vec<RawScope>,
+    pub(in crate::policy) tables: Vec<RawTable<'n>>,
+    pub(in crate::policy) schemas: At<Vec<RawSchema<'n>>>,
+    pub(in crate::policy) shards: Vec<RawShard>,
+    pub(in crate::policy) pools: Vec<RawPool<'n>>,
+    pub(in crate::policy) tiers: Vec<RawTier<'n>>,
+    pub(in crate::policy) keys: Vec<RawKey<'n>>,
+    pub(in crate::policy) keys_from: Option<At<&'n str>>,
+    pub(in crate::policy) classes: [Option<RawClass<'n>>; 3],
+}
+
+/// An entry of the scope.
+#[derive(Debug)]
+pub(in crate::policy) struct RawScope {
+    pub(in crate::policy) destinations: Option<Vec<At<IpNet>>>,
+    pub(in crate::policy) services: Option<Vec<At<Option<Service>>>>,
+}
+
+/// A prefix table.
+#[derive(Debug)]
+pub(in crate::policy) struct RawTable<'n> {
+    pub(in crate::policy) name: At<String>,
+    pub(in crate::policy) prefixes: Vec<(At<IpNet>, At<&'n str>)>,
+}
+
+/// A schema.
+#[derive(Debug)]
+pub(in crate::policy) struct RawSchema<'n> {
+    pub(in crate::policy) version: At<u32>,
+    pub(in crate::policy) fields: At<Vec<RawField<'n>>>,
+    pub(in crate::policy) levels: Option<At<Vec<RawLevel<'n>>>>,
+}
+
+/// The names of a level's fields.
+pub(in crate::policy) type RawLevel<'n> = At<Vec<At<&'n str>>>;
+
+/// A field of a schema.
+#[derive(Debug)]
+pub(in crate::policy) struct RawField<'n> {
+    pub(in crate::policy) name: At<String>,
+    pub(in crate::policy) from: At<&'n str>,
+    pub(in crate::policy) bits: Option<At<(u32, u32)>>,
+    pub(in crate::policy) table: Option<At<&'n str>>,
+}
+
+/// A shard.
+#[derive(Debug)]
+pub(in crate::policy) struct RawShard {
+    pub(in crate::policy) name: At<String>,
+    pub(in crate::policy) weight: u32,
+    pub(in crate::policy) target: At<Target>,
+}
+
+/// A pool.
+#[derive(Debug)]
+pub(in crate::policy) struct RawPool<'n> {
+    pub(in crate::policy) name: At<String>,
+    pub(in crate::policy) shards: Vec<At<&'n str>>,
+}
+
+/// A tier.
+#[derive(Debug)]
+pub(in crate::policy) struct RawTier<'n> {
+    pub(in crate::policy) name: At<String>,
+    pub(in crate::policy) pool: At<&'n str>,
+    pub(in crate::policy) width: Option<At<Width>>,
+    pub(in crate::policy) owner: Option<At<&'n str>>,
+    pub(in crate::policy) cost_centre: Option<At<&'n str>>,
+    pub(in crate::policy) account: Option<At<&'n str>>,
+}
+
+/// A key.
+#[derive(Debug)]
+pub(in crate::policy) struct RawKey<'n> {
+    pub(in crate::policy) name: At<&'n str>,
+    /// Field name and value.
+    pub(in crate::policy) values: At<Vec<(At<&'n str>, At<&'n str>)>>,
+    pub(in crate::policy) rest: KeyRest<'n>,
+}
+
+/// What of a key does not identify it; the same in YAML and in CSV.
+#[derive(Debug, Default)]
+pub(in crate::policy) struct KeyRest<'n> {
+    pub(in crate::policy) tier: Option<At<&'n str>>,
+    pub(in crate::policy) pool: Option<At<&'n str>>,
+    pub(in crate::policy) width: Option<At<Width>>,
+    pub(in crate::policy) owner: Option<At<&'n str>>,
+    pub(in crate::policy) cost_centre: Option<At<&'n str>>,
+    pub(in crate::policy) account: Option<At<&'n str>>,
+    pub(in crate::policy) deny: bool,
+    pub(in crate::policy) reason: Option<At<&'n str>>,
+}
+
+/// What a class meets.
+#[derive(Debug)]
+pub(in crate::policy) enum RawClass<'n> {
+    Pass,
+    Drop,
+    Pool(At<&'n str>),
+}
