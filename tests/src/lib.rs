@@ -1,1 +1,3 @@
 //! Shared parts of the kernel tests.
+
+pub mod site;
