@@ -10,7 +10,9 @@ use sha2::{Digest, Sha256};
 
 /// The object, relative to the top of the tree.
 pub(crate) const OBJECT: &str = "dataplane-ebpf/object/keysteer.bpf.o";
-/// Its manifest, relative to the top of the tree.
+/// The benchmark's wrapper, which is not part of keysteer.
+pub(crate) const BENCH_OBJECT: &str = "dataplane-ebpf/object/bench.bpf.o";
+/// Their manifest, relative to the top of the tree.
 pub(crate) const MANIFEST: &str = "dataplane-ebpf/object/manifest.txt";
 
 /// Folders whose Rust sources are compiled into the object.
