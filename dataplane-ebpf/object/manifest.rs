@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 /// The object, relative to the top of the tree.
 pub(crate) const OBJECT: &str = "dataplane-ebpf/object/keysteer.bpf.o";
 /// The benchmark's wrapper, which is not part of keysteer.
+#[allow(dead_code, reason = "only xtask builds it")]
 pub(crate) const BENCH_OBJECT: &str = "dataplane-ebpf/object/bench.bpf.o";
 /// Their manifest, relative to the top of the tree.
 pub(crate) const MANIFEST: &str = "dataplane-ebpf/object/manifest.txt";

@@ -156,5 +156,7 @@ fn check(root: &Path, name: &str, fresh: &[u8], toolchain: &Toolchain) -> Result
             bail!("{name}: the bytes differ; the recorded {tool} is {then}, here it is {version}");
         }
     }
-    bail!("{name}: the rebuilt object differs from the committed one: run `cargo xtask ebpf` and commit the result")
+    bail!(
+        "{name}: the rebuilt object differs from the committed one: run `cargo xtask ebpf` and commit the result"
+    )
 }

@@ -112,6 +112,13 @@ fn bench_transmit(_context: XdpContext) -> u32 {
     xdp_action::XDP_TX
 }
 
+/// Takes what arrives.
+#[xdp(frags)]
+#[inline(always)]
+fn bench_drop(_context: XdpContext) -> u32 {
+    xdp_action::XDP_DROP
+}
+
 /// A reachable panic becomes an endless loop, which the verifier refuses to load.
 #[cfg(target_arch = "bpf")]
 #[panic_handler]
