@@ -4,6 +4,7 @@ mod frames;
 mod lifecycle;
 mod modes;
 mod reads;
+mod scale;
 mod targets;
 
 use std::collections::BTreeSet;
