@@ -96,7 +96,7 @@ fn every_key_is_found_by_its_packets() {
                 assert_eq!(key.denied.as_deref(), Some("unpaid"));
             } else {
                 let shard = image.names.shard(decision.shard).expect("a shard");
-                assert!(key.shards.iter().any(|allowed| allowed == shard), "{name} on {shard}");
+                assert!(key.shards.iter().any(|allowed| **allowed == *shard), "{name} on {shard}");
             }
         }
     }
