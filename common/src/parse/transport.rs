@@ -3,6 +3,7 @@
 use crate::access::{Packet, Pos};
 use crate::headers::{Headers, found};
 use crate::parse::{network, quote};
+use crate::seeded::bug;
 use crate::vocabulary::Fault;
 
 /// ICMP (RFC 792).
@@ -65,7 +66,7 @@ pub(super) fn walk<P: Packet>(packet: &P, next: u8, at: Pos) -> Walk {
                 walk.later = offset_and_more & 0xfff8 != 0;
                 8
             }
-            AUTHENTICATION => (header[1] as usize + 2) << 2,
+            AUTHENTICATION => bug!(Transport, (header[1] as usize + 2) << 2, (header[1] as usize + 1) << 3),
             _ => (header[1] as usize + 1) << 3,
         };
         let Some(to) = packet.advance(walk.at, length) else {
