@@ -1,5 +1,6 @@
 //! keysteer's chores. `cargo xtask --help` lists them.
 
+mod differential;
 mod ebpf;
 mod setup;
 mod shell;
@@ -24,6 +25,8 @@ enum Chore {
     Setup,
     /// Build the eBPF object and its manifest into dataplane-ebpf/object/.
     Ebpf(ebpf::Options),
+    /// Compare the program in the kernel with the host engine on generated packets, as root.
+    Differential(differential::Options),
     /// Run the tests: unit tests, then as root those that need the kernel.
     Test(test::Options),
 }
@@ -32,6 +35,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
         Chore::Setup => setup::run(),
         Chore::Ebpf(options) => ebpf::run(&options),
+        Chore::Differential(options) => differential::run(&options),
         Chore::Test(options) => test::run(&options),
     }
 }
