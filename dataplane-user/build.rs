@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::exit;
 
 #[path = "../dataplane-ebpf/object/manifest.rs"]
-#[allow(dead_code, missing_docs, unreachable_pub, reason = "shared with xtask, which uses all of it")]
 mod manifest;
 
 const REBUILD: &str = "run `cargo xtask ebpf` (after `cargo xtask setup`, once), then build again";

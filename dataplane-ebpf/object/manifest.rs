@@ -9,9 +9,12 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 /// The object, relative to the top of the tree.
-pub const OBJECT: &str = "dataplane-ebpf/object/keysteer.bpf.o";
-/// Its manifest, relative to the top of the tree.
-pub const MANIFEST: &str = "dataplane-ebpf/object/manifest.txt";
+pub(crate) const OBJECT: &str = "dataplane-ebpf/object/keysteer.bpf.o";
+/// The benchmark's wrapper, which is not part of keysteer.
+#[allow(dead_code, reason = "only xtask builds it")]
+pub(crate) const BENCH_OBJECT: &str = "dataplane-ebpf/object/bench.bpf.o";
+/// Their manifest, relative to the top of the tree.
+pub(crate) const MANIFEST: &str = "dataplane-ebpf/object/manifest.txt";
 
 /// Folders whose Rust sources are compiled into the object.
 const SOURCES: &[&str] = &["common/src", "dataplane-ebpf/src"];
@@ -22,10 +25,10 @@ const PACKAGES: &[&str] =
     &["aya-ebpf", "aya-ebpf-bindings", "aya-ebpf-cty", "aya-ebpf-macros", "network-types"];
 
 /// `key = value` lines.
-pub type Manifest = BTreeMap<String, String>;
+pub(crate) type Manifest = BTreeMap<String, String>;
 
 /// Hex SHA-256.
-pub fn digest(bytes: &[u8]) -> String {
+pub(crate) fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -46,7 +49,7 @@ fn rust_files(folder: &Path, into: &mut Vec<PathBuf>) -> io::Result<()> {
 }
 
 /// Digest of everything that the object is built from, except the toolchain.
-pub fn source_digest(root: &Path) -> io::Result<String> {
+pub(crate) fn source_digest(root: &Path) -> io::Result<String> {
     let mut files: Vec<PathBuf> = FILES.iter().map(|file| root.join(file)).collect();
     for folder in SOURCES {
         rust_files(&root.join(folder), &mut files)?;
@@ -64,8 +67,8 @@ pub fn source_digest(root: &Path) -> io::Result<String> {
     }
     let lock = fs::read_to_string(root.join("Cargo.lock"))?;
     for package in lock.split("[[package]]") {
-        let named = |name: &&str| package.lines().any(|line| line == format!("name = \"{name}\""));
-        if PACKAGES.iter().any(|name| named(name)) {
+        let name = package.lines().find_map(|line| line.strip_prefix("name = ")).unwrap_or_default();
+        if PACKAGES.contains(&name.trim_matches('"')) {
             all.update(package.trim().as_bytes());
         }
     }
@@ -73,7 +76,7 @@ pub fn source_digest(root: &Path) -> io::Result<String> {
 }
 
 /// Reads the manifest beside the committed object.
-pub fn read(root: &Path) -> io::Result<Manifest> {
+pub(crate) fn read(root: &Path) -> io::Result<Manifest> {
     let text = fs::read_to_string(root.join(MANIFEST))?;
     Ok(text
         .lines()

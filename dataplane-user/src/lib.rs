@@ -39,3 +39,5 @@ pub mod demo;
 pub mod world;
 
 pub mod cli;
+
+mod suggest;

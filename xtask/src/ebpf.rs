@@ -25,24 +25,32 @@ pub(crate) struct Options {
 }
 
 const TARGET: &str = "bpfel-unknown-none";
+const BINARY: &str = "keysteer-ebpf";
+const BENCH_BINARY: &str = "keysteer-bench-ebpf";
 
 /// Builds, or checks.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let root = root();
     let toolchain = Toolchain::find();
     if let Some(path) = &options.log {
-        fs::write(path, build(&root, &toolchain, &["log"])?)?;
+        build(&root, &toolchain, &["log"])?;
+        fs::write(path, stripped(&root, &toolchain, BINARY)?)?;
         println!("wrote {}", path.display());
         return Ok(());
     }
-    let object = build(&root, &toolchain, &[])?;
-    let committed = root.join(manifest::OBJECT);
+    build(&root, &toolchain, &[])?;
+    let object = stripped(&root, &toolchain, BINARY)?;
+    let bench = stripped(&root, &toolchain, BENCH_BINARY)?;
     if options.check {
-        return check(&root, &object, &fs::read(&committed)?, &toolchain);
+        for (name, fresh) in [(manifest::OBJECT, &object), (manifest::BENCH_OBJECT, &bench)] {
+            check(&root, name, fresh, &toolchain)?;
+        }
+        return Ok(());
     }
-    fs::write(&committed, &object)?;
+    fs::write(root.join(manifest::OBJECT), &object)?;
+    fs::write(root.join(manifest::BENCH_OBJECT), &bench)?;
     fs::write(root.join(manifest::MANIFEST), describe(&root, &object, &toolchain)?)?;
-    println!("wrote {} ({} bytes) and its manifest", manifest::OBJECT, object.len());
+    println!("wrote {} ({} bytes), the benchmark's and their manifest", manifest::OBJECT, object.len());
     Ok(())
 }
 
@@ -72,12 +80,16 @@ impl Toolchain {
     }
 }
 
-/// Compiles and strips; gives the object's bytes.
-fn build(root: &Path, toolchain: &Toolchain, features: &[&str]) -> Result<Vec<u8>> {
+/// Where the build happens, so that it disturbs nothing.
+fn target_dir(root: &Path) -> PathBuf {
+    root.join("target/ebpf")
+}
+
+/// Compiles both objects.
+fn build(root: &Path, toolchain: &Toolchain, features: &[&str]) -> Result<()> {
     if !Path::new(&toolchain.rustc).exists() || setup::linker_version().is_none() {
         bail!("the eBPF toolchain is not installed: run `cargo xtask setup`");
     }
-    let target_dir = root.join("target/ebpf");
     let home = env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo")))?;
     let flags = [
         "-Clinker=bpf-linker".to_owned(),
@@ -99,15 +111,19 @@ fn build(root: &Path, toolchain: &Toolchain, features: &[&str]) -> Result<Vec<u8
             .args(["--package", "dataplane-ebpf", "--features", &features.join(",")])
             .env("RUSTC", &toolchain.rustc)
             .env("RUSTC_BOOTSTRAP", "1")
-            .env("CARGO_TARGET_DIR", &target_dir)
+            .env("CARGO_TARGET_DIR", target_dir(root))
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
             .env("CARGO_PROFILE_RELEASE_DEBUG", "2")
             .env_remove("RUSTFLAGS")
             .env_remove("RUSTUP_TOOLCHAIN")
             .env_remove("RUSTC_WRAPPER"),
-    )?;
-    let linked = target_dir.join(TARGET).join("release/keysteer-ebpf");
-    let stripped = target_dir.join("keysteer.bpf.o");
+    )
+}
+
+/// A built object without its debug sections; BTF is kept.
+fn stripped(root: &Path, toolchain: &Toolchain, binary: &str) -> Result<Vec<u8>> {
+    let linked = target_dir(root).join(TARGET).join("release").join(binary);
+    let stripped = target_dir(root).join(format!("{binary}.stripped"));
     run_command(
         Command::new(format!("{}/bin/llvm-objcopy", toolchain.llvm))
             .args(["--strip-debug", "--remove-section=.comment"])
@@ -127,18 +143,20 @@ fn describe(root: &Path, object: &[u8], toolchain: &Toolchain) -> Result<String>
     Ok(text)
 }
 
-/// Compares a fresh build with the committed object.
-fn check(root: &Path, fresh: &[u8], committed: &[u8], toolchain: &Toolchain) -> Result<()> {
-    if fresh == committed {
-        println!("the rebuilt object equals the committed one ({} bytes)", fresh.len());
+/// Compares a fresh build with the committed object called `name`.
+fn check(root: &Path, name: &str, fresh: &[u8], toolchain: &Toolchain) -> Result<()> {
+    if fresh == fs::read(root.join(name))? {
+        println!("{name}: the rebuilt object equals the committed one ({} bytes)", fresh.len());
         return Ok(());
     }
     let recorded = manifest::read(root)?;
     for (tool, version) in toolchain.describe()? {
         let then = recorded.get(tool).map_or("unknown", String::as_str);
         if then != version {
-            bail!("the bytes differ; the recorded {tool} is {then}, here it is {version}");
+            bail!("{name}: the bytes differ; the recorded {tool} is {then}, here it is {version}");
         }
     }
-    bail!("the rebuilt object differs from the committed one: run `cargo xtask ebpf` and commit the result")
+    bail!(
+        "{name}: the rebuilt object differs from the committed one: run `cargo xtask ebpf` and commit the result"
+    )
 }

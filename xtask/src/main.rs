@@ -1,5 +1,6 @@
 //! keysteer's chores. `cargo xtask --help` lists them.
 
+mod bench;
 mod differential;
 mod ebpf;
 mod setup;
@@ -27,6 +28,8 @@ enum Chore {
     Ebpf(ebpf::Options),
     /// Compare the program in the kernel with the host engine on generated packets, as root.
     Differential(differential::Options),
+    /// Measure what a packet costs.
+    Bench(bench::Options),
     /// Run the tests: unit tests, then as root those that need the kernel.
     Test(test::Options),
 }
@@ -36,6 +39,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Setup => setup::run(),
         Chore::Ebpf(options) => ebpf::run(&options),
         Chore::Differential(options) => differential::run(&options),
+        Chore::Bench(options) => bench::run(&options),
         Chore::Test(options) => test::run(&options),
     }
 }

@@ -68,6 +68,7 @@ pub(super) fn ipv6<P: Packet>(packet: &P, headers: &mut Headers, icmp: Pos) -> O
 }
 
 /// A quoted packet, already turned round.
+#[derive(Clone, Copy)]
 struct Quoted {
     source: Pos,
     destination: Pos,

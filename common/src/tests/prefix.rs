@@ -11,8 +11,7 @@ fn step(start: u128, value: u32) -> PrefixStep {
 /// 10.0.0.0/8 -> 1 with 10.1.0.0/16 -> 2 inside it and 10.1.2.3/32 -> 3 inside that.
 fn nested() -> World {
     let address = |a: u32| u128::from(a) << 96;
-    let mut world = World::default();
-    world.prefix_steps = vec![
+    let prefix_steps = vec![
         step(0, 0),
         step(address(0x0a00_0000), 1),
         step(address(0x0a01_0000), 2),
@@ -21,6 +20,7 @@ fn nested() -> World {
         step(address(0x0a02_0000), 1),
         step(address(0x0b00_0000), 0),
     ];
+    let mut world = World { prefix_steps, ..World::default() };
     world.config.scope.v4 = PrefixIndex { bits: 8, ..Default::default() };
     world.prefix_index = (0..256).map(|top| if top == 10 { search(1, 5) } else { uniform(0) }).collect();
     world

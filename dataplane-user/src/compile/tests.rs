@@ -219,7 +219,8 @@ fn a_crowded_table_stays_within_its_probes() {
         println!("65,536 keys in 131,072 entries: {} probes", table.probes);
         assert!(table.probes <= 12);
         for entry in &entries {
-            let home = keysteer_common::hash::key(table.seeds[0], entry.key, wide) as u32;
+            let home =
+                (keysteer_common::hash::key(table.multipliers[0], entry.key, wide) >> table.shift) as u32;
             let found = (0..table.probes)
                 .any(|probe| table.entries[(home.wrapping_add(probe) & 131_071) as usize].id == entry.id);
             assert!(found, "{entry:?}");

@@ -4,6 +4,5 @@
 pub mod client;
 pub mod server;
 pub mod socket;
-mod suggest;
 pub mod types;
 pub mod view;

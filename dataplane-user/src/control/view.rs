@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use keysteer_common::account::{Counter, drop_slot};
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
-use super::suggest::nearest;
 use super::types::{Count, Key, MapStatus, Outcome, Problem, ProgramStatus, Rate, Shard, Status};
 use crate::agent::node::{Node, VERSION};
 use crate::counters::Snapshot;
 use crate::image::KeyInfo;
+use crate::suggest::nearest;
 
 impl From<Counter> for Count {
     fn from(counter: Counter) -> Self {

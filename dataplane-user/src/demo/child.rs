@@ -18,7 +18,7 @@ use crate::control::types::Status;
 use crate::world::Namespace;
 
 /// The policy, in the binary so that the demo runs from anywhere.
-const POLICY: &str = include_str!("../../../examples/demo.yaml");
+pub(super) const POLICY: &str = include_str!("../../../examples/demo.yaml");
 /// How long the agent may take to steer, and to end.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How much of its log is shown.

@@ -11,12 +11,13 @@ use crate::world::WorldError;
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// Not root, and no sudo.
-    #[error(
-        "the demo makes network namespaces and loads a program into the kernel, which needs root: run `{command}` as root"
-    )]
+    #[error("the demo needs root, and sudo cannot be started ({cause}): run `{command}` as root")]
     NotRoot {
         /// The command, as it was given.
         command: String,
+        /// Why there is no sudo.
+        #[source]
+        cause: io::Error,
     },
     /// Another demo runs.
     #[error("another demo is running (it holds {}): wait until it ends, or stop it with ctrl-C", path.display())]

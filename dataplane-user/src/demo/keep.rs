@@ -60,6 +60,7 @@ Be a client (acme is 10.1.0.1-8, globex 10.2.0.1-8, initech 10.3.0.1-8 is denied
 
   nsenter --net=/run/netns/keysteer-client bash
   echo hello | nc -w 1 -s 10.2.0.1 203.0.113.10 7000
+  exec 3<>/dev/tcp/203.0.113.10/7000; echo hello >&3; head -n 1 <&3    # a client without a tenant
 
 Watch what reaches shard a meanwhile:
 

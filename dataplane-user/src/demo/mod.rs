@@ -86,9 +86,9 @@ pub fn run(options: &Options) -> Result<(), DemoError> {
     table.draw(&settled.counted);
 
     let proofs = prove(&agent, &site, taps, &flows, &settled)?;
-    println!("\nProved:");
-    proofs.iter().for_each(Proof::print);
     let failed = proofs.iter().filter(|proof| !proof.holds()).count();
+    println!("\n{}:", if failed == 0 { "Proved" } else { "To be proved" });
+    proofs.iter().for_each(Proof::print);
     if failed == 0 {
         println!("\nEvery packet went where its allocation key says, and every one was counted, once.");
     }

@@ -43,3 +43,41 @@ pub(super) fn frame(flow: &Flow) -> Vec<u8> {
     frame.extend(transport);
     frame
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use keysteer_common::decide::headers_of;
+    use keysteer_common::slice::Frame;
+    use keysteer_common::vocabulary::Fault;
+
+    use super::*;
+    use crate::demo::tenants::{PORT, SERVICE, TENANTS};
+
+    #[test]
+    fn a_probe_says_what_its_flow_says() {
+        for transport in [Transport::Tcp, Transport::Udp] {
+            for (tenant, dscp) in TENANTS.iter().flat_map(|tenant| [(tenant, 0), (tenant, 34), (tenant, 63)])
+            {
+                for source in tenant.addresses() {
+                    let flow = Flow {
+                        tenant,
+                        transport,
+                        source: SocketAddr::new(source, 43_210),
+                        destination: SocketAddr::new(SERVICE[usize::from(source.is_ipv6())], PORT),
+                        dscp,
+                        answers: Vec::new(),
+                        end: None,
+                    };
+                    let mut bytes = frame(&flow);
+                    let headers = headers_of(&Frame::new(&mut bytes, 1));
+                    assert_eq!(headers.fault, Fault::None as u8);
+                    assert_eq!(headers.dscp, dscp);
+                    assert_eq!(headers.protocol, transport.number());
+                    assert_eq!((headers.source_port, headers.destination_port), (43_210, PORT));
+                }
+            }
+        }
+    }
+}

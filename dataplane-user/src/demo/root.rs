@@ -1,7 +1,6 @@
 //! Becoming root.
 
 use std::env;
-use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -20,15 +19,12 @@ pub(super) fn become_root() -> Result<(), DemoError> {
     let program = env::current_exe().map_err(DemoError::at("find out which program this is"))?;
     let arguments: Vec<_> = env::args_os().skip(1).collect();
     eprintln!("The demo needs root for its network namespaces and its program in the kernel: asking sudo.");
-    // Returns only when sudo cannot be started.
+    // Returns only when sudo cannot be started; whatever the reason, root is what is missing.
     let cause = Command::new("sudo").arg("--").arg(&program).args(&arguments).exec();
-    if cause.kind() == ErrorKind::NotFound {
-        let mut command = program.display().to_string();
-        for argument in &arguments {
-            command.push(' ');
-            command.push_str(&argument.to_string_lossy());
-        }
-        return Err(DemoError::NotRoot { command });
+    let mut command = program.display().to_string();
+    for argument in &arguments {
+        command.push(' ');
+        command.push_str(&argument.to_string_lossy());
     }
-    Err(DemoError::at("start sudo")(cause))
+    Err(DemoError::NotRoot { command, cause })
 }

@@ -201,3 +201,38 @@ fn default_routes(namespace: &Namespace, number: u8) -> Result<(), WorldError> {
     namespace.route(network(Ipv4Addr::UNSPECIFIED.into(), 0), v4)?;
     namespace.route(network(Ipv6Addr::UNSPECIFIED.into(), 0), v6)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::child::POLICY;
+    use crate::policy::{self, Target};
+
+    #[test]
+    fn the_world_is_the_one_that_the_policy_describes() {
+        let policy = policy::parse(POLICY, "examples/demo.yaml", None).unwrap();
+        assert!(policy.warnings.is_empty(), "{:?}", policy.warnings);
+        assert_eq!(policy.interfaces.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), [CLIENT_PORT]);
+        let targets: Vec<_> = policy.shards.iter().map(|it| (it.name.as_str(), it.target.clone())).collect();
+        let built = SHARDS.map(|plan| {
+            let mac = [2, 0, 0, 0, 0, plan.last_octet];
+            (plan.name, Target::Interface { interface: plan.port.to_owned(), mac })
+        });
+        assert_eq!(targets, built);
+    }
+
+    #[test]
+    fn tenants_talk_from_their_own_prefixes() {
+        let policy = policy::parse(POLICY, "examples/demo.yaml", None).unwrap();
+        let table = &policy.tables[0];
+        for tenant in &TENANTS {
+            for address in tenant.addresses() {
+                let found = table.prefixes.iter().find(|(prefix, _)| prefix.contains(&address));
+                let label = found.and_then(|(_, number)| table.label(*number));
+                assert_eq!(label, Some(tenant.name).filter(|name| *name != "nobody"), "{address}");
+            }
+            let key = policy.keys.iter().find(|key| &*key.name == tenant.name);
+            assert_eq!(key.is_some_and(|key| key.denied.is_some()), tenant.denied, "{}", tenant.name);
+        }
+    }
+}

@@ -64,10 +64,9 @@ fn rows(counted: &Counted) -> String {
     for outcome in counted.status.outcomes.iter().filter(|outcome| outcome.class != "assigned") {
         let _ = writeln!(
             text,
-            "  {:<14} {:>5}  {:<8} {:>9} {:>10}",
+            "  {:<14} {:<15} {:>9} {:>10}",
             format!("({})", outcome.class),
-            "",
-            outcome.reason.replace('_', " ").chars().take(8).collect::<String>(),
+            outcome.reason,
             outcome.packets,
             outcome.bytes
         );

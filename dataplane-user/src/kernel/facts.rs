@@ -4,21 +4,30 @@ use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
 
 use aya::maps::{Map, MapData};
-use aya::programs::Program;
+use aya::programs::Xdp;
 
 use super::{Dataplane, KernelError, PROGRAM};
 use crate::control::types::{MapStatus, ProgramStatus};
 
 impl Dataplane {
+    /// The loaded program.
+    ///
+    /// # Errors
+    /// The object has no such program.
+    pub fn xdp(&self) -> Result<&Xdp, KernelError> {
+        self.ebpf
+            .program(PROGRAM)
+            .ok_or_else(|| KernelError::Object { what: format!("program {PROGRAM}") })?
+            .try_into()
+            .map_err(|error| KernelError::other("use the program", error))
+    }
+
     /// The program: id, tag, size.
     ///
     /// # Errors
     /// The kernel does not say.
     pub fn program(&self) -> Result<ProgramStatus, KernelError> {
-        let program: &Program = self
-            .ebpf
-            .program(PROGRAM)
-            .ok_or_else(|| KernelError::Object { what: format!("program {PROGRAM}") })?;
+        let program = self.xdp()?;
         let info = program.info().map_err(|error| KernelError::other("read the program's facts", error))?;
         Ok(ProgramStatus {
             id: info.id(),

@@ -1,12 +1,12 @@
 //! One frame through the very program that decides in the kernel (`BPF_PROG_TEST_RUN`).
 
-use aya::programs::{TestRun, TestRunOptions, Xdp};
+use aya::programs::{TestRun, TestRunOptions};
 use keysteer_common::forward::Action;
 use keysteer_common::headers::Work;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
-use super::{Dataplane, KernelError, PROGRAM};
+use super::{Dataplane, KernelError};
 
 /// What the program made of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,12 +51,7 @@ impl Dataplane {
     /// # Errors
     /// The kernel refuses the run.
     pub fn test_run(&self, frame: &[u8], ingress: u32, cpu: usize) -> Result<TestRunOutcome, KernelError> {
-        let program: &Xdp = self
-            .ebpf
-            .program(PROGRAM)
-            .ok_or_else(|| KernelError::Object { what: format!("program {PROGRAM}") })?
-            .try_into()
-            .map_err(|error| KernelError::other("use the program", error))?;
+        let program = self.xdp()?;
         let mut out = vec![0_u8; frame.len() + 256];
         let context = Context {
             data: 0,

@@ -159,7 +159,7 @@ impl Problem {
         allowed: impl IntoIterator<Item = &'n str> + Clone,
     ) -> Self {
         let message = format!("unknown {what} \"{given}\"");
-        if let Some(near) = super::suggest::nearest(given, allowed.clone()) {
+        if let Some(near) = crate::suggest::nearest(given, allowed.clone()) {
             return Self::with_suggestion(message, near);
         }
         let mut names: Vec<&str> = Vec::new();

@@ -15,7 +15,6 @@ mod document;
 mod lint;
 mod model;
 mod reader;
-mod suggest;
 mod values;
 mod yaml;
 

@@ -32,7 +32,9 @@ impl Name {
     /// The link is there and cannot be removed.
     pub fn remove_leftover(name: &str) -> Result<(), WorldError> {
         let path = Path::new(DIRECTORY).join(name);
-        remove_link(&path).map_err(WorldError::at(format_args!("remove {}", path.display())))
+        remove_link(&path).map_err(WorldError::at(format_args!("remove {}", path.display())))?;
+        remove_directory();
+        Ok(())
     }
 }
 
@@ -40,8 +42,7 @@ impl Drop for Name {
     fn drop(&mut self) {
         // What cannot be removed leads nowhere; the next run tries again.
         let _ = remove_link(&self.path);
-        // Only succeeds when it is empty, as we may have found it absent.
-        let _ = fs::remove_dir(DIRECTORY);
+        remove_directory();
     }
 }
 
@@ -57,6 +58,12 @@ impl Namespace {
             .map_err(WorldError::at(format_args!("name a network namespace {}", path.display())))?;
         Ok(Name { path })
     }
+}
+
+/// Removes the directory when it is empty, as we may have found it absent; `ip netns` makes it anew.
+fn remove_directory() {
+    // Not empty, or mounted on: it stays.
+    let _ = fs::remove_dir(DIRECTORY);
 }
 
 fn remove_link(path: &Path) -> io::Result<()> {

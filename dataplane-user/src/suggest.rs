@@ -2,7 +2,7 @@
 
 /// The candidate nearest to `given`, when it is near enough to be a slip of the finger: at most a third
 /// of its letters, at least one, at most three.
-pub(super) fn nearest<'n>(given: &str, candidates: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(given: &str, candidates: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let given: Vec<char> = given.chars().flat_map(char::to_lowercase).collect();
     let limit = (given.len() / 3).clamp(1, 3);
     candidates

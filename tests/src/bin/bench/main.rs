@@ -1,0 +1,81 @@
+//! What a packet costs, measured so that it can be believed: see `docs/performance.md`.
+//! Run by `cargo xtask bench`.
+
+mod configuration;
+mod frames;
+mod live;
+mod measure;
+mod policies;
+mod report;
+mod rows;
+
+use std::process::ExitCode;
+
+/// What the command line decides.
+#[derive(Debug)]
+pub(crate) struct Options {
+    json: bool,
+    rounds: usize,
+    iterations: u32,
+    only: Option<String>,
+    live: bool,
+}
+
+const USAGE: &str = "usage: bench [--json] [--rounds N] [--iterations N] [--only TEXT] [--no-live]";
+
+fn options() -> Result<Options, String> {
+    let mut options = Options { json: false, rounds: 11, iterations: 500_000, only: None, live: true };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or_else(|| format!("{argument} takes a value"));
+        match argument.as_str() {
+            "--json" => options.json = true,
+            "--no-live" => options.live = false,
+            "--rounds" => options.rounds = value()?.parse().map_err(|_| "--rounds takes a number")?,
+            "--iterations" => {
+                options.iterations = value()?.parse().map_err(|_| "--iterations takes a number")?;
+            }
+            "--only" => options.only = Some(value()?),
+            _ => return Err(format!("unknown argument {argument}\n{USAGE}")),
+        }
+    }
+    Ok(options)
+}
+
+fn main() -> ExitCode {
+    let outcome = options().and_then(|options| run(&options));
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measures everything; false when a figure that must hold everywhere (instructions, memory) did not.
+fn run(options: &Options) -> Result<bool, String> {
+    let wanted = |name: &str| options.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+    keysteer::kernel::pin_to_cpu(0).map_err(|error| error.to_string())?;
+    let mut benches = Vec::new();
+    let mut configurations = Vec::new();
+    for configuration in policies::all() {
+        let rows: Vec<_> = rows::of(configuration.name).into_iter().filter(|row| wanted(row.name)).collect();
+        if rows.is_empty() {
+            continue;
+        }
+        eprintln!("loading {} ...", configuration.name);
+        let loaded = configuration::load(&configuration)?;
+        configurations.push(loaded.facts.clone());
+        let dataplane = std::rc::Rc::new(loaded.dataplane);
+        for row in rows {
+            benches.push(measure::Bench::new(row, std::rc::Rc::clone(&dataplane))?);
+        }
+    }
+    measure::rounds(&mut benches, options)?;
+    let live = if options.live { Some(live::measure()?) } else { None };
+    let results: Vec<_> = benches.iter().map(measure::Bench::result).collect();
+    report::print(&results, &configurations, live.as_ref(), options.json);
+    Ok(configurations.iter().all(configuration::Facts::within_budget))
+}

@@ -1,0 +1,182 @@
+//! Interleaved rounds of test runs through the wrapper, with its own floor beside each row.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use aya::maps::ProgramArray;
+use aya::programs::{TestRun, TestRunOptions, Xdp};
+use aya::{Ebpf, EbpfLoader};
+use keysteer::counters::Snapshot;
+use keysteer::kernel::Dataplane;
+
+use crate::Options;
+use crate::rows::{ANY, Row, Variation};
+
+/// The wrapper's object, built and committed with keysteer's.
+static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../dataplane-ebpf/object/bench.bpf.o"));
+
+/// `XDP_ABORTED`: the wrapper could not do its work.
+const ABORTED: u32 = 0;
+
+/// A row ready to be measured.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    row: Row,
+    dataplane: Rc<Dataplane>,
+    wrapper: Ebpf,
+    floors: Vec<f64>,
+    totals: Vec<f64>,
+}
+
+/// A row's figures, in nanoseconds per packet.
+#[derive(Clone, Debug)]
+pub(crate) struct Figures {
+    pub(crate) name: &'static str,
+    /// The wrapper and an empty program, least.
+    pub(crate) floor: f64,
+    /// The wrapper and keysteer, least.
+    pub(crate) total: f64,
+    /// Least total less least floor.
+    pub(crate) net: f64,
+    /// Median total less median floor.
+    pub(crate) net_median: f64,
+    /// The most that it should be, where DESIGN has a budget.
+    pub(crate) budget: Option<f64>,
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// Loads the wrapper for one variation.
+pub(crate) fn load_wrapper(variation: &Variation) -> Result<Ebpf, String> {
+    let bytes = variation.bytes();
+    let mut wrapper =
+        EbpfLoader::new().override_global("VARIATION", bytes.as_slice(), true).load(OBJECT).map_err(text)?;
+    for name in ["bench_wrapper", "bench_empty", "bench_transmit", "bench_drop"] {
+        let program: &mut Xdp = wrapper
+            .program_mut(name)
+            .ok_or("the wrapper's object is not the benchmark's")?
+            .try_into()
+            .map_err(text)?;
+        program.load().map_err(text)?;
+    }
+    Ok(wrapper)
+}
+
+impl Bench {
+    /// Loads the wrapper for a row.
+    pub(crate) fn new(row: Row, dataplane: Rc<Dataplane>) -> Result<Self, String> {
+        let wrapper = load_wrapper(&row.variation)?;
+        Ok(Self { row, dataplane, wrapper, floors: Vec::new(), totals: Vec::new() })
+    }
+
+    /// Puts the empty program or keysteer behind the wrapper.
+    fn choose(&mut self, empty: bool) -> Result<(), String> {
+        let fd = if empty {
+            let program: &Xdp =
+                self.wrapper.program("bench_empty").ok_or("no empty program")?.try_into().map_err(text)?;
+            program.fd().map_err(text)?.try_clone().map_err(text)?
+        } else {
+            self.dataplane.xdp().map_err(text)?.fd().map_err(text)?.try_clone().map_err(text)?
+        };
+        let mut chosen: ProgramArray<_> =
+            self.wrapper.map_mut("UNDER_TEST").ok_or("no program array")?.try_into().map_err(text)?;
+        chosen.set(0, &fd, 0).map_err(text)
+    }
+
+    /// Nanoseconds per packet of so many packets.
+    fn time(&self, iterations: u32) -> Result<f64, String> {
+        let program: &Xdp =
+            self.wrapper.program("bench_wrapper").ok_or("no wrapper")?.try_into().map_err(text)?;
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(&self.row.frame);
+        options.repeat = iterations;
+        // The kernel's own figure is whole nanoseconds, and elapsed time counts other processes' turns; the
+        // system call's share of this one is nothing.
+        let begun = thread_time()?;
+        let result = program.test_run(options).map_err(text)?;
+        let took = thread_time()?.saturating_sub(begun);
+        if result.return_value == ABORTED {
+            return Err(format!("{}: the wrapper could not call the program", self.row.name));
+        }
+        Ok(took.as_secs_f64() * 1e9 / f64::from(iterations))
+    }
+
+    /// One measurement of the floor and one of the row, the row's path proved by the counters.
+    fn round(&mut self, iterations: u32) -> Result<(), String> {
+        self.choose(true)?;
+        let floor = self.time(iterations)?;
+        self.choose(false)?;
+        let before = self.dataplane.counters().map_err(text)?;
+        let total = self.time(iterations)?;
+        let after = self.dataplane.counters().map_err(text)?;
+        self.prove(&before, &after, u64::from(iterations))?;
+        self.floors.push(floor);
+        self.totals.push(total);
+        Ok(())
+    }
+
+    /// Every packet took the way that the row is about, over as many keys as it says.
+    fn prove(&self, before: &Snapshot, after: &Snapshot, iterations: u64) -> Result<(), String> {
+        let way = &self.row.way;
+        let name = self.row.name;
+        let outcome =
+            after.outcome(way.class, way.reason).packets - before.outcome(way.class, way.reason).packets;
+        let verdict = after.verdict(way.verdict).packets - before.verdict(way.verdict).packets;
+        if outcome != iterations || verdict != iterations {
+            return Err(format!(
+                "{name}: of {iterations} packets {outcome} were {:?} for {:?} and {verdict} ended as {:?}",
+                way.class, way.reason, way.verdict
+            ));
+        }
+        let keys =
+            after.keys.iter().zip(&before.keys).filter(|(after, before)| after.packets > before.packets);
+        let keys = keys.count();
+        if keys != way.keys && way.keys != ANY {
+            return Err(format!("{name}: {keys} keys had packets, not {}", way.keys));
+        }
+        Ok(())
+    }
+
+    /// The figures of all rounds.
+    pub(crate) fn result(&self) -> Figures {
+        let least = |values: &[f64]| values.iter().copied().fold(f64::INFINITY, f64::min);
+        let median = |values: &[f64]| {
+            let mut sorted = values.to_vec();
+            sorted.sort_by(f64::total_cmp);
+            sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+        };
+        Figures {
+            name: self.row.name,
+            floor: least(&self.floors),
+            total: least(&self.totals),
+            net: least(&self.totals) - least(&self.floors),
+            net_median: median(&self.totals) - median(&self.floors),
+            budget: self.row.budget,
+        }
+    }
+}
+
+/// How long this thread has run.
+fn thread_time() -> Result<Duration, String> {
+    Ok(nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).map_err(text)?.into())
+}
+
+/// Measures all rows in turn, again and again, so that a busy moment of the machine hits them alike.
+pub(crate) fn rounds(benches: &mut [Bench], options: &Options) -> Result<(), String> {
+    for round in 0..=options.rounds {
+        eprint!("\rround {round} of {} ", options.rounds);
+        for bench in benches.iter_mut() {
+            bench.round(options.iterations)?;
+            if round == 0 {
+                // Warming up.
+                bench.floors.clear();
+                bench.totals.clear();
+            }
+        }
+    }
+    eprintln!();
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! The figures as a table, or as JSON.
+
+use serde_json::json;
+
+use crate::configuration::Facts;
+use crate::live::Live;
+use crate::measure::Figures;
+
+/// Prints everything on standard output.
+pub(crate) fn print(figures: &[Figures], configurations: &[Facts], live: Option<&Live>, as_json: bool) {
+    if as_json {
+        println!("{:#}", document(figures, configurations, live));
+        return;
+    }
+    println!(
+        "Nanoseconds per packet through BPF_PROG_TEST_RUN. Net: above the same wrapper with an empty program.\n"
+    );
+    println!(
+        "{:<42} {:>7} {:>7} {:>8} {:>10} {:>7}",
+        "row", "floor", "total", "net min", "net median", "budget"
+    );
+    for row in figures {
+        let budget = row
+            .budget
+            .map_or(String::new(), |most| format!("{most:.0}{}", if row.net <= most { "" } else { " !" }));
+        println!(
+            "{:<42} {:>7.1} {:>7.1} {:>8.1} {:>10.1} {:>7}",
+            row.name, row.floor, row.total, row.net, row.net_median, budget
+        );
+    }
+    println!(
+        "\n{:<18} {:>9} {:>8} {:>11} {:>8} {:>11}",
+        "configuration", "verified", "JIT B", "compile ms", "load ms", "memory MiB"
+    );
+    for facts in configurations {
+        println!(
+            "{:<18} {:>9} {:>8} {:>11.1} {:>8.1} {:>11.2}{}",
+            facts.name,
+            facts.verified,
+            facts.jited,
+            facts.compile_ms,
+            facts.load_ms,
+            facts.memory as f64 / f64::from(1 << 20),
+            if facts.within_budget() { "" } else { "  over budget" }
+        );
+    }
+    if let Some(live) = live {
+        println!("\nLive frames over veth, batches of 64, in and out by XDP_TX:");
+        for (cpus, empty, ours) in &live.rates {
+            println!(
+                "{cpus} CPU: empty program {:.2} Mpps, keysteer {:.2} Mpps, ratio {:.2}",
+                empty / 1e6,
+                ours / 1e6,
+                ours / empty
+            );
+        }
+    }
+}
+
+fn document(figures: &[Figures], configurations: &[Facts], live: Option<&Live>) -> serde_json::Value {
+    let rows: Vec<_> = figures
+        .iter()
+        .map(|row| {
+            json!({
+                "name": row.name, "floorNs": row.floor, "totalNs": row.total, "netMinNs": row.net,
+                "netMedianNs": row.net_median, "budgetNs": row.budget,
+            })
+        })
+        .collect();
+    let configurations: Vec<_> = configurations
+        .iter()
+        .map(|facts| {
+            json!({
+                "name": facts.name, "verifiedInstructions": facts.verified, "verifiedBudget": facts.verified_budget,
+                "jitedBytes": facts.jited, "compileMs": facts.compile_ms, "loadMs": facts.load_ms,
+                "memoryBytes": facts.memory, "memoryBudget": facts.memory_budget,
+            })
+        })
+        .collect();
+    let live: Vec<_> = live
+        .iter()
+        .flat_map(|live| &live.rates)
+        .map(|(cpus, empty, ours)| json!({"cpus": cpus, "emptyPps": empty, "keysteerPps": ours, "ratio": ours / empty}))
+        .collect();
+    json!({"rows": rows, "configurations": configurations, "live": live})
+}
