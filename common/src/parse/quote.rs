@@ -49,7 +49,7 @@ pub(super) fn ipv6<P: Packet>(packet: &P, headers: &mut Headers, icmp: Pos) -> O
     let destination = at.plus::<{ offset_of!(Ipv6Hdr, src_addr) }>();
     let next = first[offset_of!(Ipv6Hdr, next_hdr)];
     let end = transport::walk(packet, next, packet.advance(at, Ipv6Hdr::LEN)?);
-    if end.fault as u8 != Fault::None as u8 {
+    if end.fault as u8 != Fault::None as u8 || transport::is_extension(end.protocol) {
         return None;
     }
     turn_round(
