@@ -23,7 +23,8 @@ pub struct Packet {
     pub label: u32,
     /// IPv4 options, in words of four bytes, at most 10.
     pub options: u8,
-    /// IPv6 extension headers: their number and how many units they have beyond the least.
+    /// IPv6 extension headers: their number and how many units they have beyond the least. A fragment's
+    /// header comes last unless it is among them; what is behind it is in the first fragment alone.
     pub extensions: Vec<(u8, u8)>,
     /// Whether it is a fragment: its offset in eight bytes, and whether more follow.
     pub fragment: Option<(u16, bool)>,
@@ -158,12 +159,17 @@ impl Packet {
 
     fn ipv6(&self, source: Ipv6Addr, destination: Ipv6Addr, upper: &[u8]) -> Vec<u8> {
         let mut chain = self.extensions.clone();
-        chain.extend(self.fragment.map(|_| (FRAGMENT, 0)));
+        if !chain.iter().any(|(number, _)| *number == FRAGMENT) {
+            chain.extend(self.fragment.map(|_| (FRAGMENT, 0)));
+        }
         let mut follows: Vec<u8> = chain.iter().map(|(number, _)| *number).collect();
         follows.push(self.protocol());
         let mut rest = Vec::new();
         for ((number, units), next) in chain.iter().zip(follows.iter().skip(1)) {
             rest.extend(self.extension(*number, *units, *next));
+            if *number == FRAGMENT && self.fragment.is_some_and(|(offset, _)| offset != 0) {
+                break;
+            }
         }
         rest.extend(upper);
         let length = rest.len().to_be_bytes();

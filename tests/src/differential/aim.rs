@@ -9,7 +9,7 @@ use keysteer_common::tables::Service;
 
 use super::dice::Dice;
 use super::write::{family_of, write};
-use crate::frames::{ACK, AUTHENTICATION, Packet, SYN, Transport};
+use crate::frames::{ACK, AUTHENTICATION, FRAGMENT, Packet, SYN, Transport};
 
 /// A packet for a policy.
 pub(super) fn packet(policy: &Policy, dice: &mut Dice) -> Packet {
@@ -127,6 +127,10 @@ fn dress(packet: &mut Packet, dice: &mut Dice) {
     }
     if dice.once_in(10) {
         packet.fragment = Some(dice.one([(0, true), (0, true), (185, true), (185, false), (0, false)]));
+        if dice.once_in(2) {
+            // Anywhere among the extension headers.
+            packet.extensions.insert(dice.below(packet.extensions.len() + 1), (FRAGMENT, 0));
+        }
     }
     if dice.once_in(25) {
         packet.kept = Some(dice.below(24));

@@ -14,11 +14,7 @@ fn packets_are_what_they_say() {
             plain.clone(),
             Packet { tags: vec![(0x88a8, 5), (0x8100, 6)], ..plain.clone() },
             Packet { transport: Transport::Tcp(SYN), payload: 0, ..plain.clone() },
-            Packet {
-                options: 3,
-                extensions: vec![(0, 0), (60, 2), (AUTHENTICATION, 4)],
-                ..plain.clone()
-            },
+            Packet { options: 3, extensions: vec![(0, 0), (60, 2), (AUTHENTICATION, 4)], ..plain.clone() },
             Packet { fragment: Some((0, false)), ..plain.clone() },
             plain.error(plain.source, if six { 1 } else { 3 }),
         ] {

@@ -1,9 +1,10 @@
 //! Over how many shards a key's flows spread, and what must stay together.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
-use keysteer_tests::frames::{Packet, Transport};
+use keysteer_common::vocabulary::Class;
+use keysteer_tests::frames::{AUTHENTICATION, FRAGMENT, Packet, Transport};
 
 use crate::table::{Table, acme, acme6, table};
 
@@ -50,6 +51,27 @@ fn fragments_of_a_datagram_meet() {
                 seen.insert(first);
             }
             assert_eq!(seen.len(), 5, "datagrams spread all the same");
+        }
+    });
+}
+
+/// What is behind the fragment header is in the first fragment alone, and must not tell it from the others.
+#[test]
+fn fragments_meet_also_where_extension_headers_are_cut_from_the_transport() {
+    table(|_, mut table| {
+        for behind in [60, AUTHENTICATION] {
+            for host in 0..50 {
+                let piece = |offset, more| Packet {
+                    source: Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, host).into(),
+                    extensions: vec![(0, 0), (FRAGMENT, 0), (behind, 0)],
+                    fragment: Some((offset, more)),
+                    ..acme6(9)
+                };
+                let first = table.run("first", &piece(0, true).bytes(), 0).work.decision;
+                let last = table.run("last", &piece(9, false).bytes(), 0).work.decision;
+                assert_eq!((first.class, first.key_id, first.shard), (last.class, last.key_id, last.shard));
+                assert_eq!(first.class, Class::Assigned as u8);
+            }
         }
     });
 }
