@@ -1,1 +1,15 @@
 //! Shared parts of the kernel tests.
+//!
+//! ```text
+//!  lab           a network namespace with interfaces, and a thread in it that stays on one CPU
+//!  frames        packets described in words, and their bytes
+//!  pair          one image in the kernel and on the host; frames run through both and compared
+//!  captures      frames from capture files
+//!  differential  generated packets through pairs, with what they covered
+//! ```
+
+pub mod captures;
+pub mod differential;
+pub mod frames;
+pub mod lab;
+pub mod pair;
