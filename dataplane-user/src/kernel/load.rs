@@ -80,7 +80,8 @@ impl Dataplane {
             .try_into()
             .map_err(|error| KernelError::other("use the program", error))?;
         program.load().map_err(program_error)?;
-        Ok(Self { ebpf, links: Vec::new(), key_ids, shards, cpus })
+        let to_cpu = image.shards.iter().any(|shard| shard.target == target::CPU);
+        Ok(Self { ebpf, links: Vec::new(), key_ids, shards, to_cpu, cpus })
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Dataplane {
     key_ids: u32,
     /// How many shards the counters hold.
     shards: u32,
+    /// Whether a shard's target is a CPU.
+    to_cpu: bool,
     /// How many CPUs the kernel may ever bring up.
     cpus: usize,
 }
