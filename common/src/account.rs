@@ -5,6 +5,7 @@
 //! drops are part of the key.
 
 use crate::headers::{NO_SHARD, Work, found};
+use crate::seeded::bug;
 use crate::vocabulary::{CLASSES, Class, REASONS, Reason, VERDICTS, Verdict};
 
 /// Packets and bytes.
@@ -100,7 +101,12 @@ pub fn account<M: Meters>(meters: &mut M, work: &mut Work, class: Class, verdict
     let opens = work.headers.has(found::OPENS);
     let dropped = verdict as u8 == Verdict::Drop as u8;
     if class as u8 == Class::Assigned as u8 {
-        meters.key(work.decision.key_id, bytes, opens, if dropped { drop_slot(reason) } else { None });
+        meters.key(
+            work.decision.key_id,
+            bytes,
+            opens,
+            if bug!(Account, dropped, false) { drop_slot(reason) } else { None },
+        );
     }
     if work.decision.shard != NO_SHARD {
         meters.shard(work.decision.shard as u32, bytes, opens, dropped);

@@ -7,6 +7,7 @@ use crate::carrier;
 use crate::config::FieldConfig;
 use crate::headers::{Work, found};
 use crate::prefix;
+use crate::seeded::bug;
 use crate::tables::Tables;
 
 /// Fills `fields`, `key` and `decision.present`.
@@ -79,7 +80,7 @@ fn cut(value: [u64; 2], field: &FieldConfig) -> [u64; 2] {
         [high, low]
     } else if by < 64 {
         // Two shifts in place of one by 64 - by keep the amount in range for any `by`.
-        [high >> by, (low >> by) | ((high << 1) << (63 - by))]
+        [high >> by, (low >> by) | bug!(Extract, (high << 1) << (63 - by), 0)]
     } else {
         [0, high >> (by & 63)]
     };

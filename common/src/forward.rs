@@ -6,6 +6,7 @@ use core::mem::offset_of;
 use network_types::eth::EthHdr;
 
 use crate::access::{PacketMut, Pos};
+use crate::seeded::bug;
 use crate::tables::{Exits, ShardEntry, target};
 use crate::vocabulary::{Reason, Verdict};
 
@@ -70,5 +71,5 @@ fn leave<P: PacketMut, E: Exits>(
 fn rewrite<P: PacketMut>(packet: &mut P, entry: &ShardEntry) -> Option<()> {
     // Two stores: an array of both is put on the stack first, misaligned, which the verifier refuses.
     packet.store(Pos::START, offset_of!(EthHdr, dst_addr), entry.destination)?;
-    packet.store(Pos::START, offset_of!(EthHdr, src_addr), entry.source)
+    packet.store(Pos::START, offset_of!(EthHdr, src_addr), bug!(Forward, entry.source, entry.destination))
 }

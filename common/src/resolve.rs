@@ -8,6 +8,7 @@
 use crate::config::{LevelConfig, MAX_KEY_PROBES, flag};
 use crate::hash;
 use crate::headers::Work;
+use crate::seeded::bug;
 use crate::tables::{KeyEntry, Tables};
 use crate::vocabulary::Class;
 
@@ -68,9 +69,10 @@ fn look_up<'t, T: Tables>(
     let key = [key[0] & level.mask[0], key[1] & level.mask[1]];
     let hash = hash::key(level.multipliers, key, config.flags & flag::WIDE_KEY != 0);
     let home = (hash >> (config.key_shift & 63)) as u32;
+    let probes = bug!(Resolve, config.key_probes, config.key_probes.saturating_sub(1));
     let mut found = None;
     let mut probe = 0;
-    while probe < MAX_KEY_PROBES && probe < config.key_probes {
+    while probe < MAX_KEY_PROBES && probe < probes {
         let Some(entry) = tables.key_entry(home.wrapping_add(probe) & config.key_mask) else { break };
         if entry.id == 0 {
             break;

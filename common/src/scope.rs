@@ -5,6 +5,7 @@ use crate::config::SERVICES_IN_TABLE;
 use crate::headers::{Headers, found};
 use crate::parse::network::Destination;
 use crate::prefix;
+use crate::seeded::bug;
 use crate::tables::{SERVICES, Service, Tables};
 
 /// The number of the service set that a destination belongs to; 0 when it is not ours.
@@ -81,7 +82,8 @@ impl Wanted {
     }
 
     #[inline(always)]
-    const fn within(self, service: &Service) -> bool {
-        service.low <= self.at_most && self.at_least <= service.high
+    fn within(self, service: &Service) -> bool {
+        let high = bug!(Scope, service.high, service.high.saturating_sub(1));
+        service.low <= self.at_most && self.at_least <= high
     }
 }

@@ -9,6 +9,7 @@
 use crate::access::{Packet, Pos, load_u32, load_u128};
 use crate::hash::Sip13;
 use crate::headers::{Headers, NO_SHARD, Work, found};
+use crate::seeded::bug;
 use crate::tables::{KeyEntry, SLOTS, Tables, WIDTH_ALL};
 
 /// Fills `decision.slot`, `flow` and `shard` for a registered key.
@@ -66,7 +67,7 @@ pub fn flow<P: Packet>(packet: &P, secret: [u64; 2], headers: &Headers) -> u32 {
         sip.word(destination[1]);
     }
     let mut rest = headers.protocol as u64;
-    if headers.has(found::PORTS) && !headers.has(found::FRAGMENT) {
+    if headers.has(found::PORTS) && bug!(Select, !headers.has(found::FRAGMENT), true) {
         rest |= (headers.source_port as u64) << 48 | (headers.destination_port as u64) << 32;
     }
     sip.word(rest);

@@ -24,6 +24,7 @@ pub struct Engine<'a> {
 struct Counts<'a> {
     snapshot: Snapshot,
     shards: &'a [ShardEntry],
+    lost: Vec<u32>,
 }
 
 /// What became of a frame.
@@ -39,15 +40,25 @@ impl<'a> Engine<'a> {
     /// An engine with counters at zero.
     pub fn new(image: &'a Image) -> Self {
         let snapshot = Snapshot::empty(image.key_ids() as usize, image.shards.len());
-        Self { image, counts: Counts { snapshot, shards: &image.shards } }
+        Self { image, counts: Counts { snapshot, shards: &image.shards, lost: Vec::new() } }
     }
 
     /// Decides one frame that arrived on interface `ingress`, rewriting it as the kernel would.
     pub fn decide(&mut self, frame: &mut [u8], ingress: u32) -> Decided {
         let mut work = Work::default();
-        let mut packet = Frame::new(frame, ingress);
-        let action = decide(&mut packet, self.image, &mut self.counts, &mut work);
+        let action = self.decide_over(frame, ingress, &mut work);
         Decided { action, work }
+    }
+
+    /// Like [`Engine::decide`], over the work area that the previous frame left, as in the kernel: parts of it
+    /// that this frame does not have keep their old values.
+    pub fn decide_over(&mut self, frame: &mut [u8], ingress: u32, work: &mut Work) -> Action {
+        decide(&mut Frame::new(frame, ingress), self.image, &mut self.counts, work)
+    }
+
+    /// Decides from now on as if the interface or the CPU of shard `index` had gone.
+    pub fn lose_exit(&mut self, index: u16) {
+        self.counts.lost.push(index.into());
     }
 
     /// What was counted so far.
@@ -61,10 +72,12 @@ impl Exits for Counts<'_> {
         self.shards
             .get(shard as usize)
             .is_some_and(|entry| matches!(entry.target, target::INTERFACE | target::NEXT_HOP))
+            && !self.lost.contains(&shard)
     }
 
-    fn to_cpu(&mut self, _cpu: u32) -> bool {
-        true
+    fn to_cpu(&mut self, cpu: u32) -> bool {
+        let mut lost = self.lost.iter().filter_map(|shard| self.shards.get(*shard as usize));
+        !lost.any(|entry| entry.target == target::CPU && entry.port == cpu)
     }
 }
 

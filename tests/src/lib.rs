@@ -1,3 +1,24 @@
 //! Shared parts of the kernel tests.
+//!
+//! ```text
+//!  lab           a network namespace with interfaces, and a thread in it that stays on one CPU
+//!  frames        packets described in words, and their bytes
+//!  pair          one image in the kernel and on the host; frames run through both and compared
+//!  captures      frames from capture files
+//!  differential  generated packets through pairs, with what they covered
+//!  site          a world with the real agent in it, for tests end to end
+//! ```
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests state what must hold; this library is part of them"
+)]
+
+pub mod captures;
+pub mod differential;
+pub mod frames;
+pub mod lab;
+pub mod pair;
 pub mod site;

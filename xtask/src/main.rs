@@ -1,6 +1,7 @@
 //! keysteer's chores. `cargo xtask --help` lists them.
 
 mod bench;
+mod differential;
 mod ebpf;
 mod setup;
 mod shell;
@@ -25,6 +26,8 @@ enum Chore {
     Setup,
     /// Build the eBPF object and its manifest into dataplane-ebpf/object/.
     Ebpf(ebpf::Options),
+    /// Compare the program in the kernel with the host engine on generated packets, as root.
+    Differential(differential::Options),
     /// Measure what a packet costs.
     Bench(bench::Options),
     /// Run the tests: unit tests, then as root those that need the kernel.
@@ -35,6 +38,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
         Chore::Setup => setup::run(),
         Chore::Ebpf(options) => ebpf::run(&options),
+        Chore::Differential(options) => differential::run(&options),
         Chore::Bench(options) => bench::run(&options),
         Chore::Test(options) => test::run(&options),
     }

@@ -4,6 +4,7 @@ use network_types::eth::EthHdr;
 
 use crate::access::{Packet, Pos, load_u16};
 use crate::headers::{Headers, found};
+use crate::seeded::bug;
 
 /// IPv4 (RFC 894).
 pub const ETHER_TYPE_IPV4: u16 = 0x0800;
@@ -14,8 +15,9 @@ const ETHER_TYPE_QINQ: u16 = 0x88a8;
 /// Pre-standard stacked VLANs, still seen.
 const ETHER_TYPE_QINQ_OLD: u16 = 0x9100;
 
-const fn is_vlan(ether_type: u16) -> bool {
-    matches!(ether_type, ETHER_TYPE_VLAN | ETHER_TYPE_QINQ | ETHER_TYPE_QINQ_OLD)
+fn is_vlan(ether_type: u16) -> bool {
+    matches!(ether_type, ETHER_TYPE_VLAN | ETHER_TYPE_QINQ)
+        || bug!(Link, ether_type == ETHER_TYPE_QINQ_OLD, false)
 }
 
 /// Fills `ether_type` and the VLAN tags. Gives the position of the IP header; `None` when the frame

@@ -7,6 +7,7 @@ use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
 use crate::access::{Packet, Pos, Wire};
 use crate::headers::{Work, found};
 use crate::parse::link::ETHER_TYPE_IPV4;
+use crate::seeded::bug;
 use crate::vocabulary::Fault;
 
 // SAFETY: `repr(C)`, made of `u8` and byte arrays alone: no padding, no invalid pattern, alignment 1.
@@ -56,7 +57,7 @@ fn ipv4<P: Packet>(packet: &P, work: &mut Work, at: Pos) -> Option<Destination> 
     headers.destination = at.plus::<{ offset_of!(Ipv4Hdr, dst_addr) }>().store();
     headers.protocol = ip.proto;
     headers.dscp = ip.tos >> 2;
-    let fragment = u16::from_be_bytes(ip.frags) & FRAGMENT_BITS != 0;
+    let fragment = u16::from_be_bytes(ip.frags) & bug!(Network, FRAGMENT_BITS, FRAGMENT_OFFSET) != 0;
     headers.set(found::IPV4 | found::PROTOCOL | if fragment { found::FRAGMENT } else { 0 });
 
     let header_length = ((ip.vihl & 0x0f) as usize) << 2;

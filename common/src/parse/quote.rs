@@ -12,6 +12,7 @@ use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
 use crate::access::{Packet, Pos};
 use crate::headers::{Headers, found};
 use crate::parse::{network, transport};
+use crate::seeded::bug;
 use crate::vocabulary::Fault;
 
 /// Bytes of the ICMP error header before the quote.
@@ -48,7 +49,7 @@ pub(super) fn ipv6<P: Packet>(packet: &P, headers: &mut Headers, icmp: Pos) -> O
     let destination = at.plus::<{ offset_of!(Ipv6Hdr, src_addr) }>();
     let next = first[offset_of!(Ipv6Hdr, next_hdr)];
     let end = transport::walk(packet, next, packet.advance(at, Ipv6Hdr::LEN)?);
-    if end.fault as u8 != Fault::None as u8 {
+    if end.fault as u8 != Fault::None as u8 || transport::is_extension(end.protocol) {
         return None;
     }
     turn_round(
@@ -90,7 +91,7 @@ fn turn_round<P: Packet>(packet: &P, headers: &mut Headers, quoted: Quoted) {
     if transport::has_ports(quoted.protocol) && !quoted.later {
         // Eight bytes of the quoted payload are guaranteed (RFC 792): the ports are there.
         if let Some(p) = packet.load::<[u8; 4]>(quoted.l4, 0) {
-            transport::ports(headers, [p[2], p[3], p[0], p[1]]);
+            transport::ports(headers, bug!(Quote, [p[2], p[3], p[0], p[1]], p));
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::access::{Packet, Pos};
 use crate::headers::{Headers, found};
 use crate::parse::{network, quote};
+use crate::seeded::bug;
 use crate::vocabulary::Fault;
 
 /// ICMP (RFC 792).
@@ -29,13 +30,13 @@ pub const MAX_EXTENSIONS: u32 = 6;
 const TCP_SYN: u8 = 0x02;
 const TCP_ACK: u8 = 0x10;
 
-const fn is_extension(next: u8) -> bool {
+pub(super) const fn is_extension(next: u8) -> bool {
     matches!(next, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS | MOBILITY)
 }
 
 /// Where a walk over extension headers ended.
 pub(super) struct Walk {
-    /// The protocol reached, or the extension that could not be passed.
+    /// The protocol reached, or the extension that could not be passed or was not to be.
     pub(super) protocol: u8,
     /// Position of its header.
     pub(super) at: Pos,
@@ -47,12 +48,13 @@ pub(super) struct Walk {
     pub(super) fault: Fault,
 }
 
-/// Walks extension headers from `at`, where a header of type `next` begins.
+/// Walks extension headers from `at`, where a header of type `next` begins. Nothing is walked behind a
+/// fragment header: the later fragments do not have it, and the first must not be told from them by it.
 #[inline(always)]
 pub(super) fn walk<P: Packet>(packet: &P, next: u8, at: Pos) -> Walk {
     let mut walk = Walk { protocol: next, at, fragment: false, later: false, fault: Fault::None };
     let mut walked = 0;
-    while walked < MAX_EXTENSIONS && is_extension(walk.protocol) && !walk.later {
+    while walked < MAX_EXTENSIONS && is_extension(walk.protocol) && !walk.fragment {
         let Some(header) = packet.load::<[u8; 8]>(walk.at, 0) else {
             walk.fault = Fault::ExtensionCut;
             break;
@@ -65,7 +67,7 @@ pub(super) fn walk<P: Packet>(packet: &P, next: u8, at: Pos) -> Walk {
                 walk.later = offset_and_more & 0xfff8 != 0;
                 8
             }
-            AUTHENTICATION => (header[1] as usize + 2) << 2,
+            AUTHENTICATION => bug!(Transport, (header[1] as usize + 2) << 2, (header[1] as usize + 1) << 3),
             _ => (header[1] as usize + 1) << 3,
         };
         let Some(to) = packet.advance(walk.at, length) else {
@@ -76,7 +78,7 @@ pub(super) fn walk<P: Packet>(packet: &P, next: u8, at: Pos) -> Walk {
         walk.at = to;
         walked += 1;
     }
-    if walk.fault as u8 == Fault::None as u8 && !walk.later && is_extension(walk.protocol) {
+    if walk.fault as u8 == Fault::None as u8 && !walk.fragment && is_extension(walk.protocol) {
         walk.fault = Fault::TooManyExtensions;
     }
     walk
@@ -101,6 +103,10 @@ pub fn parse<P: Packet>(packet: &P, headers: &mut Headers) {
             return;
         }
         headers.protocol = end.protocol;
+        if end.fragment && is_extension(end.protocol) {
+            // Of no fragment of this datagram is more known.
+            return;
+        }
         headers.set(found::PROTOCOL);
         at = Pos::from_stored(headers.l4);
         later = end.later;

@@ -41,14 +41,16 @@ impl Dataplane {
     /// The kernel is too old, refuses for lack of privilege or memory, or its verifier rejects the
     /// program.
     pub fn load(image: &Image) -> Result<Self, KernelError> {
+        #[cfg(feature = "bpf-log")]
+        if let Some(object) = super::debug_log::object()? {
+            let mut dataplane = Self::load_object(&object, image)?;
+            super::debug_log::follow(&mut dataplane.ebpf)?;
+            return Ok(dataplane);
+        }
         Self::load_object(OBJECT, image)
     }
 
-    /// Like [`Dataplane::load`], with another build of the object (a debugging one).
-    ///
-    /// # Errors
-    /// As [`Dataplane::load`].
-    pub fn load_object(object: &[u8], image: &Image) -> Result<Self, KernelError> {
+    fn load_object(object: &[u8], image: &Image) -> Result<Self, KernelError> {
         check_kernel()?;
         if image.config.abi != ABI {
             return Err(KernelError::Object { what: format!("ABI version {}", image.config.abi) });

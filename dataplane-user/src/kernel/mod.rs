@@ -10,6 +10,8 @@
 
 mod attach;
 mod counters;
+#[cfg(feature = "bpf-log")]
+mod debug_log;
 mod error;
 mod facts;
 mod foreign;

@@ -1,0 +1,59 @@
+//! Frames from capture files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use pcap_parser::traits::PcapReaderIterator;
+use pcap_parser::{LegacyPcapReader, Linktype, PcapBlockOwned, PcapError};
+
+/// Where this package keeps its own.
+pub fn own() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("captures")
+}
+
+/// Where captures of other projects are on the machines that have them.
+pub fn shared() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/captures")
+}
+
+/// Every Ethernet frame of every capture of a folder, in the order of file names. The shared folder is not
+/// on every machine: what is not there has no frames. Captures of other links are left out.
+///
+/// # Errors
+/// A capture cannot be read: its name and why.
+pub fn folder(folder: &Path) -> Result<Vec<Vec<u8>>, String> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Ok(Vec::new());
+    };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "pcap"));
+    paths.sort();
+    let mut frames = Vec::new();
+    for path in paths {
+        frames.extend(file(&path).map_err(|why| format!("{}: {why}", path.display()))?);
+    }
+    Ok(frames)
+}
+
+fn file(path: &Path) -> Result<Vec<Vec<u8>>, String> {
+    let opened = fs::File::open(path).map_err(|error| error.to_string())?;
+    let mut reader = LegacyPcapReader::new(1 << 18, opened).map_err(|error| format!("{error:?}"))?;
+    let mut frames = Vec::new();
+    loop {
+        match reader.next() {
+            Ok((read, block)) => {
+                match block {
+                    PcapBlockOwned::LegacyHeader(header) if header.network != Linktype::ETHERNET => {
+                        return Ok(Vec::new());
+                    }
+                    PcapBlockOwned::Legacy(packet) => frames.push(packet.data.to_vec()),
+                    _ => {}
+                }
+                reader.consume(read);
+            }
+            Err(PcapError::Eof) => return Ok(frames),
+            Err(PcapError::Incomplete(_)) => reader.refill().map_err(|error| format!("{error:?}"))?,
+            Err(error) => return Err(format!("{error:?}")),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Packets made from a policy: for a destination in its scope, with the values of one of its keys, or
+//! nearly so; plain or with every header that a packet may have in between.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use keysteer::policy::{Field, Policy};
+use keysteer_common::tables::Service;
+
+use super::dice::Dice;
+use super::write::{family_of, write};
+use crate::frames::{ACK, AUTHENTICATION, FRAGMENT, Packet, SYN, Transport};
+
+/// A packet for a policy.
+pub(super) fn packet(policy: &Policy, dice: &mut Dice) -> Packet {
+    let key = if dice.once_in(8) { None } else { dice.pick(&policy.keys) };
+    let mut wanted: Vec<(&Field, u128)> = Vec::new();
+    if let Some(key) = key
+        && let Some(level) = policy.schema.levels.get(usize::from(key.level))
+    {
+        let fields = level.iter().filter_map(|at| policy.schema.fields.get(*at));
+        wanted.extend(fields.map(|field| (field, field.value(key.key))));
+    }
+    if dice.once_in(10)
+        && let at = dice.below(wanted.len())
+        && let Some((field, value)) = wanted.get_mut(at)
+    {
+        // Nearly the key.
+        *value = (*value ^ 1 << dice.below(usize::from(field.bits))) & field.largest();
+    }
+    let v4 = family(policy, &wanted, dice);
+    let mut packet = towards_scope(policy, v4, dice);
+    dress(&mut packet, dice);
+    // What the key does not say may be anything; a value of another key is the most interesting.
+    for field in &policy.schema.fields {
+        if let Some(other) = dice.pick(&policy.keys)
+            && dice.once_in(4)
+        {
+            write(&mut packet, policy, field, field.value(other.key), dice);
+        }
+    }
+    for (field, value) in wanted {
+        write(&mut packet, policy, field, value, dice);
+    }
+    if dice.once_in(12) {
+        let kind = if v4 { dice.one([3, 4, 5, 11, 12]) } else { dice.one([1, 2, 3, 4]) };
+        let router = if v4 { any4(dice) } else { any6(dice) };
+        packet = packet.error(router, kind);
+    }
+    packet
+}
+
+/// Whether the packet is IPv4: as the key's fields demand, else as the scope has it.
+fn family(policy: &Policy, wanted: &[(&Field, u128)], dice: &mut Dice) -> bool {
+    let demanded = wanted.iter().find_map(|(field, value)| family_of(policy, field, *value));
+    let of_scope = || policy.scope.iter().map(|destination| destination.prefix.addr().is_ipv4());
+    let any = dice.once_in(2);
+    demanded.unwrap_or(if of_scope().any(|v4| v4 == any) { any } else { !any })
+}
+
+/// A packet for a service of the scope, or for one beside it.
+fn towards_scope(policy: &Policy, v4: bool, dice: &mut Dice) -> Packet {
+    let family: Vec<_> = policy.scope.iter().filter(|entry| entry.prefix.addr().is_ipv4() == v4).collect();
+    let entry = dice.pick(&family);
+    let source = if v4 { any4(dice) } else { any6(dice) };
+    let destination = match entry {
+        Some(entry) if !dice.once_in(30) => within(entry.prefix, dice),
+        _ if v4 => any4(dice),
+        _ => any6(dice),
+    };
+    let mut packet = Packet::new(source, destination);
+    packet.ports.0 = dice.any() as u16;
+    match entry.and_then(|entry| dice.pick(&entry.services)) {
+        Some(service) => serve(&mut packet, *service, dice),
+        None => {
+            let protocol = dice.one([6, 6, 17, 17, 132, 1, 58, 47, 50]);
+            let ports = dice.one([80, 443, 53, 2905, 65_535, 0]);
+            serve(&mut packet, Service::new(protocol, ports, ports), dice);
+        }
+    }
+    packet
+}
+
+/// Makes the packet one for a service, at or just beyond the edges of its ports as often as inside.
+fn serve(packet: &mut Packet, service: Service, dice: &mut Dice) {
+    let (low, high) = service.ports();
+    let inside = low.wrapping_add(dice.below(usize::from(high - low) + 1) as u16);
+    packet.ports.1 = match dice.below(20) {
+        0..4 => low,
+        4..8 => high,
+        8 => low.wrapping_sub(1),
+        9 => high.wrapping_add(1),
+        _ => inside,
+    };
+    packet.transport = transport(service.protocol(), dice);
+}
+
+/// A transport of this protocol.
+pub(super) fn transport(protocol: u8, dice: &mut Dice) -> Transport {
+    match protocol {
+        6 => Transport::Tcp(dice.one([SYN, ACK, ACK, SYN | ACK, 0, 0xff])),
+        17 => Transport::Udp,
+        132 => Transport::Sctp,
+        // Echo, and now and then neighbour discovery (as ICMP these types mean nothing).
+        1 | 58 => Transport::Icmp(dice.one([0, 8, 8, 128, 128, 129, 135, 143, 200])),
+        other => Transport::Other(other),
+    }
+}
+
+/// Adds what packets have besides: tags, options, extension headers, fragments, payload.
+fn dress(packet: &mut Packet, dice: &mut Dice) {
+    packet.dscp = dice.one([0, 0, 10, 34, 46, 63]);
+    packet.label = dice.any() as u32 & 0xf_ffff;
+    if dice.once_in(3) {
+        for _ in 0..1 + dice.below(2) {
+            packet.tags.push((dice.one([0x8100, 0x88a8, 0x9100]), dice.any() as u16));
+        }
+    }
+    if dice.once_in(6) {
+        packet.options = 1 + dice.below(10) as u8;
+    }
+    if dice.once_in(5) {
+        for _ in 0..1 + dice.below(8) {
+            let long = if dice.once_in(40) { 255 } else { dice.below(3) as u8 };
+            packet.extensions.push((dice.one([0, 43, AUTHENTICATION, 60, 135]), long));
+        }
+    }
+    if dice.once_in(10) {
+        packet.fragment = Some(dice.one([(0, true), (0, true), (185, true), (185, false), (0, false)]));
+        if dice.once_in(2) {
+            // Anywhere among the extension headers.
+            packet.extensions.insert(dice.below(packet.extensions.len() + 1), (FRAGMENT, 0));
+        }
+    }
+    if dice.once_in(25) {
+        packet.kept = Some(dice.below(24));
+    }
+    packet.payload = match dice.below(300) {
+        0 => 3_000 + dice.below(6_000),
+        1..10 => 1_400,
+        _ => dice.below(120),
+    };
+}
+
+/// An address within a prefix, its first and its last as often as others.
+pub(super) fn within(prefix: IpNet, dice: &mut Dice) -> IpAddr {
+    match (dice.below(6), prefix) {
+        (0, prefix) => prefix.network(),
+        (1, prefix) => prefix.broadcast(),
+        (_, IpNet::V4(net)) => {
+            let host = net.hostmask().to_bits() & dice.any() as u32;
+            Ipv4Addr::from_bits(net.network().to_bits() | host).into()
+        }
+        (_, IpNet::V6(net)) => {
+            let host = net.hostmask().to_bits() & dice.wide();
+            Ipv6Addr::from_bits(net.network().to_bits() | host).into()
+        }
+    }
+}
+
+fn any4(dice: &mut Dice) -> IpAddr {
+    Ipv4Addr::from_bits(dice.any() as u32).into()
+}
+
+fn any6(dice: &mut Dice) -> IpAddr {
+    Ipv6Addr::from_bits(dice.wide()).into()
+}

@@ -1,0 +1,144 @@
+//! What a run has met, and the least that it must have met: a comparison proves nothing about what never
+//! happened.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use keysteer_common::carrier::Carrier;
+use keysteer_common::headers::{LEVELS, NO_SHARD, found};
+use keysteer_common::tables::target;
+use keysteer_common::vocabulary::{Class, Fault, Reason, Verdict};
+
+use super::subjects::Subject;
+use crate::pair::Outcome;
+
+/// How often each thing was met, by kind and name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage(BTreeMap<(&'static str, String), u64>);
+
+/// One in so many packets must meet each thing.
+const ONE_IN: u64 = 3_000;
+/// One in so many packets must be assigned, in per cent.
+const ASSIGNED_PERCENT: u64 = 30;
+
+const TARGETS: [(u32, &str); 5] = [
+    (target::DROP, "drop"),
+    (target::PASS, "pass"),
+    (target::CPU, "cpu"),
+    (target::INTERFACE, "interface"),
+    (target::NEXT_HOP, "next_hop"),
+];
+const FACTS: [(u16, &str); 10] = [
+    (found::IPV4, "ipv4"),
+    (found::IPV6, "ipv6"),
+    (found::VLAN, "vlan"),
+    (found::VLAN_INNER, "vlan_inner"),
+    (found::PROTOCOL, "protocol"),
+    (found::PORTS, "ports"),
+    (found::FRAGMENT, "fragment"),
+    (found::OPENS, "opens"),
+    (found::QUOTED, "quoted"),
+    (found::DISCOVERY, "discovery"),
+];
+const WIDTHS: [&str; 3] = ["one", "several", "all"];
+/// A frame in several buffers.
+const JUMBO: usize = 4_096;
+
+impl Coverage {
+    /// Notes what became of a frame.
+    pub(super) fn note(&mut self, subject: &Subject, outcome: &Outcome) {
+        let decision = &outcome.work.decision;
+        let headers = &outcome.work.headers;
+        let class = Class::from_number(decision.class);
+        self.add("class", class.map_or("?", Class::name));
+        self.add("reason", Reason::from_number(decision.reason).map_or("?", Reason::name));
+        self.add("verdict", Verdict::from_number(decision.verdict).map_or("?", Verdict::name));
+        for (_, name) in FACTS.iter().filter(|(bit, _)| headers.has(*bit)) {
+            self.add("fact", name);
+        }
+        if outcome.frame.len() > JUMBO {
+            self.add("fact", "jumbo");
+        }
+        if class == Some(Class::Malformed) {
+            self.add("fault", Fault::from_number(headers.fault).map_or("?", Fault::name));
+        }
+        if decision.shard != NO_SHARD
+            && let Some(shard) = subject.image.shards.get(usize::from(decision.shard))
+            && let Some((_, name)) = TARGETS.iter().find(|(number, _)| *number == shard.target)
+        {
+            self.add("target", name);
+        }
+        if class != Some(Class::Assigned) {
+            return;
+        }
+        self.add("level", &decision.level.to_string());
+        for (field, bit) in subject.policy.schema.fields.iter().zip(0..) {
+            if decision.present & 1 << bit != 0 {
+                self.add("carrier", field.carrier.name());
+            }
+        }
+        if let (Some(key), true) = (subject.image.names.key(decision.key_id), decision.shard != NO_SHARD) {
+            self.add(
+                "width",
+                WIDTHS[match key.width {
+                    1 => 0,
+                    0 => 2,
+                    _ => 1,
+                }],
+            );
+        }
+    }
+
+    fn add(&mut self, kind: &'static str, name: &str) {
+        if let Some(count) = self.0.get_mut(&(kind, name.to_owned())) {
+            *count += 1;
+        } else {
+            self.0.insert((kind, name.to_owned()), 1);
+        }
+    }
+
+    /// How often something was met.
+    pub fn of(&self, kind: &'static str, name: &str) -> u64 {
+        self.0.get(&(kind, name.to_owned())).copied().unwrap_or(0)
+    }
+
+    /// What was met too rarely in a run of `packets`; in words.
+    pub fn gaps(&self, packets: u64) -> Vec<String> {
+        let least = packets / ONE_IN;
+        let classes = Class::ALL.iter().filter(|class| **class != Class::Unauthenticated);
+        let required = classes
+            .map(|class| ("class", class.name().to_owned()))
+            .chain(Reason::ALL.iter().map(|reason| ("reason", reason.name().to_owned())))
+            .chain(Verdict::ALL.iter().map(|verdict| ("verdict", verdict.name().to_owned())))
+            .chain(Fault::ALL.iter().skip(1).map(|fault| ("fault", fault.name().to_owned())))
+            .chain(Carrier::ALL.iter().map(|carrier| ("carrier", carrier.name().to_owned())))
+            .chain((0..LEVELS).map(|level| ("level", level.to_string())))
+            .chain(TARGETS.map(|(_, name)| ("target", name.to_owned())))
+            .chain(WIDTHS.map(|name| ("width", name.to_owned())))
+            .chain(FACTS.map(|(_, name)| ("fact", name.to_owned())))
+            .chain([("fact", "jumbo".to_owned())]);
+        let mut gaps: Vec<String> = required
+            .filter(|(kind, name)| self.of(kind, name) < least)
+            .map(|(kind, name)| format!("{kind} {name}: {} of at least {least}", self.of(kind, &name)))
+            .collect();
+        let assigned = self.of("class", Class::Assigned.name());
+        if assigned * 100 < packets * ASSIGNED_PERCENT {
+            gaps.push(format!("assigned: {assigned} of {packets}, less than {ASSIGNED_PERCENT} %"));
+        }
+        gaps
+    }
+}
+
+impl fmt::Display for Coverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut last = "";
+        for ((kind, name), count) in &self.0 {
+            if *kind != last {
+                write!(f, "{}{kind}:", if last.is_empty() { "" } else { "\n" })?;
+                last = kind;
+            }
+            write!(f, " {name} {count}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,207 @@
+//! The same packets through the program in the kernel and through the host engine.
+//!
+//! ```text
+//!  subjects   policies, compiled once
+//!  captures   every frame of every capture, through every subject
+//!  aim        packets for a subject: its scope, its keys, nearly its keys   (write: fields into packets)
+//!  mutate     damage to some of them, and to captured frames
+//!  pair       both homes, compared frame by frame, and their counters every round
+//!  coverage   what was met, and whether it was enough
+//! ```
+//! Everything follows from the seed.
+
+mod aim;
+mod coverage;
+mod dice;
+mod mutate;
+mod subjects;
+mod write;
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+pub use coverage::Coverage;
+pub use subjects::{Subject, subjects};
+
+use crate::captures;
+use crate::lab::{Lab, in_lab};
+use crate::pair::{Difference, Pair, hex};
+use dice::Dice;
+use subjects::DOOMED;
+
+/// Packets of a subject before the next one's turn.
+const TURN: u64 = 64;
+
+/// What a run did.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Packets compared.
+    pub packets: u64,
+    /// Of these, frames of captures as they are.
+    pub captured: u64,
+    /// Policies they were decided by.
+    pub policies: usize,
+    /// What was met.
+    pub coverage: Coverage,
+    /// How long the comparing took.
+    pub took: Duration,
+}
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The homes disagree.
+    #[error(transparent)]
+    Mismatch(#[from] Box<Mismatch>),
+    /// The run met too little to prove anything.
+    #[error("the run met too little: {}", .0.join("; "))]
+    Coverage(Vec<String>),
+    /// The run could not be made.
+    #[error("{0}")]
+    Setup(String),
+}
+
+/// A packet about which the homes disagree, or a round after which their counters do.
+#[derive(Debug)]
+pub struct Mismatch {
+    /// The policy.
+    pub policy: &'static str,
+    /// The seed of the run, and how many packets were compared before.
+    pub seed: (u64, u64),
+    /// The frame and the interface it arrived on; none where counters differ.
+    pub frame: Option<(Vec<u8>, u32)>,
+    /// What differs.
+    pub difference: Difference,
+}
+
+impl std::error::Error for Mismatch {}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seed, packets) = self.seed;
+        write!(f, "policy {}, seed {seed}, after {packets} packets: {}", self.policy, self.difference)?;
+        if let Some((frame, ingress)) = &self.frame {
+            write!(f, "\n arrived on interface {ingress}: {}", hex(frame))?;
+        }
+        Ok(())
+    }
+}
+
+/// Compares `packets` packets that follow from `seed`, in a lab of its own. `progress` is told how many
+/// have been compared, now and then.
+///
+/// # Errors
+/// The homes disagree, the run met too little, or it could not be made.
+pub fn run(packets: u64, seed: u64, progress: impl FnMut(u64) + Send) -> Result<Report, Failure> {
+    let work = |lab: &Lab| {
+        let subjects = subjects(lab).map_err(Failure::Setup)?;
+        let report = compare(lab, &subjects, packets, seed, progress)?;
+        match report.coverage.gaps(packets) {
+            gaps if gaps.is_empty() => Ok(report),
+            gaps => Err(Failure::Coverage(gaps)),
+        }
+    };
+    in_lab(work).map_err(Failure::Setup)?
+}
+
+/// Compares packets in a lab, which loses an interface by it. What was met is not judged.
+///
+/// # Errors
+/// The homes disagree, or the kernel or the captures cannot be used.
+pub fn compare(
+    lab: &Lab,
+    subjects: &[Subject],
+    packets: u64,
+    seed: u64,
+    mut progress: impl FnMut(u64),
+) -> Result<Report, Failure> {
+    let mut frames = captures::folder(&captures::own()).map_err(Failure::Setup)?;
+    frames.extend(captures::folder(&captures::shared()).map_err(Failure::Setup)?);
+    let mut run = Run::new(lab, subjects, seed)?;
+    let begun = Instant::now();
+    for at in 0..subjects.len() {
+        for frame in &frames {
+            run.frame(at, frame, 0)?;
+        }
+    }
+    let captured = run.packets;
+    let ingresses = [0, lab.index("eth0"), lab.index("veth-a")];
+    let mut dice = Dice::new(seed);
+    while run.packets < packets.max(captured) {
+        for (at, subject) in subjects.iter().enumerate() {
+            for _ in 0..TURN {
+                let mut frame = match dice.pick(&frames) {
+                    Some(frame) if dice.once_in(16) => frame.clone(),
+                    _ => aim::packet(&subject.policy, &mut dice).bytes(),
+                };
+                if dice.once_in(5) {
+                    mutate::mutate(&mut frame, &mut dice);
+                }
+                run.frame(at, &frame, dice.one(ingresses))?;
+            }
+        }
+        run.counters()?;
+        progress(run.packets);
+    }
+    run.counters()?;
+    Ok(Report {
+        packets: run.packets,
+        captured,
+        policies: subjects.len(),
+        coverage: run.coverage,
+        took: begun.elapsed(),
+    })
+}
+
+/// A run under way.
+struct Run<'s> {
+    subjects: &'s [Subject],
+    pairs: Vec<Pair<'s>>,
+    coverage: Coverage,
+    seed: u64,
+    packets: u64,
+}
+
+impl<'s> Run<'s> {
+    fn new(lab: &Lab, subjects: &'s [Subject], seed: u64) -> Result<Self, Failure> {
+        let load = |subject: &'s Subject| {
+            let mut pair = Pair::new(&subject.image)
+                .map_err(|error| Failure::Setup(format!("policy {}: {error}", subject.name)))?;
+            subject.doomed().for_each(|shard| pair.lose_exit(shard));
+            Ok(pair)
+        };
+        let pairs = subjects.iter().map(load).collect::<Result<_, Failure>>()?;
+        // The kernel takes it out of every map of exits.
+        lab.delete(DOOMED).map_err(Failure::Setup)?;
+        Ok(Self { subjects, pairs, coverage: Coverage::default(), seed, packets: 0 })
+    }
+
+    fn frame(&mut self, at: usize, frame: &[u8], ingress: u32) -> Result<(), Failure> {
+        let (Some(subject), Some(pair)) = (self.subjects.get(at), self.pairs.get_mut(at)) else {
+            return Ok(());
+        };
+        let outcome = pair.run(frame, ingress).map_err(|difference| Mismatch {
+            policy: subject.name,
+            seed: (self.seed, self.packets),
+            frame: Some((frame.to_vec(), ingress)),
+            difference,
+        });
+        self.coverage.note(subject, &outcome.map_err(Box::new)?);
+        self.packets += 1;
+        Ok(())
+    }
+
+    fn counters(&self) -> Result<(), Failure> {
+        for (subject, pair) in self.subjects.iter().zip(&self.pairs) {
+            pair.counters().map_err(|difference| {
+                Box::new(Mismatch {
+                    policy: subject.name,
+                    seed: (self.seed, self.packets),
+                    frame: None,
+                    difference,
+                })
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,126 @@
+//! The policies that packets are generated for, compiled.
+
+use std::fmt::Write as _;
+
+use keysteer::image::Image;
+use keysteer::policy::{Policy, Target};
+use keysteer_common::headers::NO_SHARD;
+
+use crate::lab::Lab;
+
+/// Policies as files. Together they use every carrier, level, target, width and class action.
+const POLICIES: [(&str, &str); 9] = [
+    ("tenants", include_str!("policies/tenants.yaml")),
+    ("composite", include_str!("policies/composite.yaml")),
+    ("hardware", include_str!("policies/hardware.yaml")),
+    ("source", include_str!("policies/source.yaml")),
+    ("transport", include_str!("policies/transport.yaml")),
+    ("observe", include_str!("policies/observe.yaml")),
+    ("services", include_str!("policies/services.yaml")),
+    ("vlans", include_str!("policies/vlans.yaml")),
+    (GAPS, include_str!("policies/gaps.yaml")),
+];
+
+/// The policy whose image is damaged after it is compiled.
+const GAPS: &str = "gaps";
+/// The interface of a lab that is deleted once everything is loaded.
+pub(super) const DOOMED: &str = "veth-c";
+/// Keys of the crowded policy: enough for long probes.
+const CROWD: u32 = 6_000;
+
+/// A policy and its image.
+#[derive(Debug)]
+pub struct Subject {
+    /// What it is called in reports.
+    pub name: &'static str,
+    /// What packets are generated from.
+    pub policy: Policy,
+    /// What both homes decide over.
+    pub image: Image,
+}
+
+impl Subject {
+    /// The shards whose exit goes with [`DOOMED`].
+    pub(super) fn doomed(&self) -> impl Iterator<Item = u16> {
+        let exits = self.policy.shards.iter().zip(0_u16..);
+        exits.filter_map(|(shard, index)| match &shard.target {
+            Target::Interface { interface, .. } | Target::NextHop { interface, .. } => {
+                (interface == DOOMED).then_some(index)
+            }
+            _ => None,
+        })
+    }
+}
+
+/// Compiles every policy for a lab. Labs are all alike, so the subjects of one fit the others.
+///
+/// # Errors
+/// In words; a defect of a policy here.
+pub fn subjects(lab: &Lab) -> Result<Vec<Subject>, String> {
+    let crowd = crowd();
+    POLICIES
+        .into_iter()
+        .chain([("crowd", crowd.as_str())])
+        .map(|(name, text)| {
+            let (policy, mut image) = lab.compile(text, name)?;
+            if name == GAPS {
+                damage(&mut image);
+            }
+            Ok(Subject { name, policy, image })
+        })
+        .collect()
+}
+
+/// Gives an image what no policy says and a decision must survive: slots that name no shard, or one that
+/// is not there.
+fn damage(image: &mut Image) {
+    for (at, slot) in image.slots.iter_mut().enumerate() {
+        match at % 16 {
+            3 => *slot = NO_SHARD.into(),
+            7 => *slot = 60_000,
+            _ => {}
+        }
+    }
+}
+
+/// A policy of many keys, in two levels.
+fn crowd() -> String {
+    let mut text = String::from(
+        r#"apiVersion: keysteer.dev/v1alpha1
+kind: SteeringPolicy
+metadata: {name: crowd}
+spec:
+  environment: test
+  interfaces: [{name: eth0}]
+  scope:
+    - {destinations: [203.0.113.0/24, "2001:db8:60::/48"], services: [udp/4000-4999]}
+  schemas:
+    - version: 1
+      fields:
+        - {name: tenant, from: ipv6.dst, bits: {offset: 48, length: 32}}
+        - {name: region, from: vlan.id}
+      levels: [[tenant, region], [tenant]]
+  shards:
+    - {name: a, target: {interface: {name: veth-a, mac: "02:00:00:00:00:0a"}}}
+    - {name: b, target: {interface: {name: veth-b, mac: "02:00:00:00:00:0b"}}}
+    - {name: c, target: {nextHop: {interface: eth0, mac: "02:00:00:00:00:0c"}}}
+  pools:
+    - {name: general, shards: [a, b, c]}
+  classes: {missing: drop, unregistered: {pool: general}, malformed: drop}
+  keys:
+"#,
+    );
+    for key in 0..CROWD {
+        // Two in three at the first level; neighbours in value, as registries number their tenants.
+        let region = if key % 3 == 0 { String::new() } else { format!(", region: {}", key % 4096) };
+        let tenant = key / 2;
+        let width = 1 + key % 2;
+        let deny = if key % 500 == 7 { ", deny: true" } else { "" };
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "    - {{name: k{key}, match: {{tenant: {tenant}{region}}}, pool: general, width: {width}{deny}}}"
+        );
+    }
+    text
+}

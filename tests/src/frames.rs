@@ -1,0 +1,248 @@
+//! Packets described in words, and their bytes. Checksums are left out: nothing in the packet path reads
+//! them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+#[cfg(test)]
+mod tests;
+
+/// A packet, as a description. Start from [`Packet::new`] and change what matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// Ethernet destination and source.
+    pub macs: [[u8; 6]; 2],
+    /// VLAN tags, outermost first: EtherType and tag control information.
+    pub tags: Vec<(u16, u16)>,
+    /// Where from. Both addresses must be of one family.
+    pub source: IpAddr,
+    /// Where to.
+    pub destination: IpAddr,
+    /// Six bits.
+    pub dscp: u8,
+    /// Twenty bits, IPv6 only.
+    pub label: u32,
+    /// IPv4 options, in words of four bytes, at most 10.
+    pub options: u8,
+    /// IPv6 extension headers: their number and how many units they have beyond the least. A fragment's
+    /// header comes last unless it is among them; what is behind it is in the first fragment alone.
+    pub extensions: Vec<(u8, u8)>,
+    /// Whether it is a fragment: its offset in eight bytes, and whether more follow.
+    pub fragment: Option<(u16, bool)>,
+    /// What it carries.
+    pub transport: Transport,
+    /// Source and destination port, where the transport has any.
+    pub ports: (u16, u16),
+    /// Bytes after the transport header.
+    pub payload: usize,
+    /// Of the transport header and the payload, only so many bytes are there; the IP length agrees.
+    pub kept: Option<usize>,
+}
+
+/// What a packet carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP, with these flags.
+    Tcp(u8),
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+    /// ICMP of the packet's family, no error, of this type.
+    Icmp(u8),
+    /// An ICMP error of this type, which quotes a packet.
+    Error(u8, Box<Packet>),
+    /// Any other protocol.
+    Other(u8),
+}
+
+/// TCP's flag of a segment that opens.
+pub const SYN: u8 = 0x02;
+/// TCP's flag of all others.
+pub const ACK: u8 = 0x10;
+/// The extension header of fragments.
+pub const FRAGMENT: u8 = 44;
+/// The authentication header, whose length is counted in four bytes.
+pub const AUTHENTICATION: u8 = 51;
+
+impl Packet {
+    /// A UDP datagram with eight bytes of payload.
+    pub fn new(source: impl Into<IpAddr>, destination: impl Into<IpAddr>) -> Self {
+        Self {
+            macs: [[2, 0, 0, 0, 9, 1], [2, 0, 0, 0, 9, 2]],
+            tags: Vec::new(),
+            source: source.into(),
+            destination: destination.into(),
+            dscp: 0,
+            label: 0,
+            options: 0,
+            extensions: Vec::new(),
+            fragment: None,
+            transport: Transport::Udp,
+            ports: (40_000, 443),
+            payload: 8,
+            kept: None,
+        }
+    }
+
+    /// Between addresses in text. What is no address becomes `::`.
+    pub fn between(source: &str, destination: &str) -> Self {
+        let address = |text: &str| text.parse().unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        Self::new(address(source), address(destination))
+    }
+
+    /// The answer to it.
+    #[must_use]
+    pub fn turned(&self) -> Self {
+        Self {
+            source: self.destination,
+            destination: self.source,
+            ports: (self.ports.1, self.ports.0),
+            ..self.clone()
+        }
+    }
+
+    /// The ICMP error of `kind` that a router at `router` sends about the answer to this packet; it
+    /// arrives where the packet arrives.
+    #[must_use]
+    pub fn error(&self, router: IpAddr, kind: u8) -> Self {
+        let quoted = Box::new(self.turned());
+        Self {
+            source: router,
+            extensions: Vec::new(),
+            fragment: None,
+            options: 0,
+            kept: None,
+            transport: Transport::Error(kind, quoted),
+            ..self.clone()
+        }
+    }
+
+    /// The whole Ethernet frame.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut frame = self.macs.concat();
+        let mut types: Vec<u16> = self.tags.iter().map(|(tpid, _)| *tpid).collect();
+        types.push(if self.destination.is_ipv4() { 0x0800 } else { 0x86dd });
+        for (at, ether_type) in types.iter().enumerate() {
+            if let Some((_, tci)) = at.checked_sub(1).and_then(|before| self.tags.get(before)) {
+                frame.extend(tci.to_be_bytes());
+            }
+            frame.extend(ether_type.to_be_bytes());
+        }
+        frame.extend(self.ip());
+        frame
+    }
+
+    /// The IP packet.
+    pub fn ip(&self) -> Vec<u8> {
+        let upper = self.upper();
+        match (self.source, self.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => self.ipv4(source, destination, &upper),
+            (source, destination) => self.ipv6(v6(source), v6(destination), &upper),
+        }
+    }
+
+    fn ipv4(&self, source: Ipv4Addr, destination: Ipv4Addr, upper: &[u8]) -> Vec<u8> {
+        let words = 5 + self.options.min(10);
+        let length = (usize::from(words) * 4 + upper.len()).to_be_bytes();
+        let (offset, more) = self.fragment.unwrap_or_default();
+        let fragment = (offset & 0x1fff | if more { 0x2000 } else { 0 }).to_be_bytes();
+        let mut ip = vec![0x40 | words, self.dscp << 2, length[6], length[7], 0, 1];
+        ip.extend(fragment);
+        ip.extend([64, self.protocol(), 0, 0]);
+        ip.extend(source.octets());
+        ip.extend(destination.octets());
+        // No operation (RFC 791).
+        ip.extend(vec![1; usize::from(words - 5) * 4]);
+        ip.extend(upper);
+        ip
+    }
+
+    fn ipv6(&self, source: Ipv6Addr, destination: Ipv6Addr, upper: &[u8]) -> Vec<u8> {
+        let mut chain = self.extensions.clone();
+        if !chain.iter().any(|(number, _)| *number == FRAGMENT) {
+            chain.extend(self.fragment.map(|_| (FRAGMENT, 0)));
+        }
+        let mut follows: Vec<u8> = chain.iter().map(|(number, _)| *number).collect();
+        follows.push(self.protocol());
+        let mut rest = Vec::new();
+        for ((number, units), next) in chain.iter().zip(follows.iter().skip(1)) {
+            rest.extend(self.extension(*number, *units, *next));
+            if *number == FRAGMENT && self.fragment.is_some_and(|(offset, _)| offset != 0) {
+                break;
+            }
+        }
+        rest.extend(upper);
+        let length = rest.len().to_be_bytes();
+        let first = 6 << 28 | u32::from(self.dscp & 0x3f) << 22 | self.label & 0xf_ffff;
+        let mut ip = first.to_be_bytes().to_vec();
+        ip.extend([length[6], length[7], follows.first().copied().unwrap_or(59), 64]);
+        ip.extend(source.octets());
+        ip.extend(destination.octets());
+        ip.extend(rest);
+        ip
+    }
+
+    fn extension(&self, number: u8, units: u8, next: u8) -> Vec<u8> {
+        let mut header = vec![next, units];
+        match number {
+            FRAGMENT => {
+                let (offset, more) = self.fragment.unwrap_or_default();
+                header.extend((offset << 3 | u16::from(more)).to_be_bytes());
+                header.extend([0, 0, 0, 9]);
+            }
+            AUTHENTICATION => header.resize((usize::from(units) + 2) * 4, 0),
+            _ => header.resize((usize::from(units) + 1) * 8, 0),
+        }
+        header
+    }
+
+    /// The number of what it carries.
+    pub fn protocol(&self) -> u8 {
+        match &self.transport {
+            Transport::Tcp(_) => 6,
+            Transport::Udp => 17,
+            Transport::Sctp => 132,
+            Transport::Icmp(_) | Transport::Error(..) if self.destination.is_ipv4() => 1,
+            Transport::Icmp(_) | Transport::Error(..) => 58,
+            Transport::Other(number) => *number,
+        }
+    }
+
+    /// What follows the IP header. A later fragment has payload alone.
+    fn upper(&self) -> Vec<u8> {
+        let mut upper = self.whole_upper();
+        upper.truncate(self.kept.unwrap_or(usize::MAX));
+        upper
+    }
+
+    fn whole_upper(&self) -> Vec<u8> {
+        let payload = vec![0x5a; self.payload];
+        if self.fragment.is_some_and(|(offset, _)| offset != 0) {
+            return payload;
+        }
+        let mut ports = self.ports.0.to_be_bytes().to_vec();
+        ports.extend(self.ports.1.to_be_bytes());
+        let header = match &self.transport {
+            Transport::Tcp(flags) => {
+                [ports, vec![0, 0, 0, 1, 0, 0, 0, 2, 0x50, *flags, 0xff, 0xff, 0, 0, 0, 0]].concat()
+            }
+            Transport::Udp => {
+                let length = (8 + self.payload).to_be_bytes();
+                [ports, vec![length[6], length[7], 0, 0]].concat()
+            }
+            Transport::Sctp => [ports, vec![0; 8]].concat(),
+            Transport::Icmp(kind) => vec![*kind, 0, 0, 0, 0, 7, 0, 1],
+            Transport::Error(kind, quoted) => [vec![*kind, 1, 0, 0, 0, 0, 0, 0], quoted.ip()].concat(),
+            Transport::Other(_) => Vec::new(),
+        };
+        [header, payload].concat()
+    }
+}
+
+/// An address as IPv6; an IPv4 one, which only a wrong description mixes in, mapped.
+fn v6(address: IpAddr) -> Ipv6Addr {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    }
+}

@@ -1,0 +1,147 @@
+//! The two homes side by side: one image loaded into the kernel, and the host engine over the same image.
+//!
+//! What is compared of every frame: the action, the bytes that leave, and the whole work area, bit for bit:
+//! headers, fields, canonical key and decision. Both homes begin with zeroes and decide each frame over what
+//! the frame before left behind, so parts that are not meaningful for a frame must agree too. What is not
+//! compared: where a redirect ends (a test run forwards nothing), and time.
+
+use std::fmt;
+
+use keysteer::counters::Snapshot;
+use keysteer::engine::Engine;
+use keysteer::image::Image;
+use keysteer::kernel::{Dataplane, KernelError};
+use keysteer_common::forward::Action;
+use keysteer_common::headers::{Decision, Work};
+
+use crate::lab::CPU;
+
+/// What a test run without an interface index says it came in by: the namespace's loopback.
+const LOOPBACK: u32 = 1;
+
+/// One image in both homes.
+#[derive(Debug)]
+pub struct Pair<'i> {
+    kernel: Dataplane,
+    engine: Engine<'i>,
+    /// The host's work area, kept from frame to frame as the kernel keeps its own.
+    work: Work,
+}
+
+/// What became of a frame in one home.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What the hook returned; `None`: nothing that it may return.
+    pub action: Option<Action>,
+    /// The frame afterwards.
+    pub frame: Vec<u8>,
+    /// What was found and decided.
+    pub work: Work,
+}
+
+/// The homes disagree, or the kernel did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Difference {
+    /// About a frame.
+    #[error("the homes disagree about a frame\n kernel {kernel}\n host   {host}")]
+    Frame {
+        /// The kernel's answer.
+        kernel: Box<Outcome>,
+        /// The host's.
+        host: Box<Outcome>,
+    },
+    /// About what was counted.
+    #[error("the homes counted differently: {0}")]
+    Counters(String),
+    /// The kernel refused.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+}
+
+impl<'i> Pair<'i> {
+    /// Loads `image` into the kernel and into an engine. Must be called in a lab ([`crate::lab::lab`]).
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn new(image: &'i Image) -> Result<Self, KernelError> {
+        Self::of(image, image)
+    }
+
+    /// Like [`Pair::new`], with another image for the kernel: to prove that a difference is seen.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn of(kernel: &Image, host: &'i Image) -> Result<Self, KernelError> {
+        // A map value begins as zeroes, and so must the host's: without NO_SHARD and NO_LEVEL.
+        let decision = Decision { shard: 0, level: 0, ..Decision::NONE };
+        Ok(Self {
+            kernel: Dataplane::load(kernel)?,
+            engine: Engine::new(host),
+            work: Work { decision, ..Work::default() },
+        })
+    }
+
+    /// Tells the host that the interface of a shard has gone; the kernel finds out by itself.
+    pub fn lose_exit(&mut self, shard: u16) {
+        self.engine.lose_exit(shard);
+    }
+
+    /// Runs a frame that arrived on interface `ingress` (0: the loopback) through both homes.
+    ///
+    /// # Errors
+    /// They disagree, or the kernel refuses the run.
+    pub fn run(&mut self, frame: &[u8], ingress: u32) -> Result<Outcome, Difference> {
+        let kernel = self.kernel.test_run(frame, ingress, CPU)?;
+        let kernel = Outcome { action: kernel.action, frame: kernel.frame, work: kernel.work };
+        let mut bytes = frame.to_vec();
+        let arrived = if ingress == 0 { LOOPBACK } else { ingress };
+        let action = self.engine.decide_over(&mut bytes, arrived, &mut self.work);
+        let host = Outcome { action: Some(action), frame: bytes, work: self.work };
+        if kernel == host {
+            return Ok(kernel);
+        }
+        Err(Difference::Frame { kernel: Box::new(kernel), host: Box::new(host) })
+    }
+
+    /// Every counter, once both homes agree on all of them and the sums hold.
+    ///
+    /// # Errors
+    /// They disagree, or a sum does not hold, or the kernel cannot be read.
+    pub fn counters(&self) -> Result<Snapshot, Difference> {
+        let kernel = self.kernel.counters()?;
+        kernel.balanced().map_err(|error| Difference::Counters(error.to_string()))?;
+        match unequal(&kernel, self.engine.counters()) {
+            None => Ok(kernel),
+            Some(what) => Err(Difference::Counters(what)),
+        }
+    }
+}
+
+/// The first counter in which two snapshots differ.
+fn unequal(kernel: &Snapshot, host: &Snapshot) -> Option<String> {
+    fn list<T: PartialEq + fmt::Debug>(name: &str, kernel: &[T], host: &[T]) -> Option<String> {
+        if kernel.len() != host.len() {
+            return Some(format!("{name}: the kernel has {} and the host {}", kernel.len(), host.len()));
+        }
+        let at = kernel.iter().zip(host).position(|(kernel, host)| kernel != host)?;
+        Some(format!("{name} {at}: kernel {:?}, host {:?}", kernel.get(at), host.get(at)))
+    }
+    list("verdict", &kernel.node.verdicts, &host.node.verdicts)
+        .or_else(|| list("outcome", &kernel.node.outcomes, &host.node.outcomes))
+        .or_else(|| list("key", &kernel.keys, &host.keys))
+        .or_else(|| list("drops of key", &kernel.drops, &host.drops))
+        .or_else(|| list("shard", &kernel.shards, &host.shards))
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Work { headers, fields, key, decision } = &self.work;
+        write!(f, "{:?}, {headers:?}, fields {fields:x?}, key {key:x?}, {decision:?}", self.action)?;
+        write!(f, ", frame {}", hex(&self.frame))
+    }
+}
+
+/// Bytes as hexadecimal digits, without spaces, to be pasted elsewhere.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
