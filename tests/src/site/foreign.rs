@@ -11,6 +11,7 @@ const BPF_LINK_CREATE: libc::c_long = 28;
 const BPF_PROG_TYPE_XDP: u32 = 6;
 const BPF_XDP: u32 = 37;
 const XDP_FLAGS_SKB_MODE: u32 = 2;
+const XDP_FLAGS_DRV_MODE: u32 = 4;
 
 /// The first part of `union bpf_attr` for `BPF_PROG_LOAD`.
 #[repr(C)]
@@ -37,7 +38,7 @@ struct LinkAttr {
     flags: u32,
 }
 
-/// A program that passes everything, attached in generic mode until dropped.
+/// A program that passes everything, attached until dropped.
 #[derive(Debug)]
 pub struct Foreign {
     _program: OwnedFd,
@@ -48,11 +49,23 @@ pub struct Foreign {
 pub const NAME: &str = "somebody_elses";
 
 impl Foreign {
-    /// Attaches one to `interface`.
+    /// Attaches one to `interface` in generic mode.
     ///
     /// # Panics
     /// The kernel refuses.
     pub fn attach(namespace: &Namespace, interface: &str) -> Self {
+        Self::attach_in(namespace, interface, XDP_FLAGS_SKB_MODE)
+    }
+
+    /// Attaches one to `interface` in native mode.
+    ///
+    /// # Panics
+    /// The kernel refuses.
+    pub fn attach_native(namespace: &Namespace, interface: &str) -> Self {
+        Self::attach_in(namespace, interface, XDP_FLAGS_DRV_MODE)
+    }
+
+    fn attach_in(namespace: &Namespace, interface: &str, flags: u32) -> Self {
         let interface = namespace.index(interface).unwrap();
         // mov r0, 2 (XDP_PASS); exit
         let code: [u64; 2] = [0x0000_0002_0000_00b7, 0x95];
@@ -67,8 +80,7 @@ impl Foreign {
         // SAFETY: laid out as the kernel's; its pointers are to `code` and to a literal, which outlive the call.
         let program = unsafe { bpf(BPF_PROG_LOAD, &mut load) }.expect("load a program");
         let number = program.as_raw_fd().unsigned_abs();
-        let mut attach =
-            LinkAttr { program: number, interface, attach_type: BPF_XDP, flags: XDP_FLAGS_SKB_MODE };
+        let mut attach = LinkAttr { program: number, interface, attach_type: BPF_XDP, flags };
         // SAFETY: laid out as the kernel's, and without pointers.
         let link =
             namespace.run(|| unsafe { bpf(BPF_LINK_CREATE, &mut attach) }).unwrap().expect("attach it");

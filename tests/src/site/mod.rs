@@ -115,8 +115,6 @@ impl Site {
             node.address("lo", address.into())?;
         }
         link(&node, UP0, UP0_MAC, &client, CLIENT_MAC, mtu, 0)?;
-        // What XDP sends back by this link arrives only if the client polls.
-        client.offload(ETH0, Offload::Gro, true)?;
         let mut shards = Vec::new();
         for (number, name, port) in [(1, "a", "to-a"), (2, "b", "to-b"), (3, "c", "to-c")] {
             let namespace = host(name)?;

@@ -38,7 +38,7 @@ fn nobody_is_told_what_is_missing() {
     let said = binary::run(&mut command(&["demo"]));
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(
-        said.err.contains("needs root: run `") && said.err.contains("keysteer demo` as root"),
+        said.err.contains("error: the demo needs root") && said.err.contains("keysteer demo` as root"),
         "{said:?}"
     );
 
