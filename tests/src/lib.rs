@@ -6,6 +6,7 @@
 //!  pair          one image in the kernel and on the host; frames run through both and compared
 //!  captures      frames from capture files
 //!  differential  generated packets through pairs, with what they covered
+//!  site          a world with the real agent in it, for tests end to end
 //! ```
 
 pub mod captures;
@@ -13,3 +14,4 @@ pub mod differential;
 pub mod frames;
 pub mod lab;
 pub mod pair;
+pub mod site;

@@ -30,6 +30,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     run_command(cargo().args(["test", "--package", "keysteer-common", "--package", "keysteer"]))?;
     if !options.unprivileged {
+        // The tests end to end run the real program, from the same target directory.
+        run_command(cargo().args(["build", "--package", "keysteer"]))?;
         // One thread: the tests share the machine's BPF and network state, and time real traffic.
         run_command(cargo().args(["test", "--package", "keysteer-tests", "--", "--test-threads=1"]))?;
     }

@@ -10,13 +10,28 @@ pub(super) fn chain(error: &anyhow::Error) -> String {
             text.push_str(&cause);
         }
     }
-    text
+    safe(&text)
+}
+
+/// Text that may quote a file or the command line, for a terminal: what would control it is shown
+/// instead. Lines stay lines.
+pub(super) fn safe(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\n' { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use anyhow::Context;
+
+    #[test]
+    fn what_would_control_a_terminal_is_shown() {
+        assert_eq!(chain(&anyhow::anyhow!("no key `\x1b[31m\u{e9}`\nnext")), "no key `\\u{1b}[31m\u{e9}`\nnext");
+    }
 
     #[test]
     fn causes_are_said_once() {

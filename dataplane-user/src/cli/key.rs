@@ -1,5 +1,6 @@
 //! `keysteer key`
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
 use super::Read;
@@ -24,6 +25,7 @@ enum Verb {
     /// Show one key
     Get {
         /// Its name in the policy
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
         #[command(flatten)]
         read: Read,

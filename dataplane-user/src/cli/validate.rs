@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::error::safe;
 use super::output;
 use crate::policy;
 
@@ -26,12 +27,12 @@ pub(super) fn run(args: &ValidateArgs) -> anyhow::Result<()> {
     for file in &args.files {
         match policy::load(file) {
             Ok(policy) => {
-                policy.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+                policy.warnings.iter().for_each(|warning| eprintln!("warning: {}", safe(&warning.to_string())));
                 output::finish(writeln!(output::stdout(), "{}: valid", file.display()))?;
             }
             Err(problems) => {
                 invalid += 1;
-                eprintln!("{problems}");
+                eprintln!("{}", safe(&problems.to_string()));
             }
         }
     }

@@ -4,6 +4,7 @@ use std::io;
 
 use aya::programs::links::FdLink;
 use aya::programs::{ProgramError, Xdp, XdpMode};
+use aya::util::KernelVersion;
 
 use super::foreign::{ForeignProgram, foreign_program};
 use super::interfaces::Interface;
@@ -99,6 +100,9 @@ impl Dataplane {
     }
 
     fn link(&mut self, interface: &Interface, mode: Mode) -> Result<FdLink, KernelError> {
+        if mode == Mode::Generic && self.to_cpu && generic_loses_cpu_redirects()? {
+            return Err(KernelError::CpuInGeneric { interface: interface.name.clone() });
+        }
         let program: &mut Xdp = self
             .ebpf
             .program_mut(PROGRAM)
@@ -117,6 +121,16 @@ impl Dataplane {
         // atomically later: refuse rather than half-attach. Dropping the link detaches it.
         FdLink::try_from(link).map_err(|error| KernelError::other("attach by a BPF link", error))
     }
+}
+
+/// Since Linux 6.9 generic XDP copies a frame that has too little headroom, as nearly all have, and the
+/// copy forgets the length of its Ethernet header (`mac_len`). Redirecting to a CPU (CPUMAP) relies on
+/// it: the frame reaches the IP stack with its Ethernet header before it, and is thrown away there
+/// (`InHdrErrors`). Seen on 6.18; everything else about generic mode works.
+fn generic_loses_cpu_redirects() -> Result<bool, KernelError> {
+    let version =
+        KernelVersion::current().map_err(|error| KernelError::other("read the kernel's version", error))?;
+    Ok(version >= KernelVersion::new(6, 9, 0))
 }
 
 fn attach_error(error: ProgramError, interface: &Interface, mode: Mode) -> KernelError {

@@ -81,6 +81,14 @@ pub enum KernelError {
         #[source]
         cause: io::Error,
     },
+    /// The kernel would lose what is steered to a CPU.
+    #[error(
+        "cannot attach to {interface} in generic mode: a shard has a `cpu` target, whose packets Linux 6.9 and later lose there; give it the target `pass`, or take an interface whose driver has native XDP"
+    )]
+    CpuInGeneric {
+        /// The interface.
+        interface: String,
+    },
     /// Something else in aya or the kernel.
     #[error("cannot {operation}: {cause}")]
     Other {

@@ -41,14 +41,16 @@ impl Dataplane {
     /// The kernel is too old, refuses for lack of privilege or memory, or its verifier rejects the
     /// program.
     pub fn load(image: &Image) -> Result<Self, KernelError> {
+        #[cfg(feature = "bpf-log")]
+        if let Some(object) = super::debug_log::object()? {
+            let mut dataplane = Self::load_object(&object, image)?;
+            super::debug_log::follow(&mut dataplane.ebpf)?;
+            return Ok(dataplane);
+        }
         Self::load_object(OBJECT, image)
     }
 
-    /// Like [`Dataplane::load`], with another build of the object (a debugging one).
-    ///
-    /// # Errors
-    /// As [`Dataplane::load`].
-    pub fn load_object(object: &[u8], image: &Image) -> Result<Self, KernelError> {
+    fn load_object(object: &[u8], image: &Image) -> Result<Self, KernelError> {
         check_kernel()?;
         if image.config.abi != ABI {
             return Err(KernelError::Object { what: format!("ABI version {}", image.config.abi) });
@@ -78,7 +80,8 @@ impl Dataplane {
             .try_into()
             .map_err(|error| KernelError::other("use the program", error))?;
         program.load().map_err(program_error)?;
-        Ok(Self { ebpf, links: Vec::new(), key_ids, shards, cpus })
+        let to_cpu = image.shards.iter().any(|shard| shard.target == target::CPU);
+        Ok(Self { ebpf, links: Vec::new(), key_ids, shards, to_cpu, cpus })
     }
 }
 

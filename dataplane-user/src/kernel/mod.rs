@@ -10,6 +10,8 @@
 
 mod attach;
 mod counters;
+#[cfg(feature = "bpf-log")]
+mod debug_log;
 mod error;
 mod facts;
 mod foreign;
@@ -38,6 +40,8 @@ pub struct Dataplane {
     key_ids: u32,
     /// How many shards the counters hold.
     shards: u32,
+    /// Whether a shard's target is a CPU.
+    to_cpu: bool,
     /// How many CPUs the kernel may ever bring up.
     cpus: usize,
 }

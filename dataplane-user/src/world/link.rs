@@ -91,6 +91,18 @@ impl Namespace {
         })
     }
 
+    /// Sets the longest packet that an interface sends, in bytes without the Ethernet header.
+    ///
+    /// # Errors
+    /// The kernel's answer: the driver has a limit, which an XDP program can lower.
+    pub fn mtu(&self, interface: &str, mtu: u32) -> Result<(), WorldError> {
+        let message = LinkUnspec::new_with_name(interface).mtu(mtu).build();
+        self.netlink(
+            format_args!("give `{interface}` in {} an MTU of {mtu}", self.label()),
+            |netlink| async move { netlink.link().set(message).execute().await },
+        )
+    }
+
     /// Deletes an interface, and with it the other end of a veth pair.
     ///
     /// # Errors

@@ -1,0 +1,89 @@
+//! The files of one agent, in a directory that goes with the test.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::Command;
+
+use keysteer::world::Namespace;
+use tempfile::TempDir;
+
+use super::agent::Agent;
+use super::binary::{self, Said};
+
+/// Where the agents of these tests serve metrics, each in its node's namespace.
+pub const METRICS: &str = "127.0.0.1:9477";
+
+/// A policy, a state directory and a socket.
+#[derive(Debug)]
+pub struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    /// A new place with a policy.
+    ///
+    /// # Panics
+    /// The disk is full.
+    pub fn new(policy: &str) -> Self {
+        let place = Self { directory: tempfile::tempdir().unwrap() };
+        fs::write(place.policy(), policy).unwrap();
+        place
+    }
+
+    /// A file in the directory.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> PathBuf {
+        self.file("policy.yaml")
+    }
+
+    /// The control socket.
+    pub fn socket(&self) -> PathBuf {
+        self.file("agent.sock")
+    }
+
+    /// The state directory.
+    pub fn state(&self) -> PathBuf {
+        self.file("state")
+    }
+
+    /// The agent's messages.
+    pub fn log(&self) -> PathBuf {
+        self.file("agent.log")
+    }
+
+    /// The command that runs an agent here, in `namespace`.
+    pub fn command(&self, namespace: &Namespace) -> Command {
+        let mut command = binary::command(&["agent", "--metrics-address", METRICS]);
+        command.arg("--policy").arg(self.policy());
+        command.arg("--state-dir").arg(self.state());
+        command.arg("--socket").arg(self.socket());
+        namespace.put(&mut command);
+        command
+    }
+
+    /// Starts an agent, and waits until it steers.
+    ///
+    /// # Panics
+    /// It does not; the message has what it said.
+    pub fn start(&self, namespace: &Namespace) -> Agent {
+        self.start_as(self.command(namespace))
+    }
+
+    /// Starts an agent by a command of [`Place::command`].
+    ///
+    /// # Panics
+    /// It does not steer; the message has what it said.
+    pub fn start_as(&self, mut command: Command) -> Agent {
+        let log = File::create(self.log()).unwrap();
+        Agent::start(command.stderr(log), self)
+    }
+
+    /// Runs an agent that cannot start, to its end.
+    pub fn refused(&self, namespace: &Namespace) -> Said {
+        binary::run(&mut self.command(namespace))
+    }
+}
