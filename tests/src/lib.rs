@@ -9,6 +9,13 @@
 //!  site          a world with the real agent in it, for tests end to end
 //! ```
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests state what must hold; this library is part of them"
+)]
+
 pub mod captures;
 pub mod differential;
 pub mod frames;

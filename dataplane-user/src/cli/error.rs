@@ -30,7 +30,10 @@ mod tests {
 
     #[test]
     fn what_would_control_a_terminal_is_shown() {
-        assert_eq!(chain(&anyhow::anyhow!("no key `\x1b[31m\u{e9}`\nnext")), "no key `\\u{1b}[31m\u{e9}`\nnext");
+        assert_eq!(
+            chain(&anyhow::anyhow!("no key `\x1b[31m\u{e9}`\nnext")),
+            "no key `\\u{1b}[31m\u{e9}`\nnext"
+        );
     }
 
     #[test]

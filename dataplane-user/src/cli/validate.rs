@@ -27,7 +27,10 @@ pub(super) fn run(args: &ValidateArgs) -> anyhow::Result<()> {
     for file in &args.files {
         match policy::load(file) {
             Ok(policy) => {
-                policy.warnings.iter().for_each(|warning| eprintln!("warning: {}", safe(&warning.to_string())));
+                policy
+                    .warnings
+                    .iter()
+                    .for_each(|warning| eprintln!("warning: {}", safe(&warning.to_string())));
                 output::finish(writeln!(output::stdout(), "{}: valid", file.display()))?;
             }
             Err(problems) => {

@@ -1,6 +1,8 @@
 //! `keysteer demo`: it passes, again and again; it fails when it should; and nothing ends it so badly
 //! that it leaves something behind.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests state what must hold")]
+
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsFd;
