@@ -2,6 +2,7 @@
 //! engine decides over. Both homes read the very same values.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use keysteer_common::carrier::Carrier;
 use keysteer_common::config::Config;
@@ -64,7 +65,7 @@ pub struct FieldInfo {
     pub labels: Vec<String>,
 }
 
-/// A registered key.
+/// A registered key. There can be a million: what many keys have in common is held once.
 #[derive(Clone, Debug)]
 pub struct KeyInfo {
     /// Dense id, from 1.
@@ -72,25 +73,25 @@ pub struct KeyInfo {
     /// Name in the policy.
     pub name: String,
     /// Field name and value as declared.
-    pub values: Vec<(String, String)>,
+    pub values: Box<[(Arc<str>, Arc<str>)]>,
     /// Index of the level it is looked up at.
     pub level: usize,
     /// Its pool.
-    pub pool: String,
+    pub pool: Arc<str>,
     /// Over how many shards its flows spread; 0: all of the pool.
     pub width: u16,
     /// Names of the shards it may use, its slot's row in column order (all of the pool for width 0).
-    pub shards: Vec<String>,
+    pub shards: Arc<[Arc<str>]>,
     /// Its tier.
-    pub tier: Option<String>,
+    pub tier: Option<Arc<str>>,
     /// Who answers for it.
-    pub owner: Option<String>,
+    pub owner: Option<Arc<str>>,
     /// Cost centre to charge.
-    pub cost_centre: Option<String>,
+    pub cost_centre: Option<Arc<str>>,
     /// Account to bill.
-    pub account: Option<String>,
+    pub account: Option<Arc<str>>,
     /// Why it is denied, when it is.
-    pub denied: Option<String>,
+    pub denied: Option<Arc<str>>,
 }
 
 /// A shard.

@@ -9,6 +9,7 @@
 pub mod audit;
 pub mod error;
 pub mod kernel;
+pub mod memory;
 pub mod meter;
 pub mod node;
 pub mod platform;
@@ -48,11 +49,13 @@ pub struct Options {
 /// # Errors
 /// It cannot start, or cannot serve; nothing is attached then.
 pub fn run(options: &Options) -> Result<(), AgentError> {
+    memory::be_sparing();
     privilege::check()?;
     // Signals are taken over before anything is attached: one that comes during the start is obeyed
     // after it, cleanly.
     let runtime = serve::Runtime::new()?;
     let started = start::start(options, &kernel::Kernel)?;
+    memory::give_back();
     runtime.serve(started, options)
 }
 

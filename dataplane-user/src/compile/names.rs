@@ -1,5 +1,8 @@
 //! What the image's numbers are called, for people.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
 use keysteer_common::tables::{KeyEntry, SlotWord, WIDTH_ALL};
 
 use crate::image::{FieldInfo, KeyInfo, Names, ShardInfo, TableInfo};
@@ -12,8 +15,13 @@ pub(super) fn names(
     slots: &[SlotWord],
     tables: Vec<TableInfo>,
 ) -> Names {
-    let mut keys: Vec<KeyInfo> =
-        policy.keys.iter().zip(entries).map(|(key, entry)| key_info(policy, key, entry, slots)).collect();
+    let mut held = Held::default();
+    let mut keys: Vec<KeyInfo> = policy
+        .keys
+        .iter()
+        .zip(entries)
+        .map(|(key, entry)| key_info(policy, key, entry, slots, &mut held))
+        .collect();
     keys.sort_unstable_by_key(|key| key.id);
     Names {
         policy: policy.name.clone(),
@@ -40,14 +48,44 @@ fn field_info(policy: &Policy, field: &Field) -> FieldInfo {
     }
 }
 
-fn key_info(policy: &Policy, key: &Key, entry: &KeyEntry, slots: &[SlotWord]) -> KeyInfo {
+/// What keys have in common, to be held once.
+#[derive(Default)]
+struct Held {
+    texts: HashSet<Arc<str>>,
+    rows: HashMap<Vec<usize>, Arc<[Arc<str>]>>,
+}
+
+impl Held {
+    fn text(&mut self, text: &str) -> Arc<str> {
+        if let Some(held) = self.texts.get(text) {
+            return Arc::clone(held);
+        }
+        let held: Arc<str> = text.into();
+        self.texts.insert(Arc::clone(&held));
+        held
+    }
+
+    /// The names of shards.
+    fn shards(&mut self, policy: &Policy, row: Vec<usize>) -> Arc<[Arc<str>]> {
+        if let Some(held) = self.rows.get(&row) {
+            return Arc::clone(held);
+        }
+        let named = row.iter().filter_map(|at| policy.shards.get(*at));
+        let names: Arc<[Arc<str>]> = named.map(|shard| self.text(&shard.name)).collect();
+        self.rows.insert(row, Arc::clone(&names));
+        names
+    }
+}
+
+fn key_info(policy: &Policy, key: &Key, entry: &KeyEntry, slots: &[SlotWord], held: &mut Held) -> KeyInfo {
     let schema = &policy.schema;
     let level = usize::from(key.level);
     let fields = schema.levels.get(level).into_iter().flatten().filter_map(|at| schema.fields.get(*at));
-    let values =
-        fields.map(|field| (field.name.clone(), field.text(&policy.tables, field.value(key.key)))).collect();
+    let values = fields
+        .map(|field| (held.text(&field.name), held.text(&field.text(&policy.tables, field.value(key.key)))))
+        .collect();
     let pool = key.pool.and_then(|at| policy.pools.get(at));
-    let shards: Vec<usize> = match pool {
+    let row: Vec<usize> = match pool {
         None => Vec::new(),
         Some(pool) if entry.width == WIDTH_ALL => pool.shards.clone(),
         Some(_) => {
@@ -57,20 +95,19 @@ fn key_info(policy: &Policy, key: &Key, entry: &KeyEntry, slots: &[SlotWord]) ->
             row.iter().map(|word| usize::from(*word as u16)).collect()
         }
     };
-    let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(str::to_owned);
     KeyInfo {
         id: entry.id,
         name: key.name.clone(),
         values,
         level,
-        pool: pool.map(|pool| pool.name.clone()).unwrap_or_default(),
+        pool: held.text(pool.map_or("", |pool| &pool.name)),
         width: entry.width,
-        shards: shards.into_iter().filter_map(|at| Some(policy.shards.get(at)?.name.clone())).collect(),
-        tier: key.tier.and_then(|at| Some(policy.tiers.get(at)?.name.clone())),
-        owner: text(&key.owner),
-        cost_centre: text(&key.cost_centre),
-        account: text(&key.account),
-        denied: text(&key.denied),
+        shards: held.shards(policy, row),
+        tier: key.tier.and_then(|at| policy.tiers.get(at)).map(|tier| held.text(&tier.name)),
+        owner: key.owner.clone(),
+        cost_centre: key.cost_centre.clone(),
+        account: key.account.clone(),
+        denied: key.denied.clone(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use keysteer_common::headers::NO_SHARD;
@@ -95,7 +96,7 @@ fn every_key_is_found_by_its_packets() {
                 assert_eq!(key.denied.as_deref(), Some("unpaid"));
             } else {
                 let shard = image.names.shard(decision.shard).expect("a shard");
-                assert!(key.shards.iter().any(|allowed| allowed == shard), "{name} on {shard}");
+                assert!(key.shards.iter().any(|allowed| **allowed == *shard), "{name} on {shard}");
             }
         }
     }
@@ -119,8 +120,8 @@ fn widths_share_tables_and_agree_on_the_first_shard() {
     assert_eq!((by_name("acme").width, by_name("acme").shards.len()), (2, 2));
     assert_eq!((by_name("initech").width, by_name("initech").shards.len()), (0, 4));
     assert_eq!(
-        by_name("acme-video").values,
-        [("tenant".into(), "acme".into()), ("product".into(), "34".to_owned())]
+        *by_name("acme-video").values,
+        [("tenant".into(), "acme".into()), ("product".into(), "34".into())]
     );
     assert_eq!(image.config.flags, flag::FLOWS);
     assert_eq!(image.shards[1].source, [2, 0, 0, 0, 1, 4]);
@@ -141,12 +142,12 @@ fn renaming_and_reordering_moves_nothing() {
         .replace("        - {name: product, from: ip.dscp}\n", "")
         .replace("      fields:\n", "      fields:\n        - {name: product, from: ip.dscp}\n");
     let second = build(&parse(&other, "p", None).unwrap(), &mut ids).unwrap();
-    let of = |image: &Image| -> Vec<(u32, Vec<String>)> {
+    let of = |image: &Image| -> Vec<(u32, Vec<Arc<str>>)> {
         image
             .names
             .keys
             .iter()
-            .map(|key| (key.id, if key.width == 0 { vec![] } else { key.shards.clone() }))
+            .map(|key| (key.id, if key.width == 0 { vec![] } else { key.shards.to_vec() }))
             .collect()
     };
     assert_eq!(of(&first), of(&second));

@@ -1,18 +1,22 @@
 //! The agent's end of the local API.
 
+use std::io;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
 use super::types::Problem;
 use super::view;
 use crate::agent::meter::{Cause, Meter};
 use crate::agent::node::Node;
+use crate::counters::Snapshot;
 use crate::telemetry::Telemetry;
 
 /// What the API answers from.
@@ -64,8 +68,42 @@ async fn status(State(api): State<Api>) -> Response {
     .await
 }
 
+/// How many keys are encoded at a time.
+const PART: usize = 1_000;
+
+/// All keys, from one reading, encoded part by part: there can be a million, whose text is larger than
+/// all that the agent keeps.
 async fn keys(State(api): State<Api>) -> Response {
-    answer(move || Ok(view::keys(&api.node, &api.meter.counters()?))).await
+    let meter = Arc::clone(&api.meter);
+    let read = tokio::task::spawn_blocking(move || meter.counters());
+    let snapshot = match read.await {
+        Ok(Ok(snapshot)) => Arc::new(snapshot),
+        Ok(Err(cause)) => return problem(StatusCode::INTERNAL_SERVER_ERROR, cause.to_string()),
+        Err(error) => return problem(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    };
+    let keys = api.node.names.keys.len();
+    let parts = (0..keys.max(1)).step_by(PART).map(move |begin| {
+        let (node, snapshot) = (Arc::clone(&api.node), Arc::clone(&snapshot));
+        async move {
+            let encode = move || part(&node, &snapshot, begin);
+            tokio::task::spawn_blocking(encode).await.map_err(io::Error::other)?
+        }
+    });
+    let body = Body::from_stream(stream::iter(parts).then(|part| part));
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// The part of a JSON list of all keys that begins with the key at `begin`.
+fn part(node: &Node, snapshot: &Snapshot, begin: usize) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for (at, key) in (begin..).zip(view::keys(node, snapshot, begin).take(PART)) {
+        text.push(if at == 0 { b'[' } else { b',' });
+        serde_json::to_writer(&mut text, &key)?;
+    }
+    if begin + PART >= node.names.keys.len() {
+        text.extend(if node.names.keys.is_empty() { &b"[]"[..] } else { &b"]"[..] });
+    }
+    Ok(text)
 }
 
 async fn key(State(api): State<Api>, Path(name): Path<String>) -> Response {

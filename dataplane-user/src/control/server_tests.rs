@@ -84,6 +84,16 @@ fn answers_round_trip() {
 }
 
 #[test]
+fn many_keys_come_in_parts_that_make_one_list() {
+    for count in [0, 1, PART - 1, PART, PART + 1, 2 * PART + 7] {
+        let names: Vec<_> = (0..count).map(|number| format!("key-{number}")).collect();
+        let served = serve(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let keys: Vec<Key> = served.client().get("/v1/keys").unwrap();
+        assert!(keys.iter().map(|key| &key.name).eq(&names), "{count}");
+    }
+}
+
+#[test]
 fn names_may_hold_anything() {
     let name = "a/b c?%\"\u{e9}";
     let served = serve(&[name]);

@@ -1,6 +1,7 @@
 //! What the API answers, made from names and counters.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use keysteer_common::account::{Counter, drop_slot};
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
@@ -50,9 +51,9 @@ fn outcomes(snapshot: &Snapshot) -> Vec<Outcome> {
         .collect()
 }
 
-/// `GET /v1/keys`
-pub fn keys(node: &Node, snapshot: &Snapshot) -> Vec<Key> {
-    node.names.keys.iter().map(|info| key_of(node, snapshot, info)).collect()
+/// `GET /v1/keys`, from the key at `begin`.
+pub fn keys<'a>(node: &'a Node, snapshot: &'a Snapshot, begin: usize) -> impl Iterator<Item = Key> + use<'a> {
+    node.names.keys.iter().skip(begin).map(|info| key_of(node, snapshot, info))
 }
 
 /// `GET /v1/keys/NAME`
@@ -80,19 +81,20 @@ fn key_of(node: &Node, snapshot: &Snapshot, info: &KeyInfo) -> Key {
     });
     let fields = node.names.levels.get(info.level).map_or(&[][..], |level| level.as_slice());
     let level = fields.iter().filter_map(|field| node.names.fields.get(*field));
+    let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
     Key {
         id: info.id,
         name: info.name.clone(),
-        values: info.values.iter().cloned().collect(),
+        values: info.values.iter().map(|(field, value)| (field.to_string(), value.to_string())).collect(),
         level: level.map(|field| field.name.clone()).collect(),
-        pool: info.pool.clone(),
+        pool: info.pool.to_string(),
         width: if info.width == 0 { "all".to_owned() } else { info.width.to_string() },
-        shards: info.shards.clone(),
-        tier: info.tier.clone(),
-        owner: info.owner.clone(),
-        cost_centre: info.cost_centre.clone(),
-        account: info.account.clone(),
-        denied: info.denied.clone(),
+        shards: info.shards.iter().map(ToString::to_string).collect(),
+        tier: text(&info.tier),
+        owner: text(&info.owner),
+        cost_centre: text(&info.cost_centre),
+        account: text(&info.account),
+        denied: text(&info.denied),
         packets: counter.packets,
         bytes: counter.bytes,
         flows: counter.flows,

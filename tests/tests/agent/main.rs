@@ -1,9 +1,12 @@
 //! The real agent on real traffic, in network namespaces.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests state what must hold")]
+
 mod frames;
 mod lifecycle;
 mod modes;
 mod reads;
+mod scale;
 mod targets;
 
 use std::collections::BTreeSet;
