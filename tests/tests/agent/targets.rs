@@ -65,16 +65,18 @@ fn every_target(mode: &str) {
     let agent = place.start(&site.node);
     assert_eq!(agent.status().interfaces[0].mode, mode);
 
-    for (tenant, host) in [(1, "a"), (2, "b"), (4, "node"), (5, "node")] {
-        for number in 1..=ADDRESSES {
-            assert_eq!(site.who(v4(tenant, number)), host, "{mode}: tenant {tenant}, address {number}");
-        }
-    }
     let back = Capture::start(&site.client, Direction::Incoming).unwrap();
     for tenant in [3, 6] {
         for number in 1..=ADDRESSES {
             let exchange = site.ask(Transport::Udp, v4(tenant, number), 32, SILENCE / 5).unwrap();
             assert_eq!(exchange.answer, None, "{mode}: tenant {tenant}");
+        }
+    }
+    // A frame that XDP_TX sends over a veth waits in its ring where the peer has no XDP program (Linux 6.18,
+    // `veth_xdp_flush`), until an ordinary packet wakes the peer: the answers here do.
+    for (tenant, host) in [(1, "a"), (2, "b"), (4, "node"), (5, "node")] {
+        for number in 1..=ADDRESSES {
+            assert_eq!(site.who(v4(tenant, number)), host, "{mode}: tenant {tenant}, address {number}");
         }
     }
     hairpins_came_back(&back.finish().unwrap().into_iter().map(|it| it.frame).collect::<Vec<_>>());
