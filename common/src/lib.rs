@@ -1,7 +1,7 @@
 //! The way of a packet through keysteer, as pure, panic-free, `no_std` code with two homes.
 //!
 //! `dataplane-ebpf` compiles it for the kernel over packet pointers and BPF maps; user space compiles
-//! the same code over slices and vectors ([`slice::Frame`], [`image::Image`]) for tests, fuzzing,
+//! the same code over slices and vectors ([`slice::Frame`], `keysteer::image::Image`) for tests, fuzzing,
 //! `explain`, `plan` and replay. The modules read in the order a packet meets them:
 //!
 //! ```text

@@ -1,8 +1,8 @@
 //! Bugs on purpose, one per stage, so that the differential test can prove that it would see each.
 //!
 //! They are compiled in by the feature `seeded-bugs`, which only the package `tests` asks for and the
-//! eBPF object never has. Without it [`bug!`](bug) is its second argument and nothing else; with it the
-//! third is taken on a thread that has [`plant`]ed the stage's bug.
+//! eBPF object never has. Without it `bug!` is its second argument and nothing else; with it the
+//! third is taken on a thread that has [`plant()`]ed the stage's bug.
 
 /// `bug!(Stage, right, wrong)`: `right`, unless the stage's bug is planted.
 #[cfg(not(feature = "seeded-bugs"))]

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pcap_parser::traits::PcapReaderIterator;
-use pcap_parser::{LegacyPcapReader, Linktype, PcapBlockOwned, PcapError};
+use pcap_parser::traits::PcapNGPacketBlock;
+use pcap_parser::{Block, Linktype, PcapBlockOwned, PcapError, create_reader};
 
 /// Where this package keeps its own.
 pub fn own() -> PathBuf {
@@ -17,7 +17,7 @@ pub fn shared() -> PathBuf {
 }
 
 /// Every Ethernet frame of every capture of a folder, in the order of file names. The shared folder is not
-/// on every machine: what is not there has no frames. Captures of other links are left out.
+/// on every machine: what is not there has no frames. Frames of other links are left out.
 ///
 /// # Errors
 /// A capture cannot be read: its name and why.
@@ -37,17 +37,30 @@ pub fn folder(folder: &Path) -> Result<Vec<Vec<u8>>, String> {
 
 fn file(path: &Path) -> Result<Vec<Vec<u8>>, String> {
     let opened = fs::File::open(path).map_err(|error| error.to_string())?;
-    let mut reader = LegacyPcapReader::new(1 << 18, opened).map_err(|error| format!("{error:?}"))?;
+    let mut reader = create_reader(1 << 18, opened).map_err(|error| format!("{error:?}"))?;
     let mut frames = Vec::new();
+    // By interface; the older format has one.
+    let mut links = Vec::new();
     loop {
         match reader.next() {
             Ok((read, block)) => {
-                match block {
-                    PcapBlockOwned::LegacyHeader(header) if header.network != Linktype::ETHERNET => {
-                        return Ok(Vec::new());
+                let (interface, frame) = match &block {
+                    PcapBlockOwned::LegacyHeader(header) => {
+                        links.push(header.network);
+                        (0, None)
                     }
-                    PcapBlockOwned::Legacy(packet) => frames.push(packet.data.to_vec()),
-                    _ => {}
+                    PcapBlockOwned::Legacy(packet) => (0, Some(packet.data)),
+                    PcapBlockOwned::NG(Block::InterfaceDescription(interface)) => {
+                        links.push(interface.linktype);
+                        (0, None)
+                    }
+                    PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => {
+                        (packet.if_id as usize, Some(packet.packet_data()))
+                    }
+                    PcapBlockOwned::NG(_) => (0, None),
+                };
+                if let (Some(&Linktype::ETHERNET), Some(frame)) = (links.get(interface), frame) {
+                    frames.push(frame.to_vec());
                 }
                 reader.consume(read);
             }

@@ -1,4 +1,10 @@
 //! Kernel and host agree on generated packets, and a bug in any stage would be seen.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests state what must hold"
+)]
 
 use keysteer_common::seeded::{Stage, plant};
 use keysteer_tests::differential::{Failure, compare, run, subjects};

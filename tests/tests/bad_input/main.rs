@@ -1,5 +1,11 @@
 //! Whatever is wrong is told in one line that ends with what to do next, with exit code 1, and leaves
 //! nothing behind.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests state what must hold"
+)]
 
 mod commands;
 mod policy;

@@ -1,5 +1,11 @@
 //! Decisions in the kernel, one sentence each: a policy, a frame, what becomes of it to the last byte, and
 //! which counters moved, while no other did. The host engine is asked the same and must agree.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "all of this is a test, also what is in no function with #[test]"
+)]
 
 mod carriers;
 mod classes;

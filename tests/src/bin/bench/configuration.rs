@@ -1,5 +1,6 @@
 //! A policy compiled and loaded, and what that took.
 
+use std::fs;
 use std::time::Instant;
 
 use keysteer::compile::{Host, compile_for};
@@ -8,7 +9,9 @@ use keysteer::kernel::interfaces::Interfaces;
 use keysteer::policy;
 use keysteer::state::{KeyIds, Secrets};
 
-use crate::policies::Policy;
+use tempfile::TempDir;
+
+use crate::policies::{KEYS, Policy};
 
 /// What a configuration costs before any packet.
 #[derive(Clone, Debug)]
@@ -46,8 +49,10 @@ pub(crate) struct Loaded {
 
 /// Compiles and loads a policy on this machine's interfaces.
 pub(crate) fn load(wanted: &Policy) -> Result<Loaded, String> {
+    let directory = TempDir::new().map_err(|error| error.to_string())?;
+    fs::write(directory.path().join(KEYS), &wanted.csv).map_err(|error| error.to_string())?;
     let begun = Instant::now();
-    let checked = policy::parse(&wanted.text, wanted.name, Some(wanted.directory.path()))
+    let checked = policy::parse(&wanted.text, wanted.name, Some(directory.path()))
         .map_err(|error| error.to_string())?;
     let interfaces = Interfaces::read().map_err(|error| error.to_string())?;
     let host = Host { interfaces: &interfaces, cpus: &[0] };

@@ -1,23 +1,24 @@
 //! The configurations that rows are measured with, as policies.
 
 use std::fmt::Write as _;
-use std::fs;
 
 use keysteer::image::Image;
 use keysteer_common::tables::KeyEntry;
-use tempfile::TempDir;
 
 /// A policy, what is done to its image, and its budgets.
 #[derive(Debug)]
 pub(crate) struct Policy {
     pub(crate) name: &'static str,
     pub(crate) text: String,
-    /// Where its `keysFrom` is.
-    pub(crate) directory: TempDir,
+    /// Its `keysFrom`, to be put into [`KEYS`].
+    pub(crate) csv: String,
     pub(crate) change: fn(&mut Image),
     pub(crate) verified_budget: u32,
     pub(crate) memory_budget: Option<u64>,
 }
+
+/// The name of the file that keys come from.
+pub(crate) const KEYS: &str = "keys.csv";
 
 /// The parts of a policy that rows differ in.
 struct Parts<'a> {
@@ -68,7 +69,7 @@ fn policy(name: &'static str, parts: &Parts<'_>, header: &str, keys: impl Iterat
     }
     let _ = write!(
         text,
-        "  pools: [{{name: p, shards: [{}]}}]\n  tiers: [{}]\n  keysFrom: keys.csv\n  classes: {}\n",
+        "  pools: [{{name: p, shards: [{}]}}]\n  tiers: [{}]\n  keysFrom: {KEYS}\n  classes: {}\n",
         names.join(", "),
         parts.tier,
         parts.classes
@@ -78,9 +79,7 @@ fn policy(name: &'static str, parts: &Parts<'_>, header: &str, keys: impl Iterat
         csv.push_str(&key);
         csv.push('\n');
     }
-    let directory = TempDir::new().expect("a temporary directory");
-    fs::write(directory.path().join("keys.csv"), csv).expect("room for the keys");
-    Policy { name, text, directory, change: |_| {}, verified_budget: VERIFIED, memory_budget: None }
+    Policy { name, text, csv, change: |_| {}, verified_budget: VERIFIED, memory_budget: None }
 }
 
 const BY_TENANT: &str = "name,match.tenant,tier";
