@@ -5,42 +5,55 @@
 use crate::access::Packet;
 use crate::carrier;
 use crate::config::FieldConfig;
-use crate::headers::{Work, found};
+use crate::headers::{FIELDS, Headers, found};
 use crate::prefix;
 use crate::seeded::bug;
 use crate::tables::Tables;
 
-/// Fills `fields`, `key` and `decision.present`.
+/// A canonical key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Present fields at their places, most significant half first.
+    pub key: [u64; 2],
+    /// Bit `i` is set when field `i` has a value.
+    pub present: u8,
+}
+
+/// The key of a packet with these headers; notes the fields' values as extracted in `fields`.
 #[inline(always)]
-pub fn extract<P: Packet, T: Tables>(packet: &P, tables: &T, work: &mut Work) {
-    let mut sum = Sum { key: [0, 0], present: 0 };
+pub fn extract<P: Packet, T: Tables>(
+    packet: &P,
+    tables: &T,
+    headers: &Headers,
+    fields: &mut [[u64; 2]; FIELDS],
+) -> Key {
+    let mut sum = Key { key: [0, 0], present: 0 };
     // Written out, not a loop: each field's branches are constant for the verifier.
-    field::<0, P, T>(packet, tables, work, &mut sum);
-    field::<1, P, T>(packet, tables, work, &mut sum);
-    field::<2, P, T>(packet, tables, work, &mut sum);
-    field::<3, P, T>(packet, tables, work, &mut sum);
-    work.key = sum.key;
-    work.decision.present = sum.present;
-}
-
-/// The key so far.
-struct Sum {
-    key: [u64; 2],
-    present: u8,
+    field::<0, P, T>(packet, tables, headers, fields, &mut sum);
+    field::<1, P, T>(packet, tables, headers, fields, &mut sum);
+    field::<2, P, T>(packet, tables, headers, fields, &mut sum);
+    field::<3, P, T>(packet, tables, headers, fields, &mut sum);
+    sum
 }
 
 #[inline(always)]
-fn field<const I: usize, P: Packet, T: Tables>(packet: &P, tables: &T, work: &mut Work, sum: &mut Sum) {
+fn field<const I: usize, P: Packet, T: Tables>(
+    packet: &P,
+    tables: &T,
+    headers: &Headers,
+    fields: &mut [[u64; 2]; FIELDS],
+    sum: &mut Key,
+) {
     let field = &tables.config().fields[I];
     if field.carrier == 0 {
         return;
     }
-    let Some(whole) = carrier::read(packet, &work.headers, field.carrier) else {
+    let Some(whole) = carrier::read(packet, headers, field.carrier) else {
         return;
     };
     if field.narrow != 0 {
         let value = (whole[1] >> (field.shift & 63)) & field.mask[1];
-        work.fields[I] = [0, value];
+        fields[I] = [0, value];
         // Constant for the verifier, like every branch on the field's configuration.
         if field.place < 64 {
             sum.key[1] |= value << field.place;
@@ -51,9 +64,9 @@ fn field<const I: usize, P: Packet, T: Tables>(packet: &P, tables: &T, work: &mu
         return;
     }
     let raw = cut(whole, field);
-    work.fields[I] = raw;
+    fields[I] = raw;
     let value = if field.through_table != 0 {
-        let number = if work.headers.has(found::IPV4) {
+        let number = if headers.has(found::IPV4) {
             prefix::find4(tables, &field.prefixes, raw[1] as u32)
         } else {
             prefix::find6(tables, &field.prefixes, raw)

@@ -63,11 +63,41 @@ pub struct Headers {
     pub fault: u8,
     /// Explicit padding.
     pub _pad: u8,
+    /// Position just after the IP datagram, by its own length; 65,535 where that is not known or beyond.
+    pub end: u16,
+    /// Explicit padding.
+    pub _pad2: [u8; 6],
 }
 
-const _: () = assert!(size_of::<Headers>() == 24);
+const _: () = assert!(size_of::<Headers>() == 32);
 
 impl Headers {
+    /// Nothing found.
+    pub const NONE: Self = Self {
+        found: 0,
+        ether_type: 0,
+        outer_tci: 0,
+        inner_tci: 0,
+        l3: 0,
+        l4: 0,
+        source: 0,
+        destination: 0,
+        source_port: 0,
+        destination_port: 0,
+        protocol: 0,
+        dscp: 0,
+        fault: 0,
+        _pad: 0,
+        end: 0,
+        _pad2: [0; 6],
+    };
+
+    /// Whether something is wrong with the frame.
+    #[inline(always)]
+    pub const fn is_broken(&self) -> bool {
+        self.fault != Fault::None as u8
+    }
+
     /// Whether every bit of `bits` was found.
     #[inline(always)]
     pub const fn has(&self, bits: u16) -> bool {
@@ -165,4 +195,4 @@ pub struct Work {
     pub decision: Decision,
 }
 
-const _: () = assert!(size_of::<Work>() == 24 + 64 + 16 + 24);
+const _: () = assert!(size_of::<Work>() == 32 + 64 + 16 + 24);

@@ -4,7 +4,8 @@
 //! and the entry point calls [`keysteer_common::decide::decide`]. No decision is taken here.
 #![no_std]
 #![no_main]
-#![feature(asm_experimental_arch)]
+#![feature(asm_experimental_arch, core_intrinsics)]
+#![expect(internal_features, reason = "what is constant after inlining needs no mask (packet.rs)")]
 #![expect(unstable_features, reason = "inline assembly for BPF gives the verifier its ranges")]
 
 mod maps;

@@ -2,6 +2,7 @@
 //! file with packet-pointer `unsafe`.
 
 use core::arch::asm;
+use core::intrinsics::is_val_statically_known;
 
 use aya_ebpf::helpers::bpf_xdp_get_buff_len;
 use aya_ebpf::programs::XdpContext;
@@ -25,6 +26,9 @@ impl<'a> Frame<'a> {
     /// The address of `pos + d`, if `size_of::<T>()` bytes there are inside the frame.
     #[inline(always)]
     fn at<T>(&self, pos: Pos, d: usize) -> Option<usize> {
+        if is_val_statically_known(pos.get()) {
+            return self.at_constant::<T>(pos.get() + d);
+        }
         let mut address = pos.get();
         // Mask and add must not be separated or reordered: LLVM may test one register and add another.
         // SAFETY: plain arithmetic on registers; no memory is touched.
@@ -38,7 +42,19 @@ impl<'a> Frame<'a> {
                 options(pure, nomem, nostack)
             );
         }
-        let mut past = address + d;
+        self.inside::<T>(address + d)
+    }
+
+    /// [`Frame::at`] where the position is a constant: the verifier follows it without help.
+    #[inline(always)]
+    fn at_constant<T>(&self, offset: usize) -> Option<usize> {
+        self.inside::<T>(self.data + offset)
+    }
+
+    /// `address`, if `size_of::<T>()` bytes there are inside the frame.
+    #[inline(always)]
+    fn inside<T>(&self, address: usize) -> Option<usize> {
+        let mut past = address;
         if size_of::<T>() == 1 {
             // `p + 1 > end` would become `p >= end`, from which the verifier learns no range.
             // SAFETY: plain arithmetic on a register.
@@ -46,7 +62,7 @@ impl<'a> Frame<'a> {
         } else {
             past += size_of::<T>();
         }
-        if past > self.end { None } else { Some(address + d) }
+        if past > self.end { None } else { Some(address) }
     }
 }
 
@@ -77,6 +93,9 @@ impl Packet for Frame<'_> {
 
     #[inline(always)]
     fn forget(&self, mut x: usize) -> usize {
+        if is_val_statically_known(x) {
+            return x;
+        }
         // SAFETY: plain arithmetic on registers.
         unsafe {
             asm!("{x} ^= {zero}", x = inout(reg) x, zero = in(reg) self.zero, options(pure, nomem, nostack));

@@ -6,6 +6,7 @@
 //!  network    IPv4 with options, IPv6             -> addresses, protocol, fragment
 //!  transport  IPv6 extensions, TCP UDP SCTP ICMP  -> ports, opens
 //!  quote      the packet inside an ICMP error     -> the flow it is about
+//!  plain      the same for the frames that most are, at constant positions
 //! ```
 //!
 //! Scope is decided between `network` and `transport`, so that foreign traffic costs no more than
@@ -13,5 +14,6 @@
 
 pub mod link;
 pub mod network;
+pub mod plain;
 pub mod quote;
 pub mod transport;

@@ -5,7 +5,7 @@ use core::mem::offset_of;
 use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
 
 use crate::access::{Packet, Pos, Wire};
-use crate::headers::{Work, found};
+use crate::headers::{Headers, found};
 use crate::parse::link::ETHER_TYPE_IPV4;
 use crate::seeded::bug;
 use crate::vocabulary::Fault;
@@ -40,19 +40,30 @@ pub enum Destination {
 /// Fills what the IP header at `at` says and gives its destination. `None` when that cannot be read or
 /// believed (cut off, or another version): then the frame is foreign. A fault found later leaves the
 /// destination good.
+///
+/// `bytes` is the frame's length as far as known; see [`crate::decide`].
 #[inline(always)]
-pub fn parse<P: Packet>(packet: &P, work: &mut Work, at: Pos) -> Option<Destination> {
-    work.headers.l3 = at.store();
-    if work.headers.ether_type == ETHER_TYPE_IPV4 { ipv4(packet, work, at) } else { ipv6(packet, work, at) }
+pub fn parse<P: Packet>(packet: &P, headers: &mut Headers, bytes: &mut u32, at: Pos) -> Option<Destination> {
+    if headers.ether_type == ETHER_TYPE_IPV4 {
+        ipv4(packet, headers, bytes, at)
+    } else {
+        ipv6(packet, headers, bytes, at)
+    }
 }
 
+/// [`parse`], for IPv4.
 #[inline(always)]
-fn ipv4<P: Packet>(packet: &P, work: &mut Work, at: Pos) -> Option<Destination> {
+pub(super) fn ipv4<P: Packet>(
+    packet: &P,
+    headers: &mut Headers,
+    bytes: &mut u32,
+    at: Pos,
+) -> Option<Destination> {
     let ip = packet.load::<Ipv4Hdr>(at, 0)?;
     if ip.vihl >> 4 != 4 {
         return None;
     }
-    let headers = &mut work.headers;
+    headers.l3 = at.store();
     headers.source = at.plus::<{ offset_of!(Ipv4Hdr, src_addr) }>().store();
     headers.destination = at.plus::<{ offset_of!(Ipv4Hdr, dst_addr) }>().store();
     headers.protocol = ip.proto;
@@ -68,19 +79,25 @@ fn ipv4<P: Packet>(packet: &P, work: &mut Work, at: Pos) -> Option<Destination> 
     }
     if header_length < Ipv4Hdr::LEN || total_length < header_length {
         headers.fail(Fault::Ipv4HeaderLength);
-    } else if beyond_frame(packet, work, at, total_length) {
-        work.headers.fail(Fault::IpLength);
+    } else {
+        measure(packet, headers, bytes, at, total_length);
     }
     Some(Destination::V4(u32::from_be_bytes(ip.dst_addr)))
 }
 
+/// [`parse`], for IPv6.
 #[inline(always)]
-fn ipv6<P: Packet>(packet: &P, work: &mut Work, at: Pos) -> Option<Destination> {
+pub(super) fn ipv6<P: Packet>(
+    packet: &P,
+    headers: &mut Headers,
+    bytes: &mut u32,
+    at: Pos,
+) -> Option<Destination> {
     let [first, _, _, high, low] = packet.load::<Ipv6Words>(at, 0)?;
     if first[0] >> 4 != 6 {
         return None;
     }
-    let headers = &mut work.headers;
+    headers.l3 = at.store();
     headers.source = at.plus::<{ offset_of!(Ipv6Hdr, src_addr) }>().store();
     headers.destination = at.plus::<{ offset_of!(Ipv6Hdr, dst_addr) }>().store();
     headers.protocol = first[offset_of!(Ipv6Hdr, next_hdr)];
@@ -94,21 +111,24 @@ fn ipv6<P: Packet>(packet: &P, work: &mut Work, at: Pos) -> Option<Destination> 
         None => headers.fail(Fault::TransportCut),
     }
     // A length of 0 is a jumbogram (RFC 2675) or a GSO packet above 64 KiB.
-    if payload_length != 0 && beyond_frame(packet, work, at, Ipv6Hdr::LEN + payload_length) {
-        work.headers.fail(Fault::IpLength);
+    headers.end = u16::MAX;
+    if payload_length != 0 {
+        measure(packet, headers, bytes, at, Ipv6Hdr::LEN + payload_length);
     }
     Some(Destination::V6([u64::from_be_bytes(high), u64::from_be_bytes(low)]))
 }
 
-/// Whether `length` bytes from `at` reach past the frame. The whole frame's length is only asked for
-/// when its linear part does not settle it, and is then noted: see [`crate::decide`].
+/// Notes where a datagram of `length` bytes at `at` ends, and a fault where that is past the frame. The
+/// whole frame's length is only asked for when its linear part does not settle it, and is then noted.
 #[inline(always)]
-fn beyond_frame<P: Packet>(packet: &P, work: &mut Work, at: Pos, length: usize) -> bool {
+fn measure<P: Packet>(packet: &P, headers: &mut Headers, bytes: &mut u32, at: Pos, length: usize) {
     let end = at.get() + length;
-    if end <= packet.linear_len() {
-        return false;
+    headers.end = if end < u16::MAX as usize { end as u16 } else { u16::MAX };
+    if end > packet.linear_len() {
+        let whole = packet.frame_len();
+        *bytes = whole as u32;
+        if end > whole {
+            headers.fail(Fault::IpLength);
+        }
     }
-    let whole = packet.frame_len();
-    work.decision.bytes = whole as u32;
-    end > whole
 }

@@ -3,7 +3,8 @@
 //! An error that reaches a service quotes what the service sent. Turned round, that is the flow which
 //! the error belongs to: source and destination are swapped, so that everything downstream (scope,
 //! carriers, flow hash) sees the flow's own packet and sends the error to the same shard. A quote that
-//! cannot be read leaves the error as an ordinary ICMP packet.
+//! cannot be read, or that was not sent by the address which the error goes to, leaves the error as an
+//! ordinary ICMP packet: otherwise anybody could put any flow's addresses into a quote.
 
 use core::mem::offset_of;
 
@@ -33,6 +34,9 @@ pub(super) fn ipv4<P: Packet>(packet: &P, headers: &mut Headers, icmp: Pos) -> O
     let fragment_bits = u16::from_be_bytes(ip.frags);
     let fragment = fragment_bits & network::FRAGMENT_BITS != 0;
     let later = fragment_bits & network::FRAGMENT_OFFSET != 0;
+    if packet.load::<[u8; 4]>(Pos::from_stored(headers.destination), 0)? != ip.src_addr {
+        return None;
+    }
     turn_round(packet, headers, Quoted { source, destination, l4, protocol: ip.proto, fragment, later });
     Some(())
 }
@@ -41,7 +45,10 @@ pub(super) fn ipv4<P: Packet>(packet: &P, headers: &mut Headers, icmp: Pos) -> O
 #[inline(always)]
 pub(super) fn ipv6<P: Packet>(packet: &P, headers: &mut Headers, icmp: Pos) -> Option<()> {
     let at = packet.advance(icmp, HEADER)?;
-    let first = packet.load::<network::Ipv6Words>(at, 0)?[0];
+    let [first, high, low, ..] = packet.load::<network::Ipv6Words>(at, 0)?;
+    if packet.load::<[[u8; 8]; 2]>(Pos::from_stored(headers.destination), 0)? != [high, low] {
+        return None;
+    }
     if first[0] >> 4 != 6 {
         return None;
     }

@@ -87,7 +87,7 @@ pub(super) fn walk<P: Packet>(packet: &P, next: u8, at: Pos) -> Walk {
 /// Fills `protocol`, ports and what opens a flow; follows an ICMP error into what it quotes.
 #[inline(always)]
 pub fn parse<P: Packet>(packet: &P, headers: &mut Headers) {
-    if headers.fault != Fault::None as u8 {
+    if headers.is_broken() {
         return;
     }
     let mut at = Pos::from_stored(headers.l4);
@@ -121,42 +121,62 @@ pub fn parse<P: Packet>(packet: &P, headers: &mut Headers) {
     }
 }
 
+/// Reads `N` bytes of a transport header at `at`: inside the frame, and inside the datagram, because
+/// what follows that is padding.
+#[inline(always)]
+fn header<const N: usize, P: Packet>(packet: &P, headers: &Headers, at: Pos) -> Option<[u8; N]> {
+    if at.get() + N > headers.end as usize {
+        return None;
+    }
+    packet.load::<[u8; N]>(at, 0)
+}
+
+/// Reads a TCP header; `None` when it is cut off.
+#[inline(always)]
+pub(super) fn tcp<P: Packet>(packet: &P, headers: &mut Headers, at: Pos) -> Option<()> {
+    let tcp = header::<20, P>(packet, headers, at)?;
+    ports(headers, [tcp[0], tcp[1], tcp[2], tcp[3]]);
+    if tcp[12] >> 4 < 5 {
+        headers.fail(Fault::TransportLength);
+    }
+    if tcp[13] & (TCP_SYN | TCP_ACK) == TCP_SYN {
+        headers.set(found::OPENS);
+    }
+    Some(())
+}
+
+/// Reads a UDP header; `None` when it is cut off.
+#[inline(always)]
+pub(super) fn udp<P: Packet>(packet: &P, headers: &mut Headers, at: Pos) -> Option<()> {
+    let udp = header::<8, P>(packet, headers, at)?;
+    ports(headers, [udp[0], udp[1], udp[2], udp[3]]);
+    let length = u16::from_be_bytes([udp[4], udp[5]]);
+    // 0 is allowed in jumbograms only (RFC 2675), and harmless: the length is not used.
+    if length != 0 && length < 8 {
+        headers.fail(Fault::TransportLength);
+    }
+    Some(())
+}
+
 /// Reads the transport header at `at`; `None` when it is cut off.
 #[inline(always)]
 fn upper<P: Packet>(packet: &P, headers: &mut Headers, at: Pos) -> Option<()> {
     match headers.protocol {
-        TCP => {
-            let tcp = packet.load::<[u8; 20]>(at, 0)?;
-            ports(headers, [tcp[0], tcp[1], tcp[2], tcp[3]]);
-            if tcp[12] >> 4 < 5 {
-                headers.fail(Fault::TransportLength);
-            }
-            if tcp[13] & (TCP_SYN | TCP_ACK) == TCP_SYN {
-                headers.set(found::OPENS);
-            }
-        }
-        UDP => {
-            let udp = packet.load::<[u8; 8]>(at, 0)?;
-            ports(headers, [udp[0], udp[1], udp[2], udp[3]]);
-            let length = u16::from_be_bytes([udp[4], udp[5]]);
-            // 0 is allowed in jumbograms only (RFC 2675), and harmless: the length is not used.
-            if length != 0 && length < 8 {
-                headers.fail(Fault::TransportLength);
-            }
-        }
+        TCP => tcp(packet, headers, at)?,
+        UDP => udp(packet, headers, at)?,
         SCTP => {
-            let sctp = packet.load::<[u8; 12]>(at, 0)?;
+            let sctp = header::<12, P>(packet, headers, at)?;
             ports(headers, [sctp[0], sctp[1], sctp[2], sctp[3]]);
         }
         ICMP if headers.has(found::IPV4) => {
-            let icmp = packet.load::<[u8; 8]>(at, 0)?;
+            let icmp = header::<8, P>(packet, headers, at)?;
             // Unreachable, source quench, redirect, time exceeded, parameter problem (RFC 792).
             if matches!(icmp[0], 3 | 4 | 5 | 11 | 12) && !headers.has(found::FRAGMENT) {
                 quote::ipv4(packet, headers, at);
             }
         }
         ICMPV6 if headers.has(found::IPV6) => {
-            let icmp = packet.load::<[u8; 4]>(at, 0)?;
+            let icmp = header::<4, P>(packet, headers, at)?;
             // Multicast listener discovery (RFC 2710, 3810) and neighbour discovery (RFC 4861).
             if matches!(icmp[0], 130..=137 | 143) {
                 headers.set(found::DISCOVERY);

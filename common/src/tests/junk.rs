@@ -4,10 +4,10 @@
 use proptest::prelude::*;
 
 use crate::config::class_action;
-use crate::vocabulary::Verdict;
+use crate::vocabulary::{Class, Verdict};
 
 use super::world::{
-    CLIENT6, Count, IPV6, Noted, SERVICE6, UDP, World, framed, ipv6, syn6, udp, udp4, with_vlans,
+    CLIENT6, Count, IPV6, Noted, SERVICE6, UDP, World, framed, headers, ipv6, syn6, udp, udp4, with_vlans,
 };
 
 /// Frames whose parts a mutation can turn into anything.
@@ -37,6 +37,10 @@ fn survives(mut frame: Vec<u8>) -> Result<(), TestCaseError> {
     let (_, work) = world.decide(&mut frame, &mut noted);
     prop_assert_eq!(noted.counts.iter().filter(|count| matches!(count, Count::Node(..))).count(), 1);
     prop_assert_eq!(work.decision.bytes as usize, before.len());
+    if work.decision.class != Class::Foreign as u8 {
+        // Whether it was parsed plainly or in full, the same was found.
+        prop_assert_eq!(work.headers, headers(&mut before.clone()));
+    }
     if work.decision.verdict == Verdict::Pass as u8 {
         prop_assert_eq!(frame, before, "a frame that passes is untouched");
     }

@@ -151,6 +151,22 @@ fn neighbour_discovery_is_told_apart() {
 }
 
 #[test]
+fn padding_is_not_read_as_a_transport_header() {
+    let mut ip = ipv4(UDP, CLIENT, SERVICE, &[]);
+    ip.extend(udp(5, 6, 0));
+    let headers = headers(&mut framed(IPV4, &ip));
+    assert_eq!((fault(&headers), headers.end), (Fault::TransportCut, 34));
+}
+
+#[test]
+fn a_quote_that_its_receiver_did_not_send_is_not_followed() {
+    let mut icmp = vec![3, 4, 0, 0, 0, 0, 5, 0];
+    icmp.extend(ipv4(UDP, [198, 51, 100, 9], CLIENT, &udp(443, 1111, 0)));
+    let headers = headers(&mut framed(IPV4, &ipv4(1, [192, 0, 2, 1], SERVICE, &icmp)));
+    assert!(!headers.has(found::QUOTED) && headers.protocol == 1);
+}
+
+#[test]
 fn an_icmp_error_becomes_the_flow_it_quotes() {
     let mut icmp = vec![3, 4, 0, 0, 0, 0, 5, 0];
     icmp.extend(ipv4(UDP, SERVICE, CLIENT, &udp(443, 1111, 0)));

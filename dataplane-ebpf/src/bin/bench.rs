@@ -3,7 +3,8 @@
 //! program under test. What it costs itself is measured with an empty program behind it.
 #![no_std]
 #![no_main]
-#![feature(asm_experimental_arch)]
+#![feature(asm_experimental_arch, core_intrinsics)]
+#![expect(internal_features, reason = "what is constant after inlining needs no mask (packet.rs)")]
 #![expect(unstable_features, reason = "inline assembly for BPF gives the verifier its ranges")]
 
 use aya_ebpf::Global;
