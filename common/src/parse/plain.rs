@@ -1,5 +1,5 @@
 //! The frames that most are: untagged, without IP options or extension headers, no fragment, TCP or UDP,
-//! and nothing wrong with their lengths. Nothing is parsed here that [`network`] and [`transport`] do not
+//! and nothing wrong with their lengths. Nothing is parsed here that `network.rs` and `transport.rs` do not
 //! parse: they are called with positions that are constants, so that the kernel home needs neither masks
 //! nor a memory of positions. What is not plain is `None`, and is parsed in full from its beginning.
 
