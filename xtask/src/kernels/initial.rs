@@ -58,9 +58,12 @@ fn script(suites: &[Suite]) -> String {
          $busybox insmod /module.ko\n"
     );
     for Suite { name, arguments, .. } in suites {
+        // Errors through a file: on a terminal progress would be shown, which makes one endless line.
         script += &format!(
-            "/suites/{name} {}\n\
-             echo \"{MARK} exit {name} $?\"\n",
+            "/suites/{name} {} 2>/tmp/errors\n\
+             code=$?\n\
+             $busybox cat /tmp/errors\n\
+             echo \"{MARK} exit {name} $code\"\n",
             arguments.join(" ")
         );
     }

@@ -34,13 +34,13 @@ pub(crate) struct Options {
     #[arg(long = "kernel", value_name = "LINE")]
     lines: Vec<String>,
     /// How many packets the differential test compares on each; emulation is slow.
-    #[arg(long, default_value_t = 30_000)]
+    #[arg(long, default_value_t = 20_000)]
     packets: u64,
     /// What they follow from.
     #[arg(long, default_value_t = 61_612)]
     seed: u64,
     /// Seconds that a machine may take before it is stopped and has failed.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 600)]
     timeout: u64,
     /// Keep the initial file systems as folders, to look into.
     #[arg(long)]
