@@ -90,7 +90,8 @@ fn module(kernel: &Kernel) -> Result<Vec<u8>> {
 
 /// Packs a folder as kernels unpack it.
 fn pack(folder: &Path) -> Result<PathBuf> {
-    let archive = folder.with_extension("cpio.gz");
+    // Its name has a version in it, whose last number is no extension.
+    let archive = PathBuf::from(format!("{}.cpio.gz", folder.display()));
     run(Command::new("sh")
         .current_dir(folder)
         .args([

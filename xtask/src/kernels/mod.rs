@@ -42,7 +42,7 @@ pub(crate) struct Options {
     /// Seconds that a machine may take before it is stopped and has failed.
     #[arg(long, default_value_t = 600)]
     timeout: u64,
-    /// Keep the initial file systems as folders, to look into.
+    /// Keep the initial file systems, as folders to look into and as archives to boot.
     #[arg(long)]
     keep: bool,
 }
@@ -94,6 +94,7 @@ fn boot(options: &Options, line: &debian::Line, folder: &Path, programs: &Progra
     println!("  {:.0} s", begun.elapsed().as_secs_f64());
     if !options.keep {
         fs::remove_dir_all(&initial)?;
+        fs::remove_file(&archive)?;
     }
     if !ended {
         bail!("it did not end within {} s; what it said is in {}", options.timeout, log.display());
