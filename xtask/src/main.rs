@@ -3,6 +3,7 @@
 mod bench;
 mod differential;
 mod ebpf;
+mod kernels;
 mod setup;
 mod shell;
 mod test;
@@ -30,6 +31,8 @@ enum Chore {
     Differential(differential::Options),
     /// Measure what a packet costs.
     Bench(bench::Options),
+    /// Run the tests of the kernel on the other kernels that are supported, in emulated machines.
+    Kernels(kernels::Options),
     /// Run the tests: unit tests, then as root those that need the kernel.
     Test(test::Options),
 }
@@ -40,6 +43,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Ebpf(options) => ebpf::run(&options),
         Chore::Differential(options) => differential::run(&options),
         Chore::Bench(options) => bench::run(&options),
+        Chore::Kernels(options) => kernels::run(&options),
         Chore::Test(options) => test::run(&options),
     }
 }

@@ -17,24 +17,14 @@ pub(crate) const BPF_LINKER: &str = "0.13.0";
 const PACKAGES: &[&str] =
     &["rustc-web", "cargo-web", "rust-web-src", "llvm-22-dev", "libzstd-dev", "zlib1g-dev"];
 
+const APT: &str = "/usr/bin/apt-get";
+
 /// Installs what is missing.
 pub(crate) fn run() -> Result<()> {
-    let missing: Vec<_> = PACKAGES.iter().filter(|package| !installed(package)).collect();
-    if !missing.is_empty() {
-        if !Path::new("/usr/bin/apt-get").exists() {
-            bail!("{}", elsewhere());
-        }
-        if !is_root() {
-            bail!("as root: apt-get install {}\nthen run `cargo xtask setup` again", PACKAGES.join(" "));
-        }
-        shell::run(Command::new("apt-get").args(["update", "--quiet"]))?;
-        shell::run(
-            Command::new("apt-get")
-                .args(["install", "--yes", "--quiet", "--no-install-recommends"])
-                .args(&missing)
-                .env("DEBIAN_FRONTEND", "noninteractive"),
-        )?;
+    if !Path::new(APT).exists() {
+        bail!("{}", elsewhere());
     }
+    require(PACKAGES)?;
     if linker_version().as_deref() != Some(BPF_LINKER) {
         shell::run(
             Command::new("cargo")
@@ -46,6 +36,24 @@ pub(crate) fn run() -> Result<()> {
     }
     println!("ready: `cargo xtask ebpf` builds the eBPF object");
     Ok(())
+}
+
+/// Installs those of these Debian packages that are missing.
+pub(crate) fn require(packages: &[&str]) -> Result<()> {
+    let missing: Vec<&str> = packages.iter().copied().filter(|package| !installed(package)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !Path::new(APT).exists() || !is_root() {
+        bail!("as root on Debian: apt-get install {}\nthen run this again", missing.join(" "));
+    }
+    shell::run(Command::new(APT).args(["update", "--quiet"]))?;
+    shell::run(
+        Command::new(APT)
+            .args(["install", "--yes", "--quiet", "--no-install-recommends"])
+            .args(&missing)
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+    )
 }
 
 /// The version of the linker on the path.

@@ -28,7 +28,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
              or `cargo xtask test --unprivileged` for those that need none"
         );
     }
-    run_command(cargo().args(["test", "--package", "keysteer-common", "--package", "keysteer"]))?;
+    run_command(cargo().args([
+        "test",
+        "--package",
+        "keysteer-common",
+        "--package",
+        "keysteer",
+        "--package",
+        "xtask",
+    ]))?;
     if !options.unprivileged {
         // The tests end to end run the real program, from the same target directory.
         run_command(cargo().args(["build", "--package", "keysteer"]))?;

@@ -1,0 +1,110 @@
+//! The initial file system of an emulated machine: all that there is in it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use super::debian::Kernel;
+use super::programs::Suite;
+use super::verdict::MARK;
+use crate::shell::{root, run};
+
+/// Debian's, linked statically.
+const BUSYBOX: &str = "/bin/busybox";
+/// Of what the tests use, the only thing that Debian does not build into its kernels. It needs no other.
+const MODULE: &str = "veth";
+
+/// Writes the file system into `folder` and packs it into an archive beside it.
+pub(crate) fn write(folder: &Path, kernel: &Kernel, suites: &[Suite]) -> Result<PathBuf> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    for empty in ["bin", "dev", "proc", "run", "suites", "sys", "tmp"] {
+        fs::create_dir_all(folder.join(empty))?;
+    }
+    copy(Path::new(BUSYBOX), &folder.join("bin/busybox"))?;
+    fs::write(folder.join("module.ko"), module(kernel)?)?;
+    for suite in suites {
+        copy(&suite.program, &folder.join("suites").join(suite.name))?;
+    }
+    // The tests look for them where they were built.
+    let captures = root().join("tests/captures");
+    let there = folder.join(captures.strip_prefix("/").context("the tree has no absolute path")?);
+    fs::create_dir_all(&there)?;
+    for capture in fs::read_dir(&captures)? {
+        let capture = capture?;
+        copy(&capture.path(), &there.join(capture.file_name()))?;
+    }
+    let init = folder.join("init");
+    fs::write(&init, script(suites))?;
+    fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
+    pack(folder)
+}
+
+/// What the machine does: prepare, run each suite, say how it ended, switch off.
+fn script(suites: &[Suite]) -> String {
+    let mut script = format!(
+        "#!/bin/busybox sh\n\
+         busybox=/bin/busybox\n\
+         $busybox mount -t proc proc /proc\n\
+         $busybox mount -t sysfs sysfs /sys\n\
+         $busybox mount -t devtmpfs devtmpfs /dev\n\
+         $busybox mount -t tmpfs tmpfs /tmp\n\
+         $busybox mount -t tmpfs tmpfs /run\n\
+         echo \"{MARK} kernel $($busybox uname -r)\"\n\
+         $busybox insmod /module.ko\n"
+    );
+    for Suite { name, arguments, .. } in suites {
+        // Errors through a file: on a terminal progress would be shown, which makes one endless line.
+        script += &format!(
+            "/suites/{name} {} 2>/tmp/errors\n\
+             code=$?\n\
+             $busybox cat /tmp/errors\n\
+             echo \"{MARK} exit {name} $code\"\n",
+            arguments.join(" ")
+        );
+    }
+    // The kernel's own opinion: whether it warned or died meanwhile.
+    script +=
+        &format!("echo \"{MARK} tainted $($busybox cat /proc/sys/kernel/tainted)\"\n$busybox poweroff -f\n");
+    script
+}
+
+/// The module's bytes; newer releases compress them.
+fn module(kernel: &Kernel) -> Result<Vec<u8>> {
+    let version = fs::read_dir(&kernel.modules)?.flatten().next().context("the kernel has no modules")?;
+    let plain = version.path().join(format!("kernel/drivers/net/{MODULE}.ko"));
+    if plain.exists() {
+        return Ok(fs::read(plain)?);
+    }
+    let packed = plain.with_extension("ko.xz");
+    let unpacked = Command::new("xz").arg("-dc").arg(&packed).stderr(Stdio::inherit()).output()?;
+    if !unpacked.status.success() {
+        bail!("the kernel has no module {MODULE} that can be read: {}", packed.display());
+    }
+    Ok(unpacked.stdout)
+}
+
+/// Packs a folder as kernels unpack it.
+fn pack(folder: &Path) -> Result<PathBuf> {
+    // Its name has a version in it, whose last number is no extension.
+    let archive = PathBuf::from(format!("{}.cpio.gz", folder.display()));
+    run(Command::new("sh")
+        .current_dir(folder)
+        .args([
+            "-euc",
+            "find . | cpio --quiet -o -H newc -R 0:0 > \"$1.plain\" && gzip -1 < \"$1.plain\" > \"$1\" && rm \"$1.plain\"",
+            "pack",
+        ])
+        .arg(&archive))?;
+    Ok(archive)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to)
+        .map(drop)
+        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
+}

@@ -1,0 +1,80 @@
+//! The test programs. They are linked statically: there is no library where they run.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::shell::root;
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// What the tests spend their time in. Emulated, that time is many times as long, so these are optimised.
+const OPTIMISED: [&str; 5] = ["keysteer", "keysteer-common", "keysteer-tests", "aya", "siphasher"];
+
+/// The programs, built.
+pub(crate) struct Programs {
+    decisions: PathBuf,
+    differential: PathBuf,
+}
+
+/// One program and how it is run.
+pub(crate) struct Suite {
+    pub(crate) name: &'static str,
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+}
+
+/// Builds them.
+pub(crate) fn build() -> Result<Programs> {
+    Ok(Programs {
+        decisions: executable(&["test", "--no-run", "--test", "decisions"], "decisions")?,
+        differential: executable(&["build", "--bin", "differential"], "differential")?,
+    })
+}
+
+impl Programs {
+    /// What is run, in this order.
+    pub(crate) fn suites(&self, packets: u64, seed: u64) -> [Suite; 2] {
+        let word = str::to_owned;
+        [
+            Suite {
+                name: "decisions",
+                program: self.decisions.clone(),
+                arguments: vec![word("--test-threads=1")],
+            },
+            Suite {
+                name: "differential",
+                program: self.differential.clone(),
+                arguments: vec![word("--packets"), packets.to_string(), word("--seed"), seed.to_string()],
+            },
+        ]
+    }
+}
+
+/// Runs cargo for a target of the tests package, and gives the program that it says it built.
+fn executable(arguments: &[&str], name: &str) -> Result<PathBuf> {
+    let optimise = OPTIMISED
+        .iter()
+        .flat_map(|package| ["--config".to_owned(), format!("profile.dev.package.{package}.opt-level = 3")]);
+    let output = Command::new("cargo")
+        .current_dir(root())
+        .args(arguments)
+        .args(optimise)
+        .args(["--quiet", "--package", "keysteer-tests", "--target", TARGET])
+        .arg("--message-format=json-render-diagnostics")
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run cargo")?;
+    if !output.status.success() {
+        bail!("cargo cannot build {name} for the kernels");
+    }
+    let messages = String::from_utf8_lossy(&output.stdout);
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message.pointer("/target/name").and_then(Value::as_str) == Some(name))
+        .find_map(|message| message.get("executable").and_then(Value::as_str).map(PathBuf::from))
+        .with_context(|| format!("cargo built no program called {name}"))
+}
