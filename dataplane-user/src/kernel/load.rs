@@ -27,11 +27,16 @@ const CPU_QUEUE: u32 = 2048;
 pub fn check_kernel() -> Result<(), KernelError> {
     let version =
         KernelVersion::current().map_err(|error| KernelError::other("read the kernel's version", error))?;
-    if version < KernelVersion::new(6, 1, 0) {
-        let code = version.code();
-        return Err(KernelError::TooOld { found: format!("{}.{}", code >> 16, (code >> 8) & 0xff) });
+    check_version(version)
+}
+
+/// Checks a kernel's version.
+fn check_version(version: KernelVersion) -> Result<(), KernelError> {
+    if version >= KernelVersion::new(6, 1, 0) {
+        return Ok(());
     }
-    Ok(())
+    let code = version.code();
+    Err(KernelError::TooOld { found: format!("{}.{}", code >> 16, (code >> 8) & 0xff) })
 }
 
 impl Dataplane {
@@ -204,5 +209,18 @@ fn program_error(error: ProgramError) -> KernelError {
             KernelError::Rejected { cause: io_error, log }
         }
         error => KernelError::other("load the program", error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_kernel_is_named_with_what_is_needed() {
+        let error = check_version(KernelVersion::new(5, 15, 3)).unwrap_err();
+        assert_eq!(error.to_string(), "this kernel is Linux 5.15; keysteer needs 6.1 or later");
+        assert!(check_version(KernelVersion::new(6, 1, 0)).is_ok());
+        assert!(check_version(KernelVersion::new(7, 0, 0)).is_ok());
     }
 }
