@@ -1,6 +1,7 @@
 //! Frames from capture files.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use pcap_parser::traits::PcapNGPacketBlock;
@@ -36,8 +37,15 @@ pub fn folder(folder: &Path) -> Result<Vec<Vec<u8>>, String> {
 }
 
 fn file(path: &Path) -> Result<Vec<Vec<u8>>, String> {
-    let opened = fs::File::open(path).map_err(|error| error.to_string())?;
-    let mut reader = create_reader(1 << 18, opened).map_err(|error| format!("{error:?}"))?;
+    frames(fs::File::open(path).map_err(|error| error.to_string())?)
+}
+
+/// Every Ethernet frame of a capture, in pcap or pcapng format. Frames of other links are left out.
+///
+/// # Errors
+/// It is not a capture, or cannot be read: why.
+pub fn frames(capture: impl Read + Send) -> Result<Vec<Vec<u8>>, String> {
+    let mut reader = create_reader(1 << 18, capture).map_err(|error| format!("{error:?}"))?;
     let mut frames = Vec::new();
     // By interface; the older format has one.
     let mut links = Vec::new();
