@@ -3,6 +3,7 @@
 mod bench;
 mod differential;
 mod ebpf;
+mod fuzz;
 mod setup;
 mod shell;
 mod test;
@@ -28,6 +29,8 @@ enum Chore {
     Ebpf(ebpf::Options),
     /// Compare the program in the kernel with the host engine on generated packets, as root.
     Differential(differential::Options),
+    /// Run the fuzz targets (needs cargo-fuzz).
+    Fuzz(fuzz::Options),
     /// Measure what a packet costs.
     Bench(bench::Options),
     /// Run the tests: unit tests, then as root those that need the kernel.
@@ -39,6 +42,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Setup => setup::run(),
         Chore::Ebpf(options) => ebpf::run(&options),
         Chore::Differential(options) => differential::run(&options),
+        Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Bench(options) => bench::run(&options),
         Chore::Test(options) => test::run(&options),
     }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use etherparse::{NetSlice, SlicedPacket, TransportSlice};
+use etherparse::{LinkExtSlice, NetSlice, SlicedPacket, TransportSlice};
 use keysteer_common::access::MAX_POS;
 use keysteer_common::decide::headers_of;
 use keysteer_common::headers::{Headers, found};
@@ -24,6 +24,7 @@ pub fn parse(data: &[u8]) {
     inside(&headers, &frame);
     faults(&headers, &frame);
     facts(&headers, &frame);
+    extensions(&headers, &frame);
     others(&headers, &frame);
 }
 
@@ -133,11 +134,53 @@ fn facts(headers: &Headers, frame: &[u8]) {
     }
 }
 
+/// The transport is where the extension headers lead (RFC 8200; RFC 4302 for the authentication header).
+fn extensions(headers: &Headers, frame: &[u8]) {
+    let fault = Fault::from_number(headers.fault).expect("a fault of the vocabulary");
+    let walked = matches!(fault, Fault::None | Fault::TransportCut | Fault::TransportLength);
+    if !headers.has(found::IPV6) || !walked {
+        return;
+    }
+    let l3 = usize::from(headers.l3);
+    let ([mut next], mut at, mut fragment) = (bytes(frame, l3 + 6), l3 + 40, false);
+    while !fragment && [0, 43, 44, 51, 60, 135].contains(&next) {
+        let [following, length, high, low] = bytes(frame, at).map(usize::from);
+        at += match next {
+            44 => {
+                // An offset, or more to come; neither is a whole datagram (RFC 6946).
+                fragment = high != 0 || low & 0xf9 != 0;
+                8
+            }
+            51 => (length + 2) * 4,
+            _ => (length + 1) * 8,
+        };
+        next = following as u8;
+    }
+    assert_eq!(
+        (usize::from(headers.l4), headers.has(found::FRAGMENT)),
+        (at, fragment || quotes_one(headers))
+    );
+    if headers.has(found::QUOTED) {
+        assert_eq!(next, 58, "a quote in something else than ICMPv6");
+    } else if headers.has(found::PROTOCOL) {
+        assert_eq!(headers.protocol, next);
+    }
+}
+
+/// Whether it may be a quoted packet that is a fragment.
+fn quotes_one(headers: &Headers) -> bool {
+    headers.has(found::QUOTED | found::FRAGMENT)
+}
+
 /// Another project's parser, where it finds nothing wrong and neither do we, reads the same.
 fn others(headers: &Headers, frame: &[u8]) {
     let Ok(parsed) = SlicedPacket::from_ethernet(frame) else {
         return;
     };
+    // It looks behind MACsec too, which is foreign to us.
+    if parsed.link_exts.iter().any(|extension| !matches!(extension, LinkExtSlice::Vlan(_))) {
+        return;
+    }
     if headers.fault != Fault::None as u8 || headers.found & (found::IPV4 | found::IPV6) == 0 {
         // Three tags are foreign to us.
         let tags = parsed.vlan_ids().len();

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use keysteer_common::decide::headers_of;
+use keysteer_common::headers::found;
 use keysteer_common::slice::Frame;
 use keysteer_common::vocabulary::Fault;
 
@@ -13,6 +14,7 @@ use super::decision::{answered, policies};
 use super::policy::KEYS_BELOW;
 use crate::captures;
 use crate::differential::generate;
+use crate::frames::Packet;
 
 /// Generated frames for each policy, of which the new shapes are kept.
 const GENERATED: usize = 4000;
@@ -20,6 +22,9 @@ const GENERATED: usize = 4000;
 const LONGEST: usize = 400;
 /// Protocols that the parser looks into: ICMP, TCP, UDP, ICMPv6, SCTP.
 const FOLLOWED: [u8; 5] = [1, 6, 17, 58, 132];
+
+/// Extension headers of IPv6.
+const EXTENSIONS: [u8; 6] = [0, 43, 44, 51, 60, 135];
 
 /// An input by its name.
 pub type Seeds = BTreeMap<String, Vec<u8>>;
@@ -63,12 +68,18 @@ pub fn write(seeds: &Seeds, folder: &Path) -> std::io::Result<()> {
 /// Frames from captures or the generator, one for each shape that the parser sees.
 fn parse(captured: &[Vec<u8>]) -> Seeds {
     let mut seeds = Seeds::new();
+    for extension in EXTENSIONS {
+        let plain = Packet::between("2001:db8:1::3", "2001:db8:10::9");
+        let packet = Packet { extensions: vec![(extension, 3)], ..plain };
+        seeds.insert(format!("behind-{extension}"), packet.bytes());
+    }
     for frame in captured.iter().cloned().chain(generated().map(|(_, frame)| frame)) {
         let headers = headers_of(&Frame::new(&mut frame.clone(), 1));
         // Of protocols that are only passed by, one does for all.
         let protocol = if FOLLOWED.contains(&headers.protocol) { headers.protocol } else { 0 };
         let fault = Fault::from_number(headers.fault).map_or("", Fault::name);
-        let name = format!("{:03x}-{protocol}-{fault}", headers.found);
+        // One tag is as good as none.
+        let name = format!("{:03x}-{protocol}-{fault}", headers.found & !found::VLAN);
         keep(&mut seeds, name, frame);
     }
     seeds
