@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 
 use keysteer::compile::{Host, compile_for};
 use keysteer::image::Image;
-use keysteer::kernel::interfaces::Interfaces;
+use keysteer::kernel::interfaces::{Interface, Interfaces};
 use keysteer::kernel::pin_to_cpu;
 use keysteer::policy::{self, Policy};
 use keysteer::state::{KeyIds, Secrets};
@@ -90,12 +90,35 @@ impl Lab {
     /// # Errors
     /// In words.
     pub fn compile(&self, text: &str, name: &str) -> Result<(Policy, Image), String> {
-        let policy = policy::parse(text, name, None).map_err(|error| error.to_string())?;
-        let host = Host { interfaces: &self.interfaces, cpus: &[0, 1] };
-        let image = compile_for(&policy, host, &Secrets::from_bytes(&SECRETS), &mut KeyIds::default())
-            .map_err(|error| error.to_string())?;
-        Ok((policy, image))
+        compile(&self.interfaces, text, name)
     }
+
+    /// The interfaces there are.
+    pub fn interfaces(&self) -> &Interfaces {
+        &self.interfaces
+    }
+}
+
+/// The interfaces of a lab that is not built, for the host engine alone.
+pub fn imagined() -> Interfaces {
+    let interface = |(place, name): (usize, &str)| Interface {
+        name: name.to_owned(),
+        index: u32::try_from(place + 2).unwrap_or(u32::MAX),
+        mac: mac(place),
+    };
+    Interfaces(INTERFACES.into_iter().enumerate().map(interface).collect())
+}
+
+/// Checks a policy and compiles it for a host with these interfaces, always under the same secrets.
+///
+/// # Errors
+/// In words.
+pub fn compile(interfaces: &Interfaces, text: &str, name: &str) -> Result<(Policy, Image), String> {
+    let policy = policy::parse(text, name, None).map_err(|error| error.to_string())?;
+    let host = Host { interfaces, cpus: &[0, 1] };
+    let image = compile_for(&policy, host, &Secrets::from_bytes(&SECRETS), &mut KeyIds::default())
+        .map_err(|error| error.to_string())?;
+    Ok((policy, image))
 }
 
 const SECRETS: [u8; 32] = *b"no secret: tests are repeatable.";

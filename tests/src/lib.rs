@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  lab           a network namespace with interfaces, and a thread in it that stays on one CPU
+//!  fuzzing       the bodies of the fuzz targets, and their seeds
 //!  frames        packets described in words, and their bytes
 //!  pair          one image in the kernel and on the host; frames run through both and compared
 //!  captures      frames from capture files
@@ -19,6 +20,7 @@
 pub mod captures;
 pub mod differential;
 pub mod frames;
+pub mod fuzzing;
 pub mod lab;
 pub mod pair;
 pub mod site;

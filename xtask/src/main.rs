@@ -3,6 +3,7 @@
 mod bench;
 mod differential;
 mod ebpf;
+mod fuzz;
 mod kernels;
 mod setup;
 mod shell;
@@ -29,6 +30,8 @@ enum Chore {
     Ebpf(ebpf::Options),
     /// Compare the program in the kernel with the host engine on generated packets, as root.
     Differential(differential::Options),
+    /// Run the fuzz targets (needs cargo-fuzz).
+    Fuzz(fuzz::Options),
     /// Measure what a packet costs.
     Bench(bench::Options),
     /// Run the tests of the kernel on the other kernels that are supported, in emulated machines.
@@ -42,6 +45,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Setup => setup::run(),
         Chore::Ebpf(options) => ebpf::run(&options),
         Chore::Differential(options) => differential::run(&options),
+        Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Bench(options) => bench::run(&options),
         Chore::Kernels(options) => kernels::run(&options),
         Chore::Test(options) => test::run(&options),

@@ -47,10 +47,24 @@ pub fn load(path: &Path) -> Result<Policy, PolicyError> {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn parse(text: &str, file: &str, base: Option<&Path>) -> Result<Policy, PolicyError> {
+    parse_with(text, file, &|name| {
+        let path = base.unwrap_or(Path::new("")).join(name);
+        std::fs::read_to_string(&path).map_err(|cause| format!("cannot read {}: {cause}", path.display()))
+    })
+}
+
+/// How the file that `keysFrom` names is read: its name as written, to its text or what is wrong in words.
+pub type ReadKeys<'r> = &'r dyn Fn(&str) -> Result<String, String>;
+
+/// Like [`parse`], for a text whose `keysFrom` must not open just any file.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse_with(text: &str, file: &str, keys: ReadKeys<'_>) -> Result<Policy, PolicyError> {
     let tree = yaml::read(text, file)?;
     let mut context = reader::Context { file, report: diagnostic::Report::default() };
     match document::read(&tree, &mut context) {
-        Some(document) => check::check(document, file, base),
+        Some(document) => check::check(document, file, keys),
         None => Err(PolicyError::Invalid(context.report.finish())),
     }
 }

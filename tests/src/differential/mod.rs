@@ -21,7 +21,9 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 pub use coverage::Coverage;
-pub use subjects::{Subject, subjects};
+pub use subjects::{Subject, subjects, subjects_on};
+
+use keysteer::policy::Policy;
 
 use crate::captures;
 use crate::lab::{Lab, in_lab};
@@ -150,6 +152,18 @@ pub fn compare(
         policies: subjects.len(),
         coverage: run.coverage,
         took: begun.elapsed(),
+    })
+}
+
+/// Packets for a policy that follow from a seed, some of them damaged.
+pub fn generate(policy: &Policy, seed: u64) -> impl Iterator<Item = Vec<u8>> {
+    let mut dice = Dice::new(seed);
+    std::iter::repeat_with(move || {
+        let mut frame = aim::packet(policy, &mut dice).bytes();
+        if dice.once_in(5) {
+            mutate::mutate(&mut frame, &mut dice);
+        }
+        frame
     })
 }
 

@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use keysteer::image::Image;
+use keysteer::kernel::interfaces::Interfaces;
 use keysteer::policy::{Policy, Target};
 use keysteer_common::headers::NO_SHARD;
 
-use crate::lab::Lab;
+use crate::lab::{Lab, compile};
 
 /// Policies as files. Together they use every carrier, level, target, width and class action.
 const POLICIES: [(&str, &str); 9] = [
@@ -40,8 +41,8 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// The shards whose exit goes with [`DOOMED`].
-    pub(super) fn doomed(&self) -> impl Iterator<Item = u16> {
+    /// The shards that lose their exit during a run.
+    pub fn doomed(&self) -> impl Iterator<Item = u16> {
         let exits = self.policy.shards.iter().zip(0_u16..);
         exits.filter_map(|(shard, index)| match &shard.target {
             Target::Interface { interface, .. } | Target::NextHop { interface, .. } => {
@@ -57,12 +58,20 @@ impl Subject {
 /// # Errors
 /// In words; a defect of a policy here.
 pub fn subjects(lab: &Lab) -> Result<Vec<Subject>, String> {
+    subjects_on(lab.interfaces())
+}
+
+/// Compiles every policy for a host with these interfaces.
+///
+/// # Errors
+/// In words; a defect of a policy here.
+pub fn subjects_on(interfaces: &Interfaces) -> Result<Vec<Subject>, String> {
     let crowd = crowd();
     POLICIES
         .into_iter()
         .chain([("crowd", crowd.as_str())])
         .map(|(name, text)| {
-            let (policy, mut image) = lab.compile(text, name)?;
+            let (policy, mut image) = compile(interfaces, text, name)?;
             if name == GAPS {
                 damage(&mut image);
             }

@@ -1,10 +1,9 @@
 //! `keysFrom`: keys in a CSV file beside the policy, one per line, with the same checks. Made for a
 //! million of them: a row is read in place, and only a problem costs more.
 
-use std::path::Path;
-
 use csv::{ReaderBuilder, StringRecord};
 
+use crate::policy::ReadKeys;
 use crate::policy::diagnostic::{Place, Problem, Report};
 use crate::policy::document::KeyRest;
 use crate::policy::reader::At;
@@ -25,12 +24,11 @@ enum Column {
     Match(usize),
 }
 
-pub(super) fn read(checker: &mut Checker<'_>, keys: &mut Keys<'_>, from: &At<&str>, base: Option<&Path>) {
-    let path = base.unwrap_or(Path::new("")).join(from.value);
-    let text = match std::fs::read_to_string(&path) {
+pub(super) fn read(checker: &mut Checker<'_>, keys: &mut Keys<'_>, from: &At<&str>, read_keys: ReadKeys<'_>) {
+    let text = match read_keys(from.value) {
         Ok(text) => text,
-        Err(cause) => {
-            checker.error(from.at, "spec.keysFrom", format!("cannot read {}: {cause}", path.display()));
+        Err(why) => {
+            checker.error(from.at, "spec.keysFrom", why);
             return;
         }
     };

@@ -10,8 +10,8 @@ mod tables;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::Path;
 
+use super::ReadKeys;
 use super::diagnostic::{Place, PolicyError, Problem, Report};
 use super::document::Document;
 use super::lint;
@@ -97,7 +97,11 @@ impl Names<'_> {
 ///
 /// # Errors
 /// Everything that is wrong.
-pub(super) fn check(document: Document<'_>, file: &str, base: Option<&Path>) -> Result<Policy, PolicyError> {
+pub(super) fn check(
+    document: Document<'_>,
+    file: &str,
+    read_keys: ReadKeys<'_>,
+) -> Result<Policy, PolicyError> {
     let mut checker = Checker { file, errors: Report::default(), warnings: Report::default() };
 
     interfaces(&mut checker, &document.interfaces);
@@ -109,7 +113,7 @@ pub(super) fn check(document: Document<'_>, file: &str, base: Option<&Path>) -> 
         let mut keys = keys::Keys::new(&tables, schema, &places);
         keys.of_document(&mut checker, &document.keys);
         if let Some(from) = &document.keys_from {
-            keys_file::read(&mut checker, &mut keys, from, base);
+            keys_file::read(&mut checker, &mut keys, from, read_keys);
         }
         keys.finish(&mut checker, document.keys_from.as_ref().map(|from| from.value))
     });
