@@ -6,6 +6,7 @@
 //!  compile    Policy -> Image: the tables of one generation
 //!  image      those tables; both homes decide over them
 //!  engine     the host home of the decision, with the same counters as the kernel
+//!  explain    why a packet goes where it goes, stage by stage
 //!  kernel     load the object, fill its maps, attach, read counters; one `sys` for raw bpf(2)
 //!  state      what outlives the agent: secrets, key ids
 //!  agent      the long-running process
@@ -26,6 +27,8 @@ pub mod image;
 
 pub mod counters;
 pub mod engine;
+
+pub mod explain;
 
 pub mod kernel;
 

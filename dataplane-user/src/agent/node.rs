@@ -3,7 +3,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::control::types::{InterfaceStatus, PolicyStatus};
+use crate::explain::Generation;
 use crate::image::{Image, Names};
+use crate::kernel::interfaces::Interfaces;
+use keysteer_common::tables::target;
 
 /// This agent's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -13,6 +16,8 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub struct Node {
     /// Names behind the numbers of the counters.
     pub names: Names,
+    /// The tables that the kernel decides over, without their names.
+    pub tables: Image,
     /// Schema version.
     pub schema: u32,
     /// The policy's file.
@@ -24,11 +29,28 @@ pub struct Node {
 }
 
 impl Node {
-    /// The node on which `image`, compiled from `file`, was just attached to `interfaces`. The tables
-    /// are let go: the kernel has its copy.
-    pub fn new(image: Image, file: String, interfaces: Vec<InterfaceStatus>) -> Self {
+    /// The node on which `image`, compiled from `file`, was just attached to `interfaces`.
+    pub fn new(mut image: Image, file: String, interfaces: Vec<InterfaceStatus>) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Self { schema: image.config.schema, names: image.names, file, since, interfaces }
+        let names = std::mem::take(&mut image.names);
+        Self { schema: image.config.schema, names, tables: image, file, since, interfaces }
+    }
+
+    /// What frames are explained by, where this host has `interfaces` now. The kernel takes a shard's exit out of
+    /// its map when the interface goes; one that comes back under the same name is another.
+    pub fn generation(&self, interfaces: &Interfaces) -> Generation<'_> {
+        let is_there = |index| interfaces.0.iter().any(|interface| interface.index == index);
+        let lost = (0_u16..).zip(&self.tables.shards).filter(|(_, shard)| {
+            matches!(shard.target, target::INTERFACE | target::NEXT_HOP) && !is_there(shard.port)
+        });
+        Generation {
+            image: &self.tables,
+            names: &self.names,
+            policy: self.policy(),
+            live: true,
+            lost: lost.map(|(index, _)| index).collect(),
+            assumed: Vec::new(),
+        }
     }
 
     /// `steer` or `observe`.

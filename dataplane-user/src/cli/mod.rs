@@ -5,6 +5,7 @@
 mod agent;
 mod demo;
 mod error;
+mod explain;
 mod key;
 mod log;
 pub mod output;
@@ -23,6 +24,8 @@ use output::Format;
 
 /// Exit code of a command that failed.
 const FAILED: u8 = 1;
+/// Exit code of wrong usage, also clap's.
+const USAGE: u8 = 2;
 
 /// Steers flows to shards by allocation key
 ///
@@ -49,6 +52,7 @@ enum Command {
     Status(status::StatusArgs),
     Key(key::KeyArgs),
     Shard(shard::ShardArgs),
+    Explain(explain::ExplainArgs),
 }
 
 /// How a read reaches the agent and shows what it says.
@@ -80,13 +84,21 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Key(args) => key::run(&args),
         Command::Shard(args) => shard::run(&args),
+        Command::Explain(args) => explain::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", error::chain(&error));
-            ExitCode::from(demo::exit_code(&error).unwrap_or(FAILED))
+            ExitCode::from(exit_code(&error))
         }
+    }
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<error::Usage>() {
+        Some(_) => USAGE,
+        None => demo::exit_code(error).unwrap_or(FAILED),
     }
 }
 

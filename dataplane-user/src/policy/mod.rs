@@ -30,6 +30,7 @@ pub use model::{
 };
 
 pub(crate) use diagnostic::lines;
+pub(crate) use values::{protocol, protocol_text, service_text};
 
 /// Reads and checks a policy file.
 ///
@@ -67,4 +68,12 @@ pub fn parse_with(text: &str, file: &str, keys: ReadKeys<'_>) -> Result<Policy, 
         Some(document) => check::check(document, file, keys),
         None => Err(PolicyError::Invalid(context.report.finish())),
     }
+}
+
+/// A MAC address as the policy writes it.
+///
+/// # Errors
+/// It is none, in words.
+pub(crate) fn mac(text: &str) -> Result<[u8; 6], String> {
+    values::mac(text).map_err(|problem| problem.message)
 }

@@ -48,13 +48,12 @@ impl Secrets {
         Ok(bytes)
     }
 
-    /// The secrets of a state directory; made on first use.
+    /// The secrets of a state directory, which must be there.
     ///
     /// # Errors
-    /// The file cannot be read or made, or is not 32 bytes long.
-    pub fn open(directory: &Path) -> Result<Self, StateError> {
+    /// The file cannot be read, or is not 32 bytes long.
+    pub fn read(directory: &Path) -> Result<Self, StateError> {
         let path = directory.join(FILE);
-        let failed = |operation, cause| StateError::Io { operation, path: path.clone(), cause };
         match fs::read(&path) {
             Ok(bytes) => match <&[u8; 32]>::try_from(bytes.as_slice()) {
                 Ok(bytes) => Ok(Self::from_bytes(bytes)),
@@ -64,7 +63,19 @@ impl Secrets {
                     consequence: "flows of keys wider than one shard may move to another of their shards",
                 }),
             },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(cause) => Err(StateError::Io { operation: "read", path, cause }),
+        }
+    }
+
+    /// The secrets of a state directory; made on first use.
+    ///
+    /// # Errors
+    /// The file cannot be read or made, or is not 32 bytes long.
+    pub fn open(directory: &Path) -> Result<Self, StateError> {
+        let path = directory.join(FILE);
+        let failed = |operation, cause| StateError::Io { operation, path: path.clone(), cause };
+        match Self::read(directory) {
+            Err(StateError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
                 let bytes = Self::random().map_err(|cause| failed("seed", cause))?;
                 let mut file = OpenOptions::new()
                     .write(true)
@@ -77,7 +88,7 @@ impl Secrets {
                     .map_err(|cause| failed("write", cause))?;
                 Ok(Self::from_bytes(&bytes))
             }
-            Err(cause) => Err(failed("read", cause)),
+            read => read,
         }
     }
 }
