@@ -8,6 +8,7 @@
 //!  engine     the host home of the decision, with the same counters as the kernel
 //!  explain    why a packet goes where it goes, stage by stage
 //!  kernel     load the object, fill its maps, attach, read counters; one `sys` for raw bpf(2)
+//!  capture    pcap and pcapng files, packet by packet
 //!  state      what outlives the agent: secrets, key ids
 //!  agent      the long-running process
 //!  control    the local API: types once, server and client
@@ -31,6 +32,8 @@ pub mod engine;
 pub mod explain;
 
 pub mod kernel;
+
+pub mod capture;
 
 pub mod state;
 
