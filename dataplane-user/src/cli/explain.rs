@@ -2,16 +2,17 @@
 
 mod packet;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, ValueEnum};
 
 use super::Read;
 use super::error::{Usage, safe};
 use super::output::print_one;
+use crate::capture::Capture;
 use crate::explain::offline::Offline;
 use crate::explain::types::{Explanation, Question};
-use crate::explain::{hex, picture, unhex};
+use crate::explain::{LONGEST, hex, picture, unhex};
 use packet::PacketArgs;
 
 /// Explain where a packet goes, and why
@@ -76,8 +77,8 @@ enum Engine {
 }
 
 pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<()> {
-    let frame = frame(args)?;
-    let explanation = match &args.policy {
+    let Asked { frame, missing } = asked(args)?;
+    let mut explanation: Explanation = match &args.policy {
         None => {
             let question = Question { frame: hex(&frame).to_string(), interface: args.interface.clone() };
             args.read.client().post("/v1/explain", &question)?
@@ -91,18 +92,53 @@ pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<()> {
             explanation
         }
     };
+    if missing > 0 {
+        let whole = frame.len() as u64 + u64::from(missing);
+        let there = frame.len();
+        explanation
+            .assumed
+            .push(format!("the frame ends where the capture cut it: {there} of {whole} bytes"));
+    }
     show(args, &explanation)
 }
 
-/// The frame that is asked about.
-fn frame(args: &ExplainArgs) -> anyhow::Result<Vec<u8>> {
+/// A frame that is asked about.
+struct Asked {
+    frame: Vec<u8>,
+    /// Bytes of it that the capture does not have.
+    missing: u32,
+}
+
+fn asked(args: &ExplainArgs) -> anyhow::Result<Asked> {
     if let Some(text) = &args.hex {
-        return Ok(unhex(text).map_err(|error| Usage(format!("--hex: {error}")))?);
+        let frame = unhex(text).map_err(|error| Usage(format!("--hex: {error}")))?;
+        return Ok(Asked { frame, missing: 0 });
     }
-    if let (Some(_file), Some(_number)) = (&args.capture, args.number) {
-        anyhow::bail!("captures");
+    if let (Some(file), Some(number)) = (&args.capture, args.number) {
+        return captured(file, number);
     }
-    args.packet.frame()
+    Ok(Asked { frame: args.packet.frame()?, missing: 0 })
+}
+
+/// Packet `number` of a capture, which is read no further.
+fn captured(file: &Path, number: u64) -> anyhow::Result<Asked> {
+    let mut capture = Capture::open(file)?;
+    while let Some(packet) = capture.next()? {
+        if packet.number < number {
+            continue;
+        }
+        let length = packet.frame.len();
+        anyhow::ensure!(
+            length <= LONGEST,
+            "{}: packet {number} has {length} bytes, which is more than a frame can have ({LONGEST})",
+            file.display()
+        );
+        return Ok(Asked { frame: packet.frame.to_vec(), missing: packet.missing });
+    }
+    let (name, packets) = (capture.name(), capture.packets());
+    anyhow::bail!(
+        "{name} has no packet {number}: its last is {packets}; give --packet a number from 1 to that"
+    )
 }
 
 fn show(args: &ExplainArgs, explanation: &Explanation) -> anyhow::Result<()> {

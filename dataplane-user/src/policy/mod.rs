@@ -12,6 +12,7 @@
 mod check;
 mod diagnostic;
 mod document;
+mod json_schema;
 mod lint;
 mod model;
 mod reader;
@@ -24,6 +25,7 @@ mod tests;
 use std::path::Path;
 
 pub use diagnostic::{Diagnostic, Place, PolicyError};
+pub use json_schema::json_schema;
 pub use model::{
     AttachMode, ClassAction, Classes, Destination, Field, Interface, Key, Mode, Policy, Pool, PrefixTable,
     Schema, Shard, Target, Tier, Width, mac_text,
