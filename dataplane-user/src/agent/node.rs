@@ -71,3 +71,33 @@ impl Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use keysteer_common::tables::ShardEntry;
+
+    use super::*;
+    use crate::kernel::interfaces::Interface;
+
+    #[test]
+    fn an_exit_has_gone_with_its_interface_also_when_another_took_its_name() {
+        let shard = |target, port| ShardEntry { target, port, ..ShardEntry::default() };
+        let image = Image {
+            shards: vec![
+                shard(target::INTERFACE, 7),
+                shard(target::NEXT_HOP, 8),
+                shard(target::CPU, 9),
+                shard(target::PASS, 0),
+            ],
+            ..Image::default()
+        };
+        let node = Node::new(image, "edge.yaml".to_owned(), Vec::new());
+        let here = |indices: &[u32]| {
+            let interface = |index: &u32| Interface { name: "veth-a".to_owned(), index: *index, mac: [0; 6] };
+            Interfaces(indices.iter().map(interface).collect())
+        };
+        assert_eq!(node.generation(&here(&[7, 8])).lost, [0; 0]);
+        assert_eq!(node.generation(&here(&[17, 8])).lost, [0]);
+        assert_eq!(node.generation(&here(&[])).lost, [0, 1]);
+    }
+}

@@ -31,10 +31,10 @@ pub(super) struct ExplainArgs {
     #[command(flatten)]
     packet: PacketArgs,
     /// A frame from the Ethernet header on, in hexadecimal digits
-    #[arg(long, value_name = "FRAME")]
+    #[arg(long, value_name = "FRAME", conflicts_with = "PacketArgs")]
     hex: Option<String>,
     /// A capture file: pcap, pcapng, also gzipped
-    #[arg(long, value_name = "FILE", requires = "number")]
+    #[arg(long, value_name = "FILE", requires = "number", conflicts_with = "PacketArgs")]
     capture: Option<PathBuf>,
     /// Which packet of the capture, from 1
     #[arg(long = "packet", id = "number", value_name = "N", requires = "capture", value_parser = clap::value_parser!(u64).range(1..))]

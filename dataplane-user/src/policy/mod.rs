@@ -12,6 +12,7 @@
 mod check;
 mod diagnostic;
 mod document;
+pub mod examples;
 mod json_schema;
 mod lint;
 mod model;
