@@ -48,22 +48,23 @@ impl Secrets {
         Ok(bytes)
     }
 
-    /// The secrets of a state directory, which must be there.
+    /// The secrets of a state directory that has some; none are made.
     ///
     /// # Errors
     /// The file cannot be read, or is not 32 bytes long.
     pub fn read(directory: &Path) -> Result<Self, StateError> {
         let path = directory.join(FILE);
-        match fs::read(&path) {
-            Ok(bytes) => match <&[u8; 32]>::try_from(bytes.as_slice()) {
-                Ok(bytes) => Ok(Self::from_bytes(bytes)),
-                Err(_) => Err(StateError::Damaged {
-                    path,
-                    what: format!("{} bytes instead of 32", bytes.len()),
-                    consequence: "flows of keys wider than one shard may move to another of their shards",
-                }),
-            },
-            Err(cause) => Err(StateError::Io { operation: "read", path, cause }),
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(cause) => return Err(StateError::Io { operation: "read", path, cause }),
+        };
+        match <&[u8; 32]>::try_from(bytes.as_slice()) {
+            Ok(bytes) => Ok(Self::from_bytes(bytes)),
+            Err(_) => Err(StateError::Damaged {
+                path,
+                what: format!("{} bytes instead of 32", bytes.len()),
+                consequence: "flows of keys wider than one shard may move to another of their shards",
+            }),
         }
     }
 
