@@ -40,7 +40,7 @@ pub(super) fn advice(
             lines.extend(near(generation, explanation));
             lines.push(class_action_line(generation, class));
         }
-        Class::Assigned => lines.extend(assigned(explanation)),
+        Class::Assigned => lines.extend(assigned(generation, explanation)),
     }
     lines.extend(lost(explanation, reason));
     lines
@@ -165,7 +165,7 @@ fn near(generation: &Generation<'_>, explanation: &Explanation) -> Vec<String> {
     found.take(NEAR).collect()
 }
 
-fn assigned(explanation: &Explanation) -> Vec<String> {
+fn assigned(generation: &Generation<'_>, explanation: &Explanation) -> Vec<String> {
     let mut lines = Vec::new();
     let key = explanation.key.as_ref().map_or("", |key| &key.name);
     if let Some(reason) = explanation.enforce.as_ref().and_then(|enforce| enforce.denied.as_deref()) {
@@ -189,12 +189,15 @@ fn assigned(explanation: &Explanation) -> Vec<String> {
     let shard = select.shard.as_deref().unwrap_or_default();
     let others: Vec<&str> =
         select.shards.iter().map(String::as_str).filter(|other| *other != shard).collect();
+    let members = generation.names.shards.iter().filter(|shard| shard.pools.contains(&select.pool)).count();
     lines.push(match (select.width.as_str(), others.as_slice()) {
+        _ if members < 2 => {
+            format!("another pool, or another shard in pool {}: it has {shard} alone", select.pool)
+        }
         ("1", _) => format!(
             "a width above 1, or another pool: with width 1 all flows of {key} go to {shard} of pool {}",
             select.pool
         ),
-        (_, []) => format!("another shard in pool {}: it has {shard} alone", select.pool),
         _ => format!(
             "another flow (addresses, protocol, ports) of {key} may go to {}: the flow hash picks",
             others.join(", ")

@@ -8,7 +8,7 @@ use keysteer_common::tables::target;
 use super::types::KernelRun;
 use crate::engine::Engine;
 use crate::image::Image;
-use crate::kernel::{Dataplane, KernelError, pin_to_cpu};
+use crate::kernel::{Dataplane, KernelError, TestRunOutcome, pin_to_cpu};
 
 /// The loopback interface, which every network namespace has, and what a test run arrives on.
 const LOOPBACK: u32 = 1;
@@ -40,20 +40,12 @@ pub fn run(image: &Image, frame: &[u8]) -> Result<KernelRun, KernelRunError> {
         return Err(KernelRunError::Short(frame.len()));
     }
     let cpus = online_cpus().map_err(|(what, error)| KernelRunError::Cpu(format!("{what}: {error}")))?;
-    // A thread of its own: pinning it does not pin whatever comes after.
-    let asked = std::thread::scope(|scope| {
-        let thread = scope.spawn(|| ask(image, frame, &cpus));
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    });
-    asked
-}
-
-fn ask(image: &Image, frame: &[u8], cpus: &[u32]) -> Result<KernelRun, KernelRunError> {
-    let cpu = nix::sched::sched_getcpu().map_err(|error| KernelRunError::Cpu(error.to_string()))?;
-    pin_to_cpu(cpu)?;
     let image = loadable(image, cpus.first().copied().unwrap_or_default());
-    let dataplane = Dataplane::load(&image)?;
-    let kernel = dataplane.test_run(frame, 0, cpu)?;
+    // A thread of its own: pinning it does not pin whatever comes after.
+    let (kernel, program) = std::thread::scope(|scope| {
+        let thread = scope.spawn(|| ask(&image, frame));
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
     let mut bytes = frame.to_vec();
     // A map value begins as zeroes, and so must the host's work area.
     let mut work = super::trace::zeroed();
@@ -63,13 +55,18 @@ fn ask(image: &Image, frame: &[u8], cpus: &[u32]) -> Result<KernelRun, KernelRun
         differences.push(format!("action: kernel {:?}, host {action:?}", kernel.action));
     }
     if kernel.frame != bytes {
-        differences.push(format!(
-            "the frame afterwards: kernel {}, host {}",
-            super::hex(&kernel.frame),
-            super::hex(&bytes)
-        ));
+        let (kernel, host) = (super::hex(&kernel.frame), super::hex(&bytes));
+        differences.push(format!("the frame afterwards: kernel {kernel}, host {host}"));
     }
-    Ok(KernelRun { program: dataplane.program()?.tag, differences })
+    Ok(KernelRun { program, differences })
+}
+
+/// The kernel's decision, and the tag of the program that made it.
+fn ask(image: &Image, frame: &[u8]) -> Result<(TestRunOutcome, String), KernelRunError> {
+    let cpu = nix::sched::sched_getcpu().map_err(|error| KernelRunError::Cpu(error.to_string()))?;
+    pin_to_cpu(cpu)?;
+    let dataplane = Dataplane::load(image)?;
+    Ok((dataplane.test_run(frame, 0, cpu)?, dataplane.program()?.tag))
 }
 
 /// The tables with exits that any host has: the policy's own interfaces and CPUs need not be here.

@@ -171,11 +171,14 @@ fn name(protocol: &str) -> String {
 }
 
 fn scope(explanation: &Explanation) -> Vec<String> {
-    let Scope { finding, services, service } = &explanation.scope;
+    let Scope { finding, services, service, by_protocol } = &explanation.scope;
     let destination = explanation.parse.ip.as_ref().map_or("", |ip| &ip.destination);
     let has = if services.is_empty() { "everything is ours".to_owned() } else { services.join(", ") };
     vec![match finding {
         ScopeFinding::Ours => match service {
+            Some(_) if *by_protocol => {
+                format!("ours: {destination} has {has}; without a port the protocol decides")
+            }
             Some(service) => format!("ours: {destination} has {has}; this is {service}"),
             None => format!("ours: {destination}: {has}"),
         },

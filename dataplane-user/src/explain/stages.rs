@@ -29,9 +29,11 @@ pub(super) fn scope(generation: &Generation<'_>, trace: &Trace) -> Scope {
         Link::Ip(_) => ScopeFinding::Ours,
     };
     let service = services.iter().find(|service| finding == ScopeFinding::Ours && is_for(trace, service));
+    let has_port = trace.wanted.is_some_and(|(_, port)| port.is_some());
     Scope {
         finding,
         service: service.map(service_text),
+        by_protocol: service.is_some_and(|service| !service.any_port() && !has_port),
         services: services.iter().map(service_text).collect(),
     }
 }

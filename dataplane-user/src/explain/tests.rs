@@ -121,7 +121,16 @@ fn a_steered_packet_is_told_from_its_first_byte_to_its_shard() {
     assert_eq!(said.forward.sent_to.as_deref(), Some("02:00:00:00:00:0a"));
     assert_eq!(said.forward.action, "XDP_REDIRECT");
     advises(&said, &["{tenant: acme, vlan: 9}", "before acme"]);
-    advises(&said, &["width above 1", "a of pool exit-a"]);
+    advises(&said, &["another pool, or another shard", "pool exit-a", "it has a alone"]);
+    assert!(!said.scope.by_protocol);
+}
+
+#[test]
+fn a_key_of_one_shard_of_several_could_be_wider() {
+    let text = POLICY.replace("tenant: acme}, pool: exit-a", "tenant: acme}, pool: general");
+    let said = explain_by(&Offline::from_text(&text, |_| {}), &packet("10.1.0.1"));
+    let shard = said.select.as_ref().unwrap().shard.as_deref().unwrap();
+    advises(&said, &["a width above 1", &format!("go to {shard} of pool general")]);
 }
 
 #[test]
@@ -228,6 +237,8 @@ fn fields_that_are_not_there() {
     fragment[21] = 9;
     let said = offline().explain(&fragment, None).unwrap();
     assert!(said.parse.ip.as_ref().unwrap().fragment);
+    assert_eq!((said.scope.service.as_deref(), said.scope.by_protocol), (Some("tcp/443"), true));
+    assert!(picture::draw(&said).contains("without a port the protocol decides"));
     assert_eq!(half(&said), "a fragment has no ports");
 }
 

@@ -179,6 +179,8 @@ pub struct Scope {
     /// Which of them it is for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub service: Option<String>,
+    /// Whether that was matched by protocol alone, because no port is known: of fragments, for instance.
+    pub by_protocol: bool,
 }
 
 /// Whether a frame is ours, and why not.
