@@ -2,11 +2,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use keysteer_common::config::Config;
+use keysteer_common::tables::{Tables, target};
+
 use crate::control::types::{InterfaceStatus, PolicyStatus};
 use crate::explain::Generation;
 use crate::image::{Image, Names};
 use crate::kernel::interfaces::Interfaces;
-use keysteer_common::tables::target;
 
 /// This agent's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -16,10 +18,10 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub struct Node {
     /// Names behind the numbers of the counters.
     pub names: Names,
-    /// The tables that the kernel decides over, without their names.
-    pub tables: Image,
     /// Schema version.
     pub schema: u32,
+    /// What the program was loaded with.
+    pub config: Config,
     /// The policy's file.
     pub file: String,
     /// When steering began, in seconds since 1970.
@@ -29,26 +31,36 @@ pub struct Node {
 }
 
 impl Node {
-    /// The node on which `image`, compiled from `file`, was just attached to `interfaces`.
-    pub fn new(mut image: Image, file: String, interfaces: Vec<InterfaceStatus>) -> Self {
+    /// The node on which `image`, compiled from `file`, was just attached to `interfaces`. The tables
+    /// are let go: the kernel has its copy.
+    pub fn new(image: Image, file: String, interfaces: Vec<InterfaceStatus>) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let names = std::mem::take(&mut image.names);
-        Self { schema: image.config.schema, names, tables: image, file, since, interfaces }
+        Self {
+            schema: image.config.schema,
+            config: image.config,
+            names: image.names,
+            file,
+            since,
+            interfaces,
+        }
     }
 
-    /// What frames are explained by, where this host has `interfaces` now. The kernel takes a shard's exit out of
-    /// its map when the interface goes; one that comes back under the same name is another.
-    pub fn generation(&self, interfaces: &Interfaces) -> Generation<'_> {
-        let is_there = |index| interfaces.0.iter().any(|interface| interface.index == index);
-        let lost = (0_u16..).zip(&self.tables.shards).filter(|(_, shard)| {
-            matches!(shard.target, target::INTERFACE | target::NEXT_HOP) && !is_there(shard.port)
-        });
+    /// What frames are explained by: the `tables` in force, where this host has `interfaces` now. The kernel takes
+    /// a shard's exit out of its map when the interface goes; one that comes back under the same name is another.
+    pub fn generation<'a, T: Tables>(&'a self, tables: &'a T, interfaces: &Interfaces) -> Generation<'a, T> {
+        let has_gone = |shard: &u16| {
+            tables.shard(u32::from(*shard)).is_some_and(|shard| {
+                matches!(shard.target, target::INTERFACE | target::NEXT_HOP)
+                    && interfaces.0.iter().all(|interface| interface.index != shard.port)
+            })
+        };
+        let shards = (0_u16..).zip(&self.names.shards).map(|(index, _)| index);
         Generation {
-            image: &self.tables,
+            tables,
             names: &self.names,
             policy: self.policy(),
             live: true,
-            lost: lost.map(|(index, _)| index).collect(),
+            lost: shards.filter(has_gone).collect(),
             assumed: Vec::new(),
         }
     }
@@ -91,13 +103,17 @@ mod tests {
             ],
             ..Image::default()
         };
-        let node = Node::new(image, "edge.yaml".to_owned(), Vec::new());
+        let names = Names {
+            shards: vec![crate::agent::fake::image(&[]).names.shards.remove(0); 4],
+            ..Names::default()
+        };
+        let node = Node { names, ..Node::default() };
         let here = |indices: &[u32]| {
             let interface = |index: &u32| Interface { name: "veth-a".to_owned(), index: *index, mac: [0; 6] };
             Interfaces(indices.iter().map(interface).collect())
         };
-        assert_eq!(node.generation(&here(&[7, 8])).lost, [0; 0]);
-        assert_eq!(node.generation(&here(&[17, 8])).lost, [0]);
-        assert_eq!(node.generation(&here(&[])).lost, [0, 1]);
+        assert_eq!(node.generation(&image, &here(&[7, 8])).lost, [0; 0]);
+        assert_eq!(node.generation(&image, &here(&[17, 8])).lost, [0]);
+        assert_eq!(node.generation(&image, &here(&[])).lost, [0, 1]);
     }
 }

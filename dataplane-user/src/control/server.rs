@@ -17,6 +17,7 @@ use super::types::Problem;
 use super::view;
 use crate::agent::meter::{Cause, Meter};
 use crate::agent::node::Node;
+use crate::agent::tables::LiveTables;
 use crate::counters::Snapshot;
 use crate::kernel::interfaces::Interfaces;
 use crate::telemetry::Telemetry;
@@ -122,7 +123,7 @@ async fn shards(State(api): State<Api>) -> Response {
     .await
 }
 
-/// Why one frame would go where: by the tables alone. It reads no counter and touches no map.
+/// Why one frame would go where: by the tables in the kernel, which are only read. No counter is touched.
 async fn explain(State(api): State<Api>, body: Result<Bytes, BytesRejection>) -> Response {
     answer(move || {
         let wrong = |error| Refusal::Wrong(Problem { error });
@@ -133,7 +134,10 @@ async fn explain(State(api): State<Api>, body: Result<Bytes, BytesRejection>) ->
             ))
         })?;
         let interfaces = Interfaces::read().map_err(|error| Refusal::Unreadable(error.into()))?;
-        view::explain(&api.node, &interfaces, &question).map_err(Refusal::Wrong)
+        let tables = LiveTables::new(&api.node.config, &*api.meter);
+        let explanation = view::explain(&api.node, &tables, &interfaces, &question);
+        tables.finish()?;
+        explanation.map_err(Refusal::Wrong)
     })
     .await
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keysteer_common::account::{Counter, drop_slot};
+use keysteer_common::tables::Tables;
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
 use super::types::{Count, Key, MapStatus, Outcome, Problem, ProgramStatus, Rate, Shard, Status};
@@ -132,11 +133,16 @@ pub fn shards(
         .collect()
 }
 
-/// `POST /v1/explain`, where this host has `interfaces` now. Nothing is counted.
+/// `POST /v1/explain` by the `tables` in force, where this host has `interfaces` now. Nothing is counted.
 ///
 /// # Errors
 /// The frame is none, or the agent is not attached to the interface.
-pub fn explain(node: &Node, interfaces: &Interfaces, question: &Question) -> Result<Explanation, Problem> {
+pub fn explain<T: Tables>(
+    node: &Node,
+    tables: &T,
+    interfaces: &Interfaces,
+    question: &Question,
+) -> Result<Explanation, Problem> {
     let frame = unhex(&question.frame).map_err(|error| Problem { error: format!("frame: {error}") })?;
     let attached = match &question.interface {
         None => node.interfaces.first(),
@@ -147,5 +153,5 @@ pub fn explain(node: &Node, interfaces: &Interfaces, question: &Question) -> Res
         })?),
     };
     let (name, index) = attached.map_or(("", 0), |at| (at.name.as_str(), at.index));
-    Ok(node.generation(interfaces).explain(&frame, name, index))
+    Ok(node.generation(tables, interfaces).explain(&frame, name, index))
 }

@@ -1,9 +1,9 @@
-//! Why a packet goes where it goes: one frame through the host engine over a generation's tables, told stage
-//! by stage.
+//! Why a packet goes where it goes: one frame through the packet path's code over a generation's tables, told
+//! stage by stage.
 //!
 //! ```text
 //!  flow      a five-tuple in words -> a frame
-//!  trace     the frame through the engine and the single stages   (all that knows common's records)
+//!  trace     the frame through the decision and its stages   (all that knows common's records)
 //!  stages    numbers -> names
 //!  advice    what would change the outcome
 //!  types     the explanation, as the API and `-o json` have it
@@ -12,7 +12,7 @@
 //!  kernel    the same frame through the program in the kernel, compared
 //! ```
 //!
-//! Nothing here counts, forwards or touches a live map: the engine's counters are its own, and the frame is a copy.
+//! Nothing here counts or forwards: live tables are only read, and the frame is a copy.
 
 mod advice;
 pub mod flow;
@@ -28,10 +28,11 @@ mod tests;
 
 use std::fmt;
 
+use keysteer_common::tables::Tables;
 use keysteer_common::vocabulary::Class;
 
 use crate::control::types::PolicyStatus;
-use crate::image::{Image, Names};
+use crate::image::Names;
 use types::Explanation;
 
 /// The longest frame that is explained: what a host's own stack can make, with its header and tags.
@@ -39,9 +40,9 @@ pub const LONGEST: usize = 65_536 + 64;
 
 /// What frames are explained by.
 #[derive(Clone, Debug)]
-pub struct Generation<'a> {
-    /// The tables; their names need not be there.
-    pub image: &'a Image,
+pub struct Generation<'a, T> {
+    /// The tables.
+    pub tables: &'a T,
     /// The names of their numbers.
     pub names: &'a Names,
     /// The policy they were compiled from.
@@ -54,10 +55,10 @@ pub struct Generation<'a> {
     pub assumed: Vec<String>,
 }
 
-impl Generation<'_> {
+impl<T: Tables> Generation<'_, T> {
     /// Explains a frame that arrives on an interface with this name and index.
     pub fn explain(&self, frame: &[u8], interface: &str, ingress: u32) -> Explanation {
-        let trace = trace::trace(self.image, self.names, &self.lost, frame, ingress);
+        let trace = trace::trace(self.tables, self.names, &self.lost, frame, ingress);
         let ours = trace.class != Class::Foreign;
         let extracted = ours && trace.class != Class::Malformed;
         let extract = extracted.then(|| stages::extract(self, &trace));

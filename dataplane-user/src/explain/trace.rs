@@ -1,21 +1,23 @@
-//! One frame through the host engine, and through the single stages for what the engine does not keep. The
+//! One frame through the decision, and through the single stages for what the decision does not keep. The
 //! only file of this room that knows how `common` records a decision; the others know [`Trace`].
 
 use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use keysteer_common::account::Meters;
 use keysteer_common::carrier::{self, Carrier};
-use keysteer_common::decide::headers_of;
+use keysteer_common::decide::{decide, headers_of};
 use keysteer_common::extract;
 use keysteer_common::forward::Action;
 use keysteer_common::headers::{Decision, FIELDS, Headers, NO_LEVEL, NO_SHARD, Work, found};
+use keysteer_common::parse::network::Destination;
 use keysteer_common::scope;
 use keysteer_common::slice::Frame;
+use keysteer_common::tables::{Exits, Tables, target};
 use keysteer_common::vocabulary::{Class, Fault, Reason, Verdict};
 
 use super::types::{Ethernet, Flow, Ip, Parse, Transport, Vlan};
-use crate::engine::Engine;
-use crate::image::{Image, Names};
+use crate::image::Names;
 use crate::policy::{mac_text, protocol_text};
 
 /// What was found in a frame and decided about it.
@@ -71,19 +73,20 @@ pub(super) struct Reading {
 }
 
 /// Follows a frame that arrives on interface `ingress`, where the exits of the shards `lost` have gone.
-pub(super) fn trace(image: &Image, names: &Names, lost: &[u16], frame: &[u8], ingress: u32) -> Trace {
-    let mut engine = Engine::new(image);
-    lost.iter().for_each(|shard| engine.lose_exit(*shard));
+pub(super) fn trace<T: Tables>(tables: &T, names: &Names, lost: &[u16], frame: &[u8], ingress: u32) -> Trace {
     let mut after = frame.to_vec();
-    let decided = engine.decide(&mut after, ingress);
-    let decision = decided.work.decision;
+    let mut work = Work::default();
+    let action =
+        decide(&mut Frame::new(&mut after, ingress), tables, &mut Nobody { tables, lost }, &mut work);
+    let decision = work.decision;
 
     let mut bytes = frame.to_vec();
     let packet = Frame::new(&mut bytes, ingress);
     let headers = headers_of(&packet);
     let link = link(frame, &headers);
     let set = match link {
-        Link::Ip(destination) => image.find_prefix(&image.config.scope, destination),
+        Link::Ip(IpAddr::V4(it)) => scope::destination(tables, Destination::V4(it.to_bits())),
+        Link::Ip(IpAddr::V6(it)) => scope::destination(tables, Destination::V6(halves(it.to_bits()))),
         _ => 0,
     };
     let ports = headers.has(found::PORTS) && !headers.has(found::FRAGMENT);
@@ -95,8 +98,8 @@ pub(super) fn trace(image: &Image, names: &Names, lost: &[u16], frame: &[u8], in
             .has(found::PROTOCOL)
             .then_some((headers.protocol, ports.then_some(headers.destination_port))),
         set,
-        in_service: set != 0 && scope::service(image, &headers, set),
-        fields: fields(image, names, &packet, &headers),
+        in_service: set != 0 && scope::service(tables, &headers, set),
+        fields: fields(tables, names, &packet, &headers),
         // The engine writes nothing but numbers of the vocabulary.
         class: Class::from_number(decision.class).unwrap_or(Class::Foreign),
         key_id: decision.key_id,
@@ -106,9 +109,38 @@ pub(super) fn trace(image: &Image, names: &Names, lost: &[u16], frame: &[u8], in
         flow: decision.flow,
         verdict: Verdict::from_number(decision.verdict).unwrap_or(Verdict::Pass),
         reason: Reason::from_number(decision.reason).unwrap_or(Reason::OutOfScope),
-        action: decided.action,
+        action,
         after,
     }
+}
+
+/// A 128-bit number as `common` holds it: most significant half first.
+fn halves(value: u128) -> [u64; 2] {
+    [(value >> 64) as u64, value as u64]
+}
+
+/// A node of which nothing is counted and out of which nothing goes.
+struct Nobody<'t, T> {
+    tables: &'t T,
+    /// Shards whose exit has gone.
+    lost: &'t [u16],
+}
+
+impl<T: Tables> Exits for Nobody<'_, T> {
+    fn to_interface(&mut self, shard: u32) -> bool {
+        self.lost.iter().all(|lost| u32::from(*lost) != shard)
+    }
+
+    fn to_cpu(&mut self, cpu: u32) -> bool {
+        let mut lost = self.lost.iter().filter_map(|shard| self.tables.shard(u32::from(*shard)));
+        !lost.any(|shard| shard.target == target::CPU && shard.port == cpu)
+    }
+}
+
+impl<T> Meters for Nobody<'_, T> {
+    fn node(&mut self, _: Class, _: Verdict, _: Reason, _: u64) {}
+    fn key(&mut self, _: u32, _: u64, _: bool, _: Option<usize>) {}
+    fn shard(&mut self, _: u32, _: u64, _: bool, _: bool) {}
 }
 
 /// EtherTypes of IPv4 and IPv6, and what parsing leaves where it could not read any.
@@ -211,11 +243,11 @@ fn ip(frame: &[u8], packet: &Frame<'_>, headers: &Headers) -> Option<Ip> {
     })
 }
 
-fn fields(image: &Image, names: &Names, packet: &Frame<'_>, headers: &Headers) -> Vec<Reading> {
+fn fields<T: Tables>(tables: &T, names: &Names, packet: &Frame<'_>, headers: &Headers) -> Vec<Reading> {
     let mut raw = [[0; 2]; FIELDS];
-    let key = extract::extract(packet, image, headers, &mut raw);
+    let key = extract::extract(packet, tables, headers, &mut raw);
     let whole = |[high, low]: [u64; 2]| u128::from(high) << 64 | u128::from(low);
-    let readings = image.config.fields.iter().zip(raw).zip(&names.fields).zip(0_u32..);
+    let readings = tables.config().fields.iter().zip(raw).zip(&names.fields).zip(0_u32..);
     readings
         .map(|(((config, raw), info), index)| Reading {
             raw: carrier::read(packet, headers, config.carrier).map(|_| whole(raw)),

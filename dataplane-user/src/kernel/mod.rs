@@ -18,6 +18,7 @@ mod foreign;
 pub mod interfaces;
 mod load;
 mod sys;
+mod tables;
 mod test_run;
 
 use aya::Ebpf;
