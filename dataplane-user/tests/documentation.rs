@@ -1,5 +1,7 @@
 //! Commands in the documentation, run: every block marked `console` shows what its commands print.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests state what must hold")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

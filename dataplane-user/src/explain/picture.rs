@@ -81,10 +81,10 @@ fn end(address: &str, port: Option<u16>) -> String {
 fn stages(explanation: &Explanation) -> Vec<(&'static str, Vec<String>)> {
     let mut stages = vec![("parse", parse(&explanation.parse)), ("scope", scope(explanation))];
     if let Some(fields) = &explanation.extract {
-        stages.push(("extract", columns(fields.iter().map(field).collect())));
+        stages.push(("extract", columns(&fields.iter().map(field).collect::<Vec<_>>())));
     }
     if let Some(levels) = &explanation.resolve {
-        stages.push(("resolve", columns(levels.iter().map(|it| level(it, explanation)).collect())));
+        stages.push(("resolve", columns(&levels.iter().map(|it| level(it, explanation)).collect::<Vec<_>>())));
     }
     stages.push(("class", vec![class(explanation)]));
     if let Some(key) = &explanation.key {
@@ -221,7 +221,7 @@ fn level(level: &Level, explanation: &Explanation) -> [String; 3] {
 }
 
 /// Rows as aligned lines.
-fn columns(rows: Vec<[String; 3]>) -> Vec<String> {
+fn columns(rows: &[[String; 3]]) -> Vec<String> {
     let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
     let (first, second) = (width(0), width(1));
     rows.iter().map(|[a, b, c]| format!("{a:<first$}  {b:<second$}  {c}")).collect()
