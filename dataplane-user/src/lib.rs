@@ -7,6 +7,7 @@
 //!  image      those tables; both homes decide over them
 //!  engine     the host home of the decision, with the same counters as the kernel
 //!  kernel     load the object, fill its maps, attach, read counters; one `sys` for raw bpf(2)
+//!  capture    pcap and pcapng files, packet by packet
 //!  state      what outlives the agent: secrets, key ids
 //!  agent      the long-running process
 //!  control    the local API: types once, server and client
@@ -28,6 +29,8 @@ pub mod counters;
 pub mod engine;
 
 pub mod kernel;
+
+pub mod capture;
 
 pub mod state;
 
