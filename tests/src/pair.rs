@@ -12,7 +12,7 @@ use keysteer::engine::Engine;
 use keysteer::image::Image;
 use keysteer::kernel::{Dataplane, KernelError};
 use keysteer_common::forward::Action;
-use keysteer_common::headers::{Decision, Work};
+use keysteer_common::headers::{Decision, Record, Work};
 
 use crate::lab::CPU;
 
@@ -75,9 +75,9 @@ impl<'i> Pair<'i> {
         // A map value begins as zeroes, and so must the host's: without NO_SHARD and NO_LEVEL.
         let decision = Decision { shard: 0, level: 0, ..Decision::NONE };
         Ok(Self {
-            kernel: Dataplane::load(kernel)?,
+            kernel: Dataplane::load_recording(kernel)?,
             engine: Engine::new(host),
-            work: Work { decision, ..Work::default() },
+            work: Work { record: Record { decision, ..Record::default() }, ..Work::default() },
         })
     }
 
@@ -129,13 +129,13 @@ fn unequal(kernel: &Snapshot, host: &Snapshot) -> Option<String> {
     list("verdict", &kernel.node.verdicts, &host.node.verdicts)
         .or_else(|| list("outcome", &kernel.node.outcomes, &host.node.outcomes))
         .or_else(|| list("key", &kernel.keys, &host.keys))
-        .or_else(|| list("drops of key", &kernel.drops, &host.drops))
+        .or_else(|| list("events of key", &kernel.events, &host.events))
         .or_else(|| list("shard", &kernel.shards, &host.shards))
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Work { headers, fields, key, decision } = &self.work;
+        let Work { headers, record: Record { fields, key, decision }, .. } = &self.work;
         write!(f, "{:?}, {headers:?}, fields {fields:x?}, key {key:x?}, {decision:?}", self.action)?;
         write!(f, ", frame {}", hex(&self.frame))
     }

@@ -3,24 +3,22 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use keysteer_common::tables::{KeyEntry, SlotWord, WIDTH_ALL};
+use keysteer_common::tables::WIDTH_ALL;
 
-use crate::image::{FieldInfo, KeyInfo, Names, ShardInfo, TableInfo};
+use super::keys::Placed;
+use super::slots::SlotTables;
+
+use crate::image::{FieldInfo, KeyInfo, Names, ShardInfo};
 use crate::policy::{Field, Key, Mode, Policy, Shard, Target, mac_text};
 
 /// The names of everything. `entries` are those of the policy's keys, in its order.
-pub(super) fn names(
-    policy: &Policy,
-    entries: &[KeyEntry],
-    slots: &[SlotWord],
-    tables: Vec<TableInfo>,
-) -> Names {
+pub(super) fn names(policy: &Policy, entries: &[Placed], tables: &SlotTables) -> Names {
     let mut held = Held::default();
     let mut keys: Vec<KeyInfo> = policy
         .keys
         .iter()
         .zip(entries)
-        .map(|(key, entry)| key_info(policy, key, entry, slots, &mut held))
+        .map(|(key, entry)| key_info(policy, key, entry, tables, &mut held))
         .collect();
     keys.sort_unstable_by_key(|key| key.id);
     Names {
@@ -32,7 +30,7 @@ pub(super) fn names(
         levels: policy.schema.levels.clone(),
         keys,
         shards: policy.shards.iter().enumerate().map(|(at, shard)| shard_info(policy, at, shard)).collect(),
-        tables,
+        tables: tables.names.clone(),
     }
 }
 
@@ -77,7 +75,8 @@ impl Held {
     }
 }
 
-fn key_info(policy: &Policy, key: &Key, entry: &KeyEntry, slots: &[SlotWord], held: &mut Held) -> KeyInfo {
+fn key_info(policy: &Policy, key: &Key, placed: &Placed, tables: &SlotTables, held: &mut Held) -> KeyInfo {
+    let entry = placed.entry;
     let schema = &policy.schema;
     let level = usize::from(key.level);
     let fields = schema.levels.get(level).into_iter().flatten().filter_map(|at| schema.fields.get(*at));
@@ -85,14 +84,16 @@ fn key_info(policy: &Policy, key: &Key, entry: &KeyEntry, slots: &[SlotWord], he
         .map(|field| (held.text(&field.name), held.text(&field.text(&policy.tables, field.value(key.key)))))
         .collect();
     let pool = key.pool.and_then(|at| policy.pools.get(at));
-    let row: Vec<usize> = match pool {
-        None => Vec::new(),
-        Some(pool) if entry.width == WIDTH_ALL => pool.shards.clone(),
+    let table = tables.list.get(entry.meta.table() as usize).copied().unwrap_or_default();
+    let (width, row) = match pool {
+        None => (1, Vec::new()),
+        Some(_) if entry.meta.is_direct() => (1, vec![usize::from(entry.place)]),
+        Some(pool) if table.width == WIDTH_ALL => (0, pool.shards.clone()),
         Some(_) => {
-            let width = usize::from(entry.width);
-            let first = entry.slots as usize + usize::from(entry.slot) * width;
-            let row = slots.get(first..first + width).unwrap_or_default();
-            row.iter().map(|word| usize::from(*word as u16)).collect()
+            let width = table.width as usize;
+            let first = table.first as usize + usize::from(entry.place) * width;
+            let row = tables.slots.get(first..first + width).unwrap_or_default();
+            (table.width, row.iter().map(|shard| usize::from(*shard)).collect())
         }
     };
     KeyInfo {
@@ -101,7 +102,7 @@ fn key_info(policy: &Policy, key: &Key, entry: &KeyEntry, slots: &[SlotWord], he
         values,
         level,
         pool: held.text(pool.map_or("", |pool| &pool.name)),
-        width: entry.width,
+        width: u16::try_from(width).unwrap_or(u16::MAX),
         shards: held.shards(policy, row),
         tier: key.tier.and_then(|at| policy.tiers.get(at)).map(|tier| held.text(&tier.name)),
         owner: key.owner.clone(),

@@ -53,7 +53,7 @@ fn answers_round_trip() {
         let mut snapshot = served.fake.0.snapshot.lock().unwrap();
         snapshot.keys[2].packets = 5;
         snapshot.keys[2].bytes = 500;
-        snapshot.drops[2][0].packets = 2;
+        snapshot.events[2].drops[0].packets = 2;
         snapshot.shards[1].packets = 5;
         snapshot.node.verdicts[0].packets = 5;
         snapshot.node.verdicts[0].bytes = 500;

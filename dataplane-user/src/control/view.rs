@@ -74,9 +74,9 @@ pub fn key(node: &Node, snapshot: &Snapshot, name: &str) -> Result<Key, Problem>
 fn key_of(node: &Node, snapshot: &Snapshot, info: &KeyInfo) -> Key {
     let at = info.id as usize;
     let counter = snapshot.keys.get(at).copied().unwrap_or_default();
-    let drops = snapshot.drops.get(at).copied().unwrap_or_default();
+    let events = snapshot.events.get(at).copied().unwrap_or_default();
     let dropped = Reason::ALL.iter().filter_map(|reason| {
-        let counter = *drops.get(drop_slot(*reason)?)?;
+        let counter = *events.drops.get(drop_slot(*reason)?)?;
         (counter != Counter::default()).then(|| (reason.name().to_owned(), counter.into()))
     });
     let fields = node.names.levels.get(info.level).map_or(&[][..], |level| level.as_slice());
@@ -97,7 +97,7 @@ fn key_of(node: &Node, snapshot: &Snapshot, info: &KeyInfo) -> Key {
         denied: text(&info.denied),
         packets: counter.packets,
         bytes: counter.bytes,
-        flows: counter.flows,
+        flows: events.flows,
         drops: dropped.collect(),
     }
 }

@@ -18,6 +18,7 @@ mod foreign;
 pub mod interfaces;
 mod load;
 mod sys;
+mod tables;
 mod test_run;
 
 use aya::Ebpf;
@@ -26,6 +27,7 @@ pub use attach::{Attachment, Mode, WantedMode};
 pub use error::KernelError;
 pub use foreign::{ForeignProgram, foreign_program};
 pub use load::check_kernel;
+pub use tables::{KEYS_MAP, change_keys};
 pub use test_run::{TestRunOutcome, pin_to_cpu};
 
 /// Name of the XDP program in the object.
@@ -44,4 +46,6 @@ pub struct Dataplane {
     to_cpu: bool,
     /// How many CPUs the kernel may ever bring up.
     cpus: usize,
+    /// Whether the policy only observes.
+    observes: bool,
 }
