@@ -21,7 +21,7 @@ use crate::resolve::{Resolved, resolve};
 use crate::select::Choice;
 use crate::state::{Apart, Area, Notes};
 use crate::tables::{Exits, Tables};
-use crate::vocabulary::{CLASSES, Class, Fault, Reason, Verdict};
+use crate::vocabulary::{CLASSES, Class, Reason, Verdict};
 use crate::{enforce, scope, select};
 
 /// Decides one frame: rewrites and hands it on, and counts it.
@@ -108,8 +108,7 @@ where
     packet.arm(work.zero);
     let headers = &mut work.headers;
     let mut notes = &mut work.record;
-    headers.found = 0;
-    headers.fault = Fault::None as u8;
+    *headers = Headers::NONE;
     let mut bytes = bytes(packet);
     if !is_ours(packet, tables, headers, &mut bytes) {
         return Some(foreign(tables, home, &mut notes, headers, bytes));
