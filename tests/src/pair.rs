@@ -23,7 +23,10 @@ const LOOPBACK: u32 = 1;
 /// One image in both homes.
 #[derive(Debug)]
 pub struct Pair<'i> {
+    /// The variant that records.
     kernel: Dataplane,
+    /// The one that an agent would attach.
+    forwarding: Dataplane,
     engine: Engine<'i>,
     /// The host's work area, kept from frame to frame as the kernel keeps its own.
     work: Work,
@@ -51,6 +54,16 @@ pub enum Difference {
         /// The host's.
         host: Box<Outcome>,
     },
+    /// The program that records and the one that forwards disagree about a frame.
+    #[error("the program that forwards says {action:?}, frame {frame:x?}; the one that records {recording}")]
+    Variant {
+        /// The answer of the one that records.
+        recording: Box<Outcome>,
+        /// What the other returned.
+        action: Option<Action>,
+        /// The other's frame.
+        frame: Vec<u8>,
+    },
     /// About what was counted.
     #[error("the homes counted differently: {0}")]
     Counters(String),
@@ -77,6 +90,7 @@ impl<'i> Pair<'i> {
         let decision = Decision { shard: 0, level: 0, ..Decision::NONE };
         Ok(Self {
             kernel: Dataplane::load_recording(kernel)?,
+            forwarding: Dataplane::load(kernel)?,
             engine: Engine::new(host),
             work: Work { record: Record { decision, ..Record::default() }, ..Work::default() },
         })
@@ -94,6 +108,11 @@ impl<'i> Pair<'i> {
     pub fn run(&mut self, frame: &[u8], ingress: u32) -> Result<Outcome, Difference> {
         let kernel = self.kernel.test_run(frame, ingress, CPU)?;
         let kernel = Outcome { action: kernel.action, frame: kernel.frame, work: kernel.work };
+        let forwarded = self.forwarding.forward_run(frame, ingress)?;
+        if forwarded != (kernel.action, kernel.frame.clone()) {
+            let (action, frame) = forwarded;
+            return Err(Difference::Variant { recording: Box::new(kernel), action, frame });
+        }
         let mut bytes = frame.to_vec();
         let arrived = if ingress == 0 { LOOPBACK } else { ingress };
         let action = self.engine.decide_over(&mut bytes, arrived, &mut self.work);
@@ -113,7 +132,10 @@ impl<'i> Pair<'i> {
         let kernel = self.kernel.counters()?;
         kernel.balanced().map_err(|error| Difference::Counters(error.to_string()))?;
         match unequal(&kernel, self.engine.counters()) {
-            None => Ok(kernel),
+            None => match unequal(&self.forwarding.counters()?, &kernel) {
+                None => Ok(kernel),
+                Some(what) => Err(Difference::Counters(format!("forwarding against recording: {what}"))),
+            },
             Some(what) => Err(Difference::Counters(what)),
         }
     }
