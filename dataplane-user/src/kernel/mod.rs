@@ -20,6 +20,8 @@ mod load;
 mod sys;
 mod test_run;
 
+use std::fmt;
+
 use aya::Ebpf;
 
 pub use attach::{Attachment, Mode, WantedMode};
@@ -32,7 +34,6 @@ pub use test_run::{TestRunOutcome, pin_to_cpu};
 const PROGRAM: &str = "keysteer_xdp";
 
 /// A loaded program with its maps, and where it is attached.
-#[derive(Debug)]
 pub struct Dataplane {
     ebpf: Ebpf,
     links: Vec<attach::Attached>,
@@ -44,4 +45,11 @@ pub struct Dataplane {
     to_cpu: bool,
     /// How many CPUs the kernel may ever bring up.
     cpus: usize,
+}
+
+/// What aya has of the program holds its constants, and these hold secrets.
+impl fmt::Debug for Dataplane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dataplane").field("links", &self.links).finish_non_exhaustive()
+    }
 }
