@@ -28,8 +28,11 @@ pub(super) fn entries(
     ids: &mut KeyIds,
 ) -> Result<Vec<KeyEntry>, CompileError> {
     let mut entries = Vec::with_capacity(policy.keys.len());
+    ids.expect(policy.keys.len());
     let identities = Identities::new(policy);
     let mut identity = String::new();
+    // The table of the key before: most often it is that of the next, too.
+    let mut last = None;
     for key in &policy.keys {
         identities.write(key, &mut identity);
         let mut entry = KeyEntry {
@@ -43,7 +46,12 @@ pub(super) fn entries(
         };
         if let Some(pool) = key.pool {
             let (columns, width) = slots.width(pool, key.width);
-            entry.slots = slots.table(pool, columns)?;
+            let table = match last {
+                Some((of, table)) if of == (pool, columns) => table,
+                _ => slots.table(pool, columns)?,
+            };
+            last = Some(((pool, columns), table));
+            entry.slots = table;
             entry.width = width;
         }
         entries.push(entry);
