@@ -1,6 +1,7 @@
 //! One generation's tables, compiled from a policy: what is copied into BPF maps, and what the host
 //! engine decides over. Both homes read the very same values.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use keysteer_common::config::Config;
 use keysteer_common::tables::{KeyEntry, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables};
 
 /// The tables and the names behind their numbers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Image {
     /// Constants of the program.
     pub config: Config,
@@ -122,6 +123,13 @@ pub struct TableInfo {
     pub pool: String,
     /// Shards per row.
     pub width: u16,
+}
+
+/// The constants hold secrets, and the tables are too long to read.
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Image").field("policy", &self.names.policy).finish_non_exhaustive()
+    }
 }
 
 impl Names {

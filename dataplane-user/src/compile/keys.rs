@@ -35,16 +35,21 @@ pub(super) fn entries(
     ids: &mut KeyIds,
 ) -> Result<Vec<Placed>, CompileError> {
     let mut entries = Vec::with_capacity(policy.keys.len());
+    ids.expect(policy.keys.len());
     let identities = Identities::new(policy);
     let mut identity = String::new();
+    // The way of the key before: most often it is that of the next, too.
+    let mut last = None;
     for key in &policy.keys {
         identities.write(key, &mut identity);
         let slot = slot(&identity);
-        let way = match key.pool {
-            Some(pool) => slots.way(pool, key.width)?,
+        let way = match (key.pool, last) {
+            (Some(_), Some((of, way))) if of == (key.pool, key.width) => way,
+            (Some(pool), _) => slots.way(pool, key.width)?,
             // Without a pool the key is denied, and its place is never asked for.
-            None => Way::One { first: u32::MAX },
+            (None, _) => Way::One { first: u32::MAX },
         };
+        last = Some(((key.pool, key.width), way));
         let (place, meta) = match way {
             Way::One { first } => (slots.shard(first, slot), KeyMeta::direct(key.level)),
             Way::Several { table } => (slot, KeyMeta::spread(key.level, table)),

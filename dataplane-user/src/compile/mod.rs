@@ -23,6 +23,9 @@ mod shards;
 mod slots;
 
 #[cfg(test)]
+#[path = "aiming_tests.rs"]
+mod aiming;
+#[cfg(test)]
 mod tests;
 
 use std::io;

@@ -16,7 +16,7 @@ use crate::engine::Engine;
 use crate::kernel::interfaces::Interface;
 use crate::policy::{load, parse};
 
-fn interfaces() -> Interfaces {
+pub(super) fn interfaces() -> Interfaces {
     let names = ["lo", "eth0", "veth-a", "veth-b", "veth-c"];
     let interface = |(name, index): (&str, u8)| Interface {
         name: name.to_owned(),
@@ -64,7 +64,7 @@ spec:
 "#;
 
 /// An Ethernet frame with a UDP datagram.
-fn frame(source: [u8; 4], destination: [u8; 4], dscp: u8, ports: (u16, u16)) -> Vec<u8> {
+pub(super) fn frame(source: [u8; 4], destination: [u8; 4], dscp: u8, ports: (u16, u16)) -> Vec<u8> {
     let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
     frame.extend([0x45, dscp << 2, 0, 32, 0, 0, 0, 0, 64, 17, 0, 0]);
     frame.extend(source);

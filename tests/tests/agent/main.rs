@@ -7,6 +7,7 @@ mod lifecycle;
 mod modes;
 mod reads;
 mod scale;
+mod secrets;
 mod targets;
 
 use std::collections::BTreeSet;
