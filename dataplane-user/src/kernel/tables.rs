@@ -148,3 +148,27 @@ fn table<'a>(section: &'static str, contents: &'a [u8], entry: usize) -> Result<
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_powers_of_two_that_hold_the_tables() {
+        let image = Image { keys: vec![KeyEntry::default(); 5], slots: vec![0; 3], ..Image::default() };
+        let bounds = Tables::of(&image).unwrap().bounds();
+        assert_eq!((bounds.keys, bounds.slots, bounds.shards), (127, 7, 31));
+    }
+
+    #[test]
+    fn what_is_no_object_of_ours_is_refused_by_name() {
+        let image = Image::default();
+        let tables = Tables::of(&image).unwrap();
+        let mut garbage = vec![0; 256];
+        assert!(matches!(tables.resize(&mut garbage), Err(ResizeError::Format(_))));
+        // The benchmark's object has no tables.
+        let mut other = include_bytes!("../../../dataplane-ebpf/object/bench.bpf.o").to_vec();
+        let error = tables.resize(&mut other).unwrap_err();
+        assert_eq!(error.to_string(), "no empty section .bss.prefix_index");
+    }
+}

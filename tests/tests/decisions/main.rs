@@ -12,6 +12,7 @@ mod classes;
 mod headers;
 mod jumbo;
 mod levels;
+mod many;
 mod planted;
 mod scope;
 mod table;
