@@ -17,7 +17,6 @@ pub mod privilege;
 pub mod serve;
 pub mod start;
 pub mod state;
-pub mod tables;
 
 #[cfg(test)]
 pub(crate) mod fake;

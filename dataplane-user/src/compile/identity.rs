@@ -40,7 +40,9 @@ impl<'p> Identities<'p> {
             text.push('=');
             let begun = text.len();
             field.write_text(&self.policy.tables, field.value(key.key), text);
-            if text.get(begun..).is_some_and(|value| value.contains(['%', ';', '='])) {
+            // Numbers and addresses hold none of them.
+            if field.table.is_some() && text.get(begun..).is_some_and(|value| value.contains(['%', ';', '=']))
+            {
                 let value = text.split_off(begun);
                 text.push_str(&value.replace('%', "%25").replace(';', "%3B").replace('=', "%3D"));
             }

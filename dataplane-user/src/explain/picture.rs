@@ -84,7 +84,8 @@ fn stages(explanation: &Explanation) -> Vec<(&'static str, Vec<String>)> {
         stages.push(("extract", columns(&fields.iter().map(field).collect::<Vec<_>>())));
     }
     if let Some(levels) = &explanation.resolve {
-        stages.push(("resolve", columns(&levels.iter().map(|it| level(it, explanation)).collect::<Vec<_>>())));
+        stages
+            .push(("resolve", columns(&levels.iter().map(|it| level(it, explanation)).collect::<Vec<_>>())));
     }
     stages.push(("class", vec![class(explanation)]));
     if let Some(key) = &explanation.key {

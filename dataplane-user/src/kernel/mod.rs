@@ -17,9 +17,12 @@ mod facts;
 mod foreign;
 pub mod interfaces;
 mod load;
+mod readback;
 mod sys;
 mod tables;
 mod test_run;
+
+use std::fmt;
 
 use aya::Ebpf;
 
@@ -27,13 +30,13 @@ pub use attach::{Attachment, Mode, WantedMode};
 pub use error::KernelError;
 pub use foreign::{ForeignProgram, foreign_program};
 pub use load::check_kernel;
+pub use tables::{KEYS_MAP, change_keys};
 pub use test_run::{TestRunOutcome, pin_to_cpu};
 
 /// Name of the XDP program in the object.
 const PROGRAM: &str = "keysteer_xdp";
 
 /// A loaded program with its maps, and where it is attached.
-#[derive(Debug)]
 pub struct Dataplane {
     ebpf: Ebpf,
     links: Vec<attach::Attached>,
@@ -45,4 +48,13 @@ pub struct Dataplane {
     to_cpu: bool,
     /// How many CPUs the kernel may ever bring up.
     cpus: usize,
+    /// Whether the policy only observes.
+    observes: bool,
+}
+
+/// What aya has of the program holds its constants, and these hold secrets.
+impl fmt::Debug for Dataplane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dataplane").field("links", &self.links).finish_non_exhaustive()
+    }
 }

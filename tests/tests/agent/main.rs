@@ -8,6 +8,7 @@ mod lifecycle;
 mod modes;
 mod reads;
 mod scale;
+mod secrets;
 mod targets;
 
 use std::collections::BTreeSet;
