@@ -40,4 +40,5 @@ pub mod world;
 
 pub mod cli;
 
+mod messages;
 mod suggest;

@@ -19,6 +19,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::control::client::Client;
 use crate::control::types::DEFAULT_SOCKET;
+use crate::messages;
 use output::Format;
 
 /// Exit code of a command that failed.
@@ -72,7 +73,11 @@ impl Read {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let serves = matches!(cli.command, Command::Agent(_) | Command::Demo(_));
-    cli.log.install(serves);
+    let format = match &cli.command {
+        Command::Agent(args) => args.log_format(),
+        _ => log::LogFormat::Text,
+    };
+    cli.log.install(serves, format);
     let done = match cli.command {
         Command::Agent(args) => agent::run(&args),
         Command::Demo(args) => demo::run(&args),
@@ -84,7 +89,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", error::chain(&error));
+            messages::fail(&error::chain(&error));
             ExitCode::from(demo::exit_code(&error).unwrap_or(FAILED))
         }
     }
@@ -115,6 +120,7 @@ mod tests {
     fn commands_are_read_as_documented() {
         for line in [
             "keysteer agent --policy edge.yaml",
+            "keysteer agent --policy p --log-format json",
             "keysteer agent --policy p --state-dir /s --socket /a --metrics-address [::1]:9 --top-keys 5",
             "keysteer -v validate a.yaml b.yaml",
             "keysteer status -o json",
@@ -125,7 +131,13 @@ mod tests {
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
-        for line in ["keysteer", "keysteer validate", "keysteer agent", "keysteer status -o xml"] {
+        for line in [
+            "keysteer",
+            "keysteer validate",
+            "keysteer agent",
+            "keysteer agent --policy p --log-format xml",
+            "keysteer status -o xml",
+        ] {
             let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");
         }

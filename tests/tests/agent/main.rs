@@ -4,6 +4,7 @@
 
 mod frames;
 mod lifecycle;
+mod log;
 mod modes;
 mod reads;
 mod scale;
