@@ -67,35 +67,38 @@ pub const fn drop_slot(reason: Reason) -> Option<usize> {
 /// How many counters a node has: one for each way that a frame can end, so that one addition counts it by
 /// class, reason and verdict.
 pub const WAYS: usize = CLASSES * WAYS_OF_CLASS;
-const WAYS_OF_CLASS: usize = 32;
+const WAYS_OF_CLASS: usize = 64;
 /// Reasons below this number have one verdict each; a steered frame has its target's.
 const STEERED_WAYS: usize = WAYS_OF_CLASS - VERDICTS;
+/// From here on, the same reasons of frames that were only observed: generations of either mode share counters.
+const OBSERVED_WAYS: usize = STEERED_WAYS / 2;
 
-const _: () = assert!(Reason::ALL.len() <= STEERED_WAYS);
+const _: () = assert!(Reason::ALL.len() <= OBSERVED_WAYS);
 
 /// The number of the counter for frames of `class` that ended with `verdict` for `reason`.
 #[inline(always)]
 pub const fn way(class: Class, verdict: Verdict, reason: Reason) -> usize {
     let last = match reason {
         Reason::Steered => STEERED_WAYS + verdict as usize,
+        _ if verdict as u8 == Verdict::Observe as u8 => OBSERVED_WAYS + reason as usize,
         _ => reason as usize,
     };
     class as usize * WAYS_OF_CLASS + last
 }
 
-/// Class, verdict and reason of counter `way` in a program that observes, or not; `None` for a number that
-/// nothing is counted under.
-pub fn way_of(way: usize, observes: bool) -> Option<(Class, Verdict, Reason)> {
+/// Class, verdict and reason of counter `way`; `None` for a number that nothing is counted under.
+pub fn way_of(way: usize) -> Option<(Class, Verdict, Reason)> {
     let class = Class::from_number((way / WAYS_OF_CLASS) as u8)?;
     let last = way % WAYS_OF_CLASS;
     if last >= STEERED_WAYS {
         return Some((class, Verdict::from_number((last - STEERED_WAYS) as u8)?, Reason::Steered));
     }
+    if let Some(reason) = last.checked_sub(OBSERVED_WAYS) {
+        return Some((class, Verdict::Observe, Reason::from_number(reason as u8)?));
+    }
     let reason = Reason::from_number(last as u8)?;
     let verdict = match reason {
-        Reason::OutOfScope => Verdict::Pass,
-        _ if observes => Verdict::Observe,
-        Reason::ClassPass => Verdict::Pass,
+        Reason::OutOfScope | Reason::ClassPass => Verdict::Pass,
         _ => Verdict::Drop,
     };
     Some((class, verdict, reason))

@@ -7,7 +7,7 @@ use crate::vocabulary::CLASSES;
 
 /// Version of everything that crosses the boundary between the program and user space: [`Config`],
 /// the table entries, the counters, the vocabulary. Raise it with any change to them.
-pub const ABI: u32 = 2;
+pub const ABI: u32 = 3;
 
 /// Where one address family's prefixes of a table are; see [`crate::prefix`].
 #[repr(C)]
@@ -150,8 +150,8 @@ pub struct Config {
     /// 1 to note every packet's headers, key and decision in the work area, for tests and tools: the traced
     /// variant of a program.
     pub record: u8,
-    /// Explicit padding.
-    pub _pad: u8,
+    /// 1 to heed operators' words ([`crate::overlay`]): the variant of a program that is attached while there are any.
+    pub overlay: u8,
     /// The secret of the flow hash (SipHash key).
     pub flow_secret: [u64; 2],
     /// Destinations that are ours: address to number of a [`crate::tables::ServiceSet`]; 0 is foreign.
@@ -214,7 +214,7 @@ impl Config {
             observe: 0,
             wide: 0,
             record: 0,
-            _pad: 0,
+            overlay: 0,
             flow_secret: [0; 2],
             scope: PREFIXES,
             services: [Service { low: 0, high: 0 }; INLINE_SERVICES],

@@ -22,7 +22,7 @@ use crate::select::Choice;
 use crate::state::{Apart, Area, Notes};
 use crate::tables::{Exits, Tables};
 use crate::vocabulary::{CLASSES, Class, Reason, Verdict};
-use crate::{enforce, scope, select};
+use crate::{enforce, overlay, scope, select};
 
 /// Decides one frame: rewrites and hands it on, and counts it.
 #[inline(always)]
@@ -205,10 +205,14 @@ where
     let class = resolved.class;
     if let Some(entry) = resolved.entry {
         let way = Way { class: Class::Assigned, key: Some(entry.id) };
-        if let Some(reason) = enforce::enforce(entry) {
+        if let Some(reason) = enforce::enforce(tables, entry) {
             return finish(tables, home, notes, frame, &way, None, Err(reason));
         }
-        let choice = select::for_key(packet, tables, frame.headers, entry);
+        let mut choice = select::for_key(packet, tables, frame.headers, entry);
+        if tables.config().overlay != 0 {
+            rare();
+            choice.shard = overlay::around(tables, entry, choice.shard, choice.slot, choice.flow);
+        }
         return hand_on(packet, tables, home, notes, frame, &way, choice);
     }
     rare();
@@ -216,7 +220,11 @@ where
     let config = &tables.config().classes[class as usize & (CLASSES - 1)];
     match config.action {
         class_action::STEER => {
-            let choice = select::over_pool(packet, tables, frame.headers, config.slots);
+            let mut choice = select::over_pool(packet, tables, frame.headers, config.slots);
+            if tables.config().overlay != 0 {
+                rare();
+                choice.shard = overlay::around_pool(tables, config.slots, choice.shard, choice.flow);
+            }
             hand_on(packet, tables, home, notes, frame, &way, choice)
         }
         class_action::DROP => finish(tables, home, notes, frame, &way, None, Err(Reason::ClassDrop)),

@@ -37,6 +37,7 @@ pub mod extract;
 pub mod resolve;
 
 pub mod enforce;
+pub mod overlay;
 
 pub mod select;
 

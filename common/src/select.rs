@@ -5,6 +5,7 @@
 //!  width k    slots + slot * k + flow mod k      exactly k distinct shards (a row of the table)
 //!  all        slots + low 16 bits of flow        plain load balancing over the pool, by weight
 //! ```
+//! A shard that operators disabled is passed over afterwards; see [`crate::overlay`].
 
 use crate::access::{Packet, Pos, load_u32, load_u128};
 use crate::hash::Sip13;

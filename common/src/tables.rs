@@ -96,9 +96,9 @@ impl KeyMeta {
     const DENIED: u16 = 1 << 3;
     const DIRECT: u16 = 1 << 4;
 
-    /// A key of level `level` that goes to the shard in its entry.
-    pub const fn direct(level: u8) -> Self {
-        Self((level as u16 + 1) & Self::LEVEL | Self::DIRECT)
+    /// A key of level `level` that goes to the shard in its entry, one of the pool that slot table `table` spreads over.
+    pub const fn direct(level: u8, table: u16) -> Self {
+        Self((level as u16 + 1) & Self::LEVEL | Self::DIRECT | table << 5)
     }
 
     /// A key of level `level`, spread by slot table `table` (under [`SLOT_TABLES`]).
@@ -178,9 +178,20 @@ pub struct SlotTable {
     pub first: u32,
     /// Shards per row (the keys' width), or [`WIDTH_ALL`].
     pub width: u32,
+    /// First slot of the pool's table of width 1, for fall-backs; `first` itself where the width is [`WIDTH_ALL`].
+    pub pool: u32,
+    /// Explicit padding.
+    pub _pad: u32,
 }
 
-const _: () = assert!(size_of::<SlotTable>() == 8);
+impl SlotTable {
+    /// A table whose rows of `width` slots begin at `first`, of the pool whose slots begin at `pool`.
+    pub const fn new(first: u32, width: u32, pool: u32) -> Self {
+        Self { first, width, pool, _pad: 0 }
+    }
+}
+
+const _: () = assert!(size_of::<SlotTable>() == 16);
 
 /// Rows of a slot table.
 pub const SLOTS: u32 = 65_536;
@@ -220,7 +231,8 @@ pub mod target {
     pub const NEXT_HOP: u32 = 4;
 }
 
-/// Look-up of one generation's tables. An index outside a table is `None`.
+/// Look-up of one generation's tables, and of the overlay that all generations share. An index outside a table is
+/// `None`.
 pub trait Tables {
     /// What is constant for the program.
     fn config(&self) -> &Config;
@@ -242,6 +254,11 @@ pub trait Tables {
     fn slot(&self, index: u32) -> Option<Slot>;
     /// A shard.
     fn shard(&self, index: u32) -> Option<&ShardEntry>;
+    /// The operators' word on a key, of [`crate::overlay::key_word`]; 0: none. Asked only where
+    /// [`crate::config::Config::overlay`] is set.
+    fn key_word(&self, id: u32) -> u64;
+    /// The operators' word on a shard, of [`crate::overlay::shard_word`]; 0: none. As [`Tables::key_word`].
+    fn shard_word(&self, shard: u32) -> u64;
 }
 
 /// The ways out of the node that need the kernel's help.

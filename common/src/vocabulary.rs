@@ -75,11 +75,11 @@ vocabulary! {
         ClassPass = 2 "class_pass",
         /// The policy drops this class.
         ClassDrop = 3 "class_drop",
-        /// The key is denied.
+        /// The key is denied, by the policy or by an operator.
         Denied = 4 "denied",
         /// The shard's target is `drop`.
         TargetDrop = 5 "target_drop",
-        /// The slot names no shard: its pool is empty.
+        /// The slot names no shard (its pool is empty), or a disabled one and no other takes its place.
         NoShard = 6 "no_shard",
         /// The shard's interface or CPU has gone: it is not in the map of exits.
         NoExit = 7 "no_exit",

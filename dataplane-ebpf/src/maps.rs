@@ -29,7 +29,7 @@ table!(prefix_steps, ".bss.prefix_steps", PrefixStep, PrefixStep { start: 0, val
 table!(prefix_low, ".bss.prefix_low", u64, 0);
 table!(keys, ".bss.keys", KeyEntry, KeyEntry { key: 0, id: 0, place: 0, meta: KeyMeta::EMPTY });
 table!(keys_high, ".bss.keys_high", u64, 0);
-table!(slot_tables, ".bss.slot_tables", SlotTable, SlotTable { first: 0, width: 0 });
+table!(slot_tables, ".bss.slot_tables", SlotTable, SlotTable::new(0, 0, 0));
 table!(slots, ".bss.slots", Slot, 0);
 table!(
     shards,
@@ -37,6 +37,7 @@ table!(
     ShardEntry,
     ShardEntry { target: 0, port: 0, destination: [0; 6], source: [0; 6], _pad: [0; 12] }
 );
+
 
 #[map]
 static SERVICES: Array<ServiceSet> = Array::with_max_entries(1, MMAPABLE);
@@ -48,6 +49,11 @@ static TALLIES: PerCpuArray<Tally> = PerCpuArray::with_max_entries(1, 0);
 static KEY_COUNTERS: PerCpuArray<KeyCounter> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static KEY_EVENTS: PerCpuArray<KeyEvents> = PerCpuArray::with_max_entries(1, 0);
+/// Operators' words, by key id and by shard index; user space changes them at any time.
+#[map]
+static KEY_WORDS: Array<u64> = Array::with_max_entries(1, 0);
+#[map]
+static SHARD_WORDS: Array<u64> = Array::with_max_entries(1, 0);
 /// By shard index.
 #[map]
 static DEVICES: DevMap = DevMap::with_max_entries(1, 0);
@@ -131,6 +137,18 @@ impl Tables for Maps {
     #[inline(always)]
     fn shard(&self, index: u32) -> Option<&ShardEntry> {
         Some(shards::get(index as usize, self.config().bounds.shards))
+    }
+
+    #[inline(always)]
+    fn key_word(&self, id: u32) -> u64 {
+        // SAFETY: an aligned word in a map value, which user space may change meanwhile.
+        KEY_WORDS.get_ptr(id).map_or(0, |word| unsafe { word.read_volatile() })
+    }
+
+    #[inline(always)]
+    fn shard_word(&self, shard: u32) -> u64 {
+        // SAFETY: as in `key_word`.
+        SHARD_WORDS.get_ptr(shard).map_or(0, |word| unsafe { word.read_volatile() })
     }
 }
 

@@ -1,6 +1,7 @@
 //! One generation's tables, compiled from a policy: what is copied into BPF maps, and what the host
 //! engine decides over. Both homes read the very same values.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub struct Image {
     pub slots: Vec<Slot>,
     /// Shards by dense index.
     pub shards: Vec<ShardEntry>,
+    /// Operators' words, which hold over this policy and any other.
+    pub words: Words,
     /// What the numbers are called.
     pub names: Names,
 }
@@ -127,6 +130,15 @@ pub struct TableInfo {
     pub width: u16,
 }
 
+/// Operators' words, as the kernel has them: those that are not 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    /// By key id, of [`keysteer_common::overlay::key_word`].
+    pub keys: BTreeMap<u32, u64>,
+    /// By shard index, of [`keysteer_common::overlay::shard_word`].
+    pub shards: BTreeMap<u32, u64>,
+}
+
 /// The constants hold secrets, and the tables are too long to read.
 impl fmt::Debug for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -216,5 +228,13 @@ impl Tables for Image {
 
     fn shard(&self, index: u32) -> Option<&ShardEntry> {
         self.shards.get(index as usize)
+    }
+
+    fn key_word(&self, id: u32) -> u64 {
+        self.words.keys.get(&id).copied().unwrap_or_default()
+    }
+
+    fn shard_word(&self, shard: u32) -> u64 {
+        self.words.shards.get(&shard).copied().unwrap_or_default()
     }
 }

@@ -96,7 +96,7 @@ fn steered(width: u32, secret: [u64; 2], mut frame: Vec<u8>) -> usize {
         };
     }
     WORLD.with_borrow_mut(|world| {
-        world.slot_tables = vec![SlotTable { first: 0, width }];
+        world.slot_tables = vec![SlotTable::new(0, width, 0)];
         world.key(KeyEntry { meta: KeyMeta::spread(0, 0), ..world.keys[0] });
         world.config.flow_secret = secret;
         let (_, work) = world.decide(&mut frame, &mut Noted::default());

@@ -217,7 +217,7 @@ fn a_width_uses_exactly_its_row() {
     for (column, shard) in [0, 1, 0].into_iter().enumerate() {
         world.slots[slots + 15 + column] = shard;
     }
-    world.slot_tables = vec![SlotTable { first: u32::try_from(slots).unwrap(), width: 3 }];
+    world.slot_tables = vec![SlotTable::new(u32::try_from(slots).unwrap(), 3, 0)];
     world.key(KeyEntry { key: 34, id: KEY_ID, place: 5, meta: KeyMeta::spread(0, 0) });
     let mut columns = std::collections::BTreeSet::new();
     for port in 0..200_u16 {

@@ -8,7 +8,8 @@ use crate::forward::Action;
 use crate::headers::{Headers, Work};
 use crate::slice::Frame;
 use crate::tables::{
-    Exits, KeyEntry, KeyMeta, PrefixStep, SLOTS, ServiceSet, ShardEntry, Slot, SlotTable, Tables, target,
+    Exits, KeyEntry, KeyMeta, PrefixStep, SLOTS, ServiceSet, ShardEntry, Slot, SlotTable, Tables, WIDTH_ALL,
+    target,
 };
 use crate::vocabulary::{Class, Reason, Verdict};
 
@@ -36,6 +37,9 @@ pub(super) struct World {
     pub(super) slot_tables: Vec<SlotTable>,
     pub(super) slots: Vec<Slot>,
     pub(super) shards: Vec<ShardEntry>,
+    /// Operators' words.
+    pub(super) key_words: Vec<(u32, u64)>,
+    pub(super) shard_words: Vec<(u32, u64)>,
 }
 
 /// Where counts and exits are noted.
@@ -64,7 +68,7 @@ impl World {
             LevelConfig { mask: [0, 0x3f], multipliers: [3, 5], fields: 1, ..Default::default() };
         world.config.record = 1;
         world.config.shards = 2;
-        world.slot_tables = vec![SlotTable { first: 0, width: 1 }];
+        world.slot_tables = vec![SlotTable::new(0, WIDTH_ALL, 0)];
         world.slots = (0..SLOTS).map(|slot| (slot % 2) as Slot).collect();
         world.shards = vec![
             ShardEntry {
@@ -76,7 +80,7 @@ impl World {
             };
             2
         ];
-        world.key(KeyEntry { key: 34, id: KEY_ID, place: 0, meta: KeyMeta::direct(0) });
+        world.key(KeyEntry { key: 34, id: KEY_ID, place: 0, meta: KeyMeta::direct(0, 0) });
         world
     }
 
@@ -133,6 +137,16 @@ impl Tables for World {
     fn shard(&self, index: u32) -> Option<&ShardEntry> {
         self.shards.get(index as usize)
     }
+    fn key_word(&self, id: u32) -> u64 {
+        word(&self.key_words, id)
+    }
+    fn shard_word(&self, shard: u32) -> u64 {
+        word(&self.shard_words, shard)
+    }
+}
+
+fn word(words: &[(u32, u64)], of: u32) -> u64 {
+    words.iter().find(|(at, _)| *at == of).map_or(0, |(_, word)| *word)
 }
 
 impl Exits for Noted {

@@ -97,6 +97,12 @@ impl Tables for Watched<'_> {
     fn shard(&self, index: u32) -> Option<&ShardEntry> {
         self.0.shard(index)
     }
+    fn key_word(&self, id: u32) -> u64 {
+        self.0.key_word(id)
+    }
+    fn shard_word(&self, shard: u32) -> u64 {
+        self.0.shard_word(shard)
+    }
 }
 
 /// Counts nothing but the last packet's class, and leads nowhere.

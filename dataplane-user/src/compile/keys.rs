@@ -47,11 +47,11 @@ pub(super) fn entries(
             (Some(_), Some((of, way))) if of == (key.pool, key.width) => way,
             (Some(pool), _) => slots.way(pool, key.width)?,
             // Without a pool the key is denied, and its place is never asked for.
-            (None, _) => Way::One { first: u32::MAX },
+            (None, _) => Way::One { first: u32::MAX, table: 0 },
         };
         last = Some(((key.pool, key.width), way));
         let (place, meta) = match way {
-            Way::One { first } => (slots.shard(first, slot), KeyMeta::direct(key.level)),
+            Way::One { first, table } => (slots.shard(first, slot), KeyMeta::direct(key.level, table)),
             Way::Several { table } => (slot, KeyMeta::spread(key.level, table)),
         };
         let halves = halves(key.key);

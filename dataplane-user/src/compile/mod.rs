@@ -34,7 +34,7 @@ use std::io;
 use keysteer_common::config::{ABI, ClassConfig, Config, class_action};
 use keysteer_common::vocabulary::Class;
 
-use crate::image::Image;
+use crate::image::{Image, Words};
 use crate::kernel::interfaces::Interfaces;
 use crate::policy::{ClassAction, Diagnostic, Mode, Policy, Target};
 use crate::state::{KeyIds, Secrets};
@@ -192,6 +192,7 @@ pub fn compile_for(
         slot_tables: tables.list,
         slots: tables.slots,
         shards,
+        words: Words::default(),
         names,
     })
 }

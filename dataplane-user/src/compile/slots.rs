@@ -28,6 +28,8 @@ pub(super) enum Way {
     One {
         /// Its first slot.
         first: u32,
+        /// Number of the slot table that spreads over the pool, for fall-backs.
+        table: u16,
     },
     /// By the flow, in a row of this slot table.
     Several {
@@ -60,24 +62,33 @@ impl<'p> Slots<'p> {
 
     /// How keys of `pool` and `width` find their shard. Spreading over all of a pool needs no rows: it is plain
     /// load balancing over the slots of width 1.
-    pub(super) fn way(&mut self, pool: usize, width: Width) -> Result<Way, CompileError> {
-        let size = self.policy.pools.get(pool).map_or(0, |pool| pool.shards.len());
+    pub(super) fn way(&mut self, at: usize, width: Width) -> Result<Way, CompileError> {
+        let size = self.policy.pools.get(at).map_or(0, |pool| pool.shards.len());
         let (columns, width) = match width {
-            Width::Shards(1) => return Ok(Way::One { first: self.first(pool, 1)? }),
+            Width::Shards(1) => {
+                let first = self.first(at, 1)?;
+                return Ok(Way::One { first, table: self.number(first, WIDTH_ALL, first)? });
+            }
             Width::Shards(width) if usize::from(width) < size => (width, u32::from(width)),
             _ => (1, WIDTH_ALL),
         };
-        let first = self.first(pool, columns)?;
+        let pool = self.first(at, 1)?;
+        let first = if columns == 1 { pool } else { self.first(at, columns)? };
+        Ok(Way::Several { table: self.number(first, width, pool)? })
+    }
+
+    /// The number of a slot table.
+    fn number(&mut self, first: u32, width: u32, pool: u32) -> Result<u16, CompileError> {
         if let Some(table) = self.numbers.get(&(first, width)) {
-            return Ok(Way::Several { table: *table });
+            return Ok(*table);
         }
         let table = u16::try_from(self.list.len()).unwrap_or(u16::MAX);
         if u32::from(table) >= SLOT_TABLES {
             return Err(CompileError::SlotTables { most: SLOT_TABLES });
         }
-        self.list.push(SlotTable { first, width });
+        self.list.push(SlotTable::new(first, width, pool));
         self.numbers.insert((first, width), table);
-        Ok(Way::Several { table })
+        Ok(table)
     }
 
     /// The shard of a slot of the table of width 1 that begins at `first`.

@@ -212,7 +212,7 @@ fn a_crowded_table_stays_within_its_probes() {
     let entries: Vec<Placed> = (1..=65_536_u32)
         .map(|id| {
             let key = [u64::from(id % 7), u64::from(id) << 32];
-            let meta = KeyMeta::direct(0);
+            let meta = KeyMeta::direct(0, 0);
             Placed { entry: KeyEntry { key: key[1], id, place: 0, meta }, key }
         })
         .collect();

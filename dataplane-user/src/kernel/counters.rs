@@ -25,7 +25,7 @@ impl Dataplane {
         let mut snapshot = Snapshot::empty(self.key_ids as usize, self.shards as usize);
         self.per_cpu::<Tally>("TALLIES", tallies(self.shards), |index, tally| {
             for (number, counter) in tally.ways.into_iter().enumerate() {
-                if let Some((class, verdict, reason)) = way_of(number, self.observes) {
+                if let Some((class, verdict, reason)) = way_of(number) {
                     snapshot.node.count(class, verdict, reason, counter);
                 }
             }

@@ -84,6 +84,8 @@ impl Dataplane {
             .map_max_entries("DEVICES", shards)
             .map_max_entries("KEY_COUNTERS", key_ids)
             .map_max_entries("KEY_EVENTS", key_ids)
+            .map_max_entries("KEY_WORDS", key_ids)
+            .map_max_entries("SHARD_WORDS", shards)
             .map_max_entries("CPUS", u32::try_from(cpus).unwrap_or(u32::MAX));
         let mut ebpf = loader.load(&object).map_err(load_error)?;
         let filler = Filler { megabytes: image.table_bytes() >> 20 };
@@ -97,8 +99,7 @@ impl Dataplane {
             .map_err(|error| KernelError::other("use the program", error))?;
         program.load().map_err(program_error)?;
         let to_cpu = image.shards.iter().any(|shard| shard.target == target::CPU);
-        let observes = image.config.observe != 0;
-        Ok(Self { ebpf, links: Vec::new(), key_ids, shards, to_cpu, cpus, observes })
+        Ok(Self { ebpf, links: Vec::new(), key_ids, shards, to_cpu, cpus })
     }
 }
 

@@ -48,8 +48,6 @@ pub struct Dataplane {
     to_cpu: bool,
     /// How many CPUs the kernel may ever bring up.
     cpus: usize,
-    /// Whether the policy only observes.
-    observes: bool,
 }
 
 /// What aya has of the program holds its constants, and these hold secrets.

@@ -40,7 +40,7 @@ fn the_sixteenth_probe_finds_its_key() {
         // Only the fallback level is looked up with success: neighbours of another level never match.
         for probe in 0..before {
             let place = (home + probe) & image.config.key_mask;
-            image.keys[place as usize] = KeyEntry { meta: KeyMeta::direct(3), ..wanted };
+            image.keys[place as usize] = KeyEntry { meta: KeyMeta::direct(3, 0), ..wanted };
         }
         let place = (home + before) & image.config.key_mask;
         image.keys[place as usize] = wanted;
