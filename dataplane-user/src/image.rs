@@ -164,6 +164,11 @@ impl Image {
         self.names.keys.last().map_or(1, |key| key.id + 1)
     }
 
+    /// Whether operators have a word to say.
+    pub fn has_words(&self) -> bool {
+        !self.words.keys.is_empty() || !self.words.shards.is_empty()
+    }
+
     /// Bytes of the policy's tables, as the kernel will hold them (without counters).
     pub fn table_bytes(&self) -> usize {
         size_of_val(self.prefix_index.as_slice())

@@ -1,14 +1,14 @@
 //! Attaching: native XDP, with an explicit, reported fall-back to generic.
 
 use std::io;
+use std::os::fd::AsFd;
 
-use aya::programs::links::FdLink;
-use aya::programs::{ProgramError, Xdp, XdpMode};
 use aya::util::KernelVersion;
 
 use super::foreign::{ForeignProgram, foreign_program};
 use super::interfaces::Interface;
-use super::{Dataplane, KernelError, PROGRAM};
+use super::link::Link;
+use super::{Dataplane, KernelError};
 
 /// Which mode the operator asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub struct Attachment {
 #[derive(Debug)]
 pub(super) struct Attached {
     pub(super) about: Attachment,
-    _link: FdLink,
+    link: Link,
 }
 
 impl Dataplane {
@@ -67,26 +67,35 @@ impl Dataplane {
     /// # Errors
     /// Another XDP program is there (it is named and left alone), or the kernel refuses.
     pub fn attach(&mut self, interface: &Interface, wanted: WantedMode) -> Result<Attachment, KernelError> {
+        let (link, about) = self.link(interface, wanted)?;
+        self.links.push(Attached { about: about.clone(), link });
+        Ok(about)
+    }
+
+    /// A link that attaches to an interface; steering there ends with it.
+    pub(super) fn link(
+        &self,
+        interface: &Interface,
+        wanted: WantedMode,
+    ) -> Result<(Link, Attachment), KernelError> {
         if let Some(program) = foreign_program(interface.index)
             .map_err(|error| KernelError::other("ask the kernel about the interface", error))?
         {
             return Err(KernelError::Occupied { interface: interface.name.clone(), program });
         }
         let (link, mode, fallback) = match wanted {
-            WantedMode::Generic => (self.link(interface, Mode::Generic)?, Mode::Generic, None),
-            WantedMode::Native => (self.link(interface, Mode::Native)?, Mode::Native, None),
-            WantedMode::Auto => match self.link(interface, Mode::Native) {
+            WantedMode::Generic => (self.try_link(interface, Mode::Generic)?, Mode::Generic, None),
+            WantedMode::Native => (self.try_link(interface, Mode::Native)?, Mode::Native, None),
+            WantedMode::Auto => match self.try_link(interface, Mode::Native) {
                 Ok(link) => (link, Mode::Native, None),
                 Err(KernelError::Attach { cause, .. }) => {
                     let why = format!("the driver refused native XDP: {cause}");
-                    (self.link(interface, Mode::Generic)?, Mode::Generic, Some(why))
+                    (self.try_link(interface, Mode::Generic)?, Mode::Generic, Some(why))
                 }
                 Err(error) => return Err(error),
             },
         };
-        let about = Attachment { name: interface.name.clone(), index: interface.index, mode, fallback };
-        self.links.push(Attached { about: about.clone(), _link: link });
-        Ok(about)
+        Ok((link, Attachment { name: interface.name.clone(), index: interface.index, mode, fallback }))
     }
 
     /// Where it is attached.
@@ -99,27 +108,12 @@ impl Dataplane {
         self.links.clear();
     }
 
-    fn link(&mut self, interface: &Interface, mode: Mode) -> Result<FdLink, KernelError> {
-        if mode == Mode::Generic && self.to_cpu && generic_loses_cpu_redirects()? {
+    fn try_link(&self, interface: &Interface, mode: Mode) -> Result<Link, KernelError> {
+        if mode == Mode::Generic && self.about.to_cpu && generic_loses_cpu_redirects()? {
             return Err(KernelError::CpuInGeneric { interface: interface.name.clone() });
         }
-        let program: &mut Xdp = self
-            .ebpf
-            .program_mut(PROGRAM)
-            .ok_or_else(|| KernelError::Object { what: format!("program {PROGRAM}") })?
-            .try_into()
-            .map_err(|error| KernelError::other("use the program", error))?;
-        let flags = match mode {
-            Mode::Native => XdpMode::Driver,
-            Mode::Generic => XdpMode::Skb,
-        };
-        let id = program
-            .attach_to_if_index(interface.index, flags)
-            .map_err(|error| attach_error(error, interface, mode))?;
-        let link = program.take_link(id).map_err(|error| KernelError::other("take the link", error))?;
-        // Where aya fell back to netlink there is no link to hold, and nothing that could be replaced
-        // atomically later: refuse rather than half-attach. Dropping the link detaches it.
-        FdLink::try_from(link).map_err(|error| KernelError::other("attach by a BPF link", error))
+        let program = self.xdp()?.fd().map_err(|error| KernelError::other("use the program", error))?;
+        Link::create(program.as_fd(), interface.index, mode).map_err(|error| attach_error(error, interface, mode))
     }
 }
 
@@ -133,11 +127,7 @@ fn generic_loses_cpu_redirects() -> Result<bool, KernelError> {
     Ok(version >= KernelVersion::new(6, 9, 0))
 }
 
-fn attach_error(error: ProgramError, interface: &Interface, mode: Mode) -> KernelError {
-    let cause = match error {
-        ProgramError::SyscallError(error) => error.io_error,
-        error => io::Error::other(error),
-    };
+fn attach_error(cause: io::Error, interface: &Interface, mode: Mode) -> KernelError {
     match cause.raw_os_error() {
         Some(libc::EPERM) => KernelError::NotPermitted { operation: "attach to an interface" },
         Some(libc::ENODEV) => KernelError::NoInterface { interface: interface.name.clone() },

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::foreign::ForeignProgram;
+use super::pins::PinError;
 
 /// A kernel operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +90,9 @@ pub enum KernelError {
         /// The interface.
         interface: String,
     },
+    /// The pins cannot be used.
+    #[error(transparent)]
+    Pins(#[from] PinError),
     /// Something else in aya or the kernel.
     #[error("cannot {operation}: {cause}")]
     Other {

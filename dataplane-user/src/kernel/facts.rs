@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use aya::maps::{Map, MapData};
 use aya::programs::Xdp;
 
-use super::{Dataplane, KernelError, PROGRAM};
+use super::{Dataplane, KernelError};
 use crate::control::types::{MapStatus, ProgramStatus};
 
 impl Dataplane {
@@ -15,11 +15,7 @@ impl Dataplane {
     /// # Errors
     /// The object has no such program.
     pub fn xdp(&self) -> Result<&Xdp, KernelError> {
-        self.ebpf
-            .program(PROGRAM)
-            .ok_or_else(|| KernelError::Object { what: format!("program {PROGRAM}") })?
-            .try_into()
-            .map_err(|error| KernelError::other("use the program", error))
+        self.home.xdp()
     }
 
     /// The program: id, tag, size.
@@ -43,7 +39,7 @@ impl Dataplane {
     /// The kernel does not say.
     pub fn maps(&self) -> Result<Vec<MapStatus>, KernelError> {
         let mut maps = Vec::new();
-        for (name, map) in self.ebpf.maps() {
+        for (name, map) in self.home.maps().chain(self.set.maps()) {
             let Some(data) = data(map) else { continue };
             let info = data.info().map_err(|error| KernelError::other("read a map's facts", error))?;
             maps.push(MapStatus {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use aya::maps::{CpuMap, DevMap, Map, MapError};
 use aya::programs::{ProgramError, Xdp};
@@ -11,9 +12,10 @@ use keysteer_common::config::{ABI, Config};
 use keysteer_common::shared::{Shared, bytes_of};
 use keysteer_common::tables::target;
 
-use super::counters::tallies;
+use super::counter_set::{Capacity, CounterSet};
+use super::home::{self, Home};
 use super::tables::Tables;
-use super::{Dataplane, KernelError, PROGRAM, sys};
+use super::{About, Dataplane, KernelError, PROGRAM, sys};
 use crate::image::Image;
 
 /// The committed object; `build.rs` checks that it is as new as its sources.
@@ -41,6 +43,18 @@ fn check_version(version: KernelVersion) -> Result<(), KernelError> {
     Err(KernelError::TooOld { found: format!("{}.{}", code >> 16, (code >> 8) & 0xff) })
 }
 
+/// Which variant of the program is loaded, and what it shares.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Variant<'a> {
+    /// Notes every packet: [`Config::record`].
+    pub(super) record: bool,
+    /// Heeds operators' words: [`Config::overlay`].
+    pub(super) overlay: bool,
+    /// Counts in the set pinned in this directory (made there if it is not yet), of this capacity. Else in maps of its
+    /// own.
+    pub(super) counters: Option<(&'a Path, Capacity)>,
+}
+
 impl Dataplane {
     /// Loads the committed object with the tables of `image`. Nothing is attached yet.
     ///
@@ -48,13 +62,7 @@ impl Dataplane {
     /// The kernel is too old, refuses for lack of privilege or memory, or its verifier rejects the
     /// program.
     pub fn load(image: &Image) -> Result<Self, KernelError> {
-        #[cfg(feature = "bpf-log")]
-        if let Some(object) = super::debug_log::object()? {
-            let mut dataplane = Self::load_object(object, image, true)?;
-            super::debug_log::follow(&mut dataplane.ebpf)?;
-            return Ok(dataplane);
-        }
-        Self::load_object(OBJECT.to_vec(), image, false)
+        Self::load_variant(image, Variant { overlay: image.has_words(), ..Variant::default() })
     }
 
     /// [`Dataplane::load`] of the variant that records every packet, for [`Dataplane::test_run`].
@@ -62,45 +70,104 @@ impl Dataplane {
     /// # Errors
     /// As [`Dataplane::load`].
     pub fn load_recording(image: &Image) -> Result<Self, KernelError> {
-        Self::load_object(OBJECT.to_vec(), image, true)
+        Self::load_variant(image, Variant { record: true, overlay: image.has_words(), ..Variant::default() })
     }
 
-    fn load_object(mut object: Vec<u8>, image: &Image, record: bool) -> Result<Self, KernelError> {
+    /// [`Dataplane::load`] of a given variant.
+    pub(super) fn load_variant(image: &Image, variant: Variant<'_>) -> Result<Self, KernelError> {
         check_kernel()?;
         if image.config.abi != ABI {
             return Err(KernelError::Object { what: format!("ABI version {}", image.config.abi) });
         }
-        let cpus = nr_cpus().map_err(|(what, error)| KernelError::other(what, error))?;
-        let key_ids = image.key_ids();
-        let shards = entries(image.shards.len());
+        let mut object = object(variant)?;
+        let need = Capacity { keys: image.key_ids(), shards: entries(image.shards.len()) };
         let tables = Tables::of(image)?;
         tables.resize(&mut object).map_err(|error| KernelError::Object { what: error.to_string() })?;
-        let config = Config { bounds: tables.bounds(), record: record.into(), ..image.config };
+        let config = Config {
+            bounds: tables.bounds(),
+            record: variant.record.into(),
+            overlay: variant.overlay.into(),
+            ..image.config
+        };
+        let cpus = cpus()?;
         let mut loader = EbpfLoader::new();
         loader
-            .override_global("CONFIG", bytes_of(std::slice::from_ref(&config)), true)
             .map_max_entries("SERVICES", entries(image.services.len()))
-            .map_max_entries("TALLIES", tallies(shards))
-            .map_max_entries("DEVICES", shards)
-            .map_max_entries("KEY_COUNTERS", key_ids)
-            .map_max_entries("KEY_EVENTS", key_ids)
-            .map_max_entries("KEY_WORDS", key_ids)
-            .map_max_entries("SHARD_WORDS", shards)
-            .map_max_entries("CPUS", u32::try_from(cpus).unwrap_or(u32::MAX));
-        let mut ebpf = loader.load(&object).map_err(load_error)?;
-        let filler = Filler { megabytes: image.table_bytes() >> 20 };
-        tables.fill(&ebpf).map_err(|(map, cause)| filler.failed(map, cause))?;
-        filler.array(&ebpf, "SERVICES", &image.services)?;
-        filler.exits(&mut ebpf, image)?;
+            .map_max_entries("DEVICES", need.shards)
+            .map_max_entries("CPUS", entries(cpus));
+        let to_cpu = image.shards.iter().any(|shard| shard.target == target::CPU);
+        let about = About { config, need, to_cpu, cpus };
+        let mut dataplane = Self::load_object(&object, loader, variant.counters, about, |ebpf| {
+            let filler = Filler { megabytes: image.table_bytes() >> 20 };
+            tables.fill(ebpf).map_err(|(map, cause)| filler.failed(map, cause))?;
+            filler.array(ebpf, "SERVICES", &image.services)?;
+            filler.exits(ebpf, image)
+        })?;
+        if variant.counters.is_none() {
+            dataplane.set.write(&image.words)?;
+        }
+        Ok(dataplane)
+    }
+
+    /// Another variant of this program over the same tables, which are pinned in `directory`.
+    pub(super) fn load_beside(&self, directory: &Path, variant: Variant<'_>) -> Result<Self, KernelError> {
+        let config = Config {
+            record: variant.record.into(),
+            overlay: variant.overlay.into(),
+            ..self.about.config
+        };
+        let object = object(variant)?;
+        let mut loader = EbpfLoader::new();
+        for (name, file) in home::PINNED {
+            if name != home::CONSTANTS {
+                loader.map_pin_path(name, directory.join(file));
+            }
+        }
+        Self::load_object(&object, loader, variant.counters, About { config, ..self.about }, |_| Ok(()))
+    }
+
+    /// Loads an object whose maps `loader` knows the sizes or pins of, and which `fill` fills.
+    fn load_object(
+        object: &[u8],
+        mut loader: EbpfLoader<'_>,
+        counters: Option<(&Path, Capacity)>,
+        about: About,
+        fill: impl FnOnce(&mut Ebpf) -> Result<(), KernelError>,
+    ) -> Result<Self, KernelError> {
+        let config = about.config;
+        loader.override_global("CONFIG", bytes_of(std::slice::from_ref(&config)), true);
+        let (pins, capacity) = counters.map_or((None, about.need), |(pins, capacity)| (Some(pins), capacity));
+        CounterSet::prepare(&mut loader, capacity, pins);
+        let mut ebpf = loader.load(object).map_err(load_error)?;
+        #[cfg(feature = "bpf-log")]
+        if config.record != 0 {
+            super::debug_log::follow(&mut ebpf)?;
+        }
+        fill(&mut ebpf)?;
         let program: &mut Xdp = ebpf
             .program_mut(PROGRAM)
             .ok_or_else(|| KernelError::Object { what: format!("program {PROGRAM}") })?
             .try_into()
             .map_err(|error| KernelError::other("use the program", error))?;
         program.load().map_err(program_error)?;
-        let to_cpu = image.shards.iter().any(|shard| shard.target == target::CPU);
-        Ok(Self { ebpf, links: Vec::new(), key_ids, shards, to_cpu, cpus })
+        let set = CounterSet::take(|name| ebpf.take_map(name), capacity, about.cpus)?;
+        Ok(Self { home: Home::Loaded(ebpf), links: Vec::new(), set, about })
     }
+}
+
+/// The object to load.
+fn object(variant: Variant<'_>) -> Result<Vec<u8>, KernelError> {
+    #[cfg(feature = "bpf-log")]
+    if let Some(object) = super::debug_log::object()?.filter(|_| variant.record) {
+        return Ok(object);
+    }
+    let _ = variant;
+    Ok(OBJECT.to_vec())
+}
+
+/// How many CPUs the kernel may ever bring up.
+pub(super) fn cpus() -> Result<usize, KernelError> {
+    nr_cpus().map_err(|(what, error)| KernelError::other(what, error))
 }
 
 /// A map cannot have zero entries.

@@ -9,27 +9,33 @@
 //! Dropping a [`Dataplane`] detaches it.
 
 mod attach;
+mod counter_set;
 mod counters;
 #[cfg(feature = "bpf-log")]
 mod debug_log;
 mod error;
 mod facts;
 mod foreign;
+mod home;
 pub mod interfaces;
+mod link;
 mod load;
+pub mod pins;
 mod readback;
+mod steering;
 mod sys;
 mod tables;
 mod test_run;
 
 use std::fmt;
 
-use aya::Ebpf;
+use keysteer_common::config::Config;
 
 pub use attach::{Attachment, Mode, WantedMode};
 pub use error::KernelError;
 pub use foreign::{ForeignProgram, foreign_program};
 pub use load::check_kernel;
+pub use steering::{Steering, Link as SteeredInterface};
 pub use tables::{KEYS_MAP, change_keys};
 pub use test_run::{TestRunOutcome, pin_to_cpu};
 
@@ -38,12 +44,20 @@ const PROGRAM: &str = "keysteer_xdp";
 
 /// A loaded program with its maps, and where it is attached.
 pub struct Dataplane {
-    ebpf: Ebpf,
+    home: home::Home,
     links: Vec<attach::Attached>,
-    /// How many key ids the counters hold.
-    key_ids: u32,
-    /// How many shards the counters hold.
-    shards: u32,
+    /// Its counters and operators' words.
+    set: counter_set::CounterSet,
+    about: About,
+}
+
+/// What is known of a loaded program.
+#[derive(Clone, Copy)]
+struct About {
+    /// Its constants, which hold secrets.
+    config: Config,
+    /// How many key ids and shards the policy has.
+    need: counter_set::Capacity,
     /// Whether a shard's target is a CPU.
     to_cpu: bool,
     /// How many CPUs the kernel may ever bring up.

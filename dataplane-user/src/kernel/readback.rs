@@ -37,7 +37,7 @@ impl Dataplane {
 
     /// The entries of a table that is the only value of its map.
     fn table<T: Shared>(&self, section: &'static str) -> Result<Vec<T>, KernelError> {
-        let Some(Map::Array(map)) = self.ebpf.map(section) else {
+        let Some(Map::Array(map)) = self.home.map(section) else {
             return Err(KernelError::Object { what: format!("map {section}") });
         };
         let failed = |cause| KernelError::Map { operation: "read", map: section, megabytes: 0, cause };
@@ -50,7 +50,7 @@ impl Dataplane {
     /// The service sets, which have an entry each.
     fn services(&self) -> Result<Vec<ServiceSet>, KernelError> {
         const MAP: &str = "SERVICES";
-        let map = self.ebpf.map(MAP).ok_or_else(|| KernelError::Object { what: format!("map {MAP}") })?;
+        let map = self.home.map(MAP).ok_or_else(|| KernelError::Object { what: format!("map {MAP}") })?;
         let failed = |error| KernelError::other("read the services", error);
         let map: Array<_, [u8; size_of::<ServiceSet>()]> = map.try_into().map_err(failed)?;
         let entries = map.iter().map(|entry| Ok(from_bytes(&entry?)));

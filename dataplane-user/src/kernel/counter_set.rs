@@ -1,0 +1,262 @@
+//! Maps that generations share: counters and operators' words, by key id and by shard index.
+//!
+//! When ids outgrow them a larger set is added. Nothing is copied and nothing is lost: a counter is the sum over the
+//! sets, and a word is written to each.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use aya::EbpfLoader;
+use aya::maps::{Array, Map, MapData};
+use keysteer_common::account::{KeyCounter, KeyEvents, TALLY_SHARDS, Tally, way_of};
+use keysteer_common::shared::{Shared, from_bytes};
+
+use super::pins::PinError;
+use super::{KernelError, sys};
+use crate::counters::{Snapshot, add};
+use crate::image::Words;
+
+/// How many key ids and shard indices a set holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Capacity {
+    pub(super) keys: u32,
+    pub(super) shards: u32,
+}
+
+impl Capacity {
+    /// Whether both fit.
+    pub(super) fn holds(self, need: Self) -> bool {
+        self.keys >= need.keys && self.shards >= need.shards
+    }
+
+    /// Room for `need` in a set that comes after one of this capacity: at least twice as large, so that there are few.
+    pub(super) fn grown(self, need: Self) -> Self {
+        let grown = |have: u32, need: u32| if need > have { need.max(have.saturating_mul(2)) } else { have };
+        Self { keys: grown(self.keys, need.keys), shards: grown(self.shards, need.shards) }
+    }
+
+    fn entries(self, map: &str) -> u32 {
+        match map {
+            "TALLIES" => tallies(self.shards),
+            "SHARD_WORDS" => self.shards,
+            _ => self.keys,
+        }
+    }
+}
+
+/// How many tallies hold so many shards.
+fn tallies(shards: u32) -> u32 {
+    shards.div_ceil(TALLY_SHARDS as u32)
+}
+
+/// Names in the object, and the bytes of a value.
+const MAPS: [(&str, usize); 5] = [
+    ("TALLIES", size_of::<Tally>()),
+    ("KEY_COUNTERS", size_of::<KeyCounter>()),
+    ("KEY_EVENTS", size_of::<KeyEvents>()),
+    ("KEY_WORDS", size_of::<u64>()),
+    ("SHARD_WORDS", size_of::<u64>()),
+];
+
+/// One set of maps.
+pub(super) struct CounterSet {
+    pub(super) capacity: Capacity,
+    maps: [Map; MAPS.len()],
+    cpus: usize,
+}
+
+impl CounterSet {
+    /// Tells the loader how large the maps are, and where they are pinned, if they are: those that are there are used,
+    /// the others are made.
+    pub(super) fn prepare<'a>(loader: &mut EbpfLoader<'a>, capacity: Capacity, pins: Option<&Path>) {
+        for (name, _) in MAPS {
+            loader.map_max_entries(name, capacity.entries(name));
+            if let Some(pins) = pins {
+                loader.map_pin_path(name, pins.join(name));
+            }
+        }
+    }
+
+    /// The set of a loaded object, whose maps are taken out of it.
+    pub(super) fn take(
+        mut map: impl FnMut(&str) -> Option<Map>,
+        capacity: Capacity,
+        cpus: usize,
+    ) -> Result<Self, KernelError> {
+        let mut taken = Vec::with_capacity(MAPS.len());
+        for (name, _) in MAPS {
+            taken.push(map(name).ok_or_else(|| KernelError::Object { what: format!("map {name}") })?);
+        }
+        let maps = taken.try_into().map_err(|_| KernelError::Object { what: "counters".to_owned() })?;
+        Ok(Self { capacity, maps, cpus })
+    }
+
+    /// A pinned set, checked map by map; `None` for one that was never completed.
+    pub(super) fn open(directory: &Path, cpus: usize) -> Result<Option<Self>, KernelError> {
+        let mut maps = Vec::with_capacity(MAPS.len());
+        let mut capacity = Capacity { keys: 0, shards: 0 };
+        for (name, size) in MAPS {
+            let path = directory.join(name);
+            if !path.exists() {
+                return Ok(None);
+            }
+            let (map, entries) = open_map(&path, name, Some(size))?;
+            match name {
+                "KEY_COUNTERS" => capacity.keys = entries,
+                "SHARD_WORDS" => capacity.shards = entries,
+                _ => {}
+            }
+            maps.push((path, map, entries));
+        }
+        for ((path, _, entries), (name, _)) in maps.iter().zip(MAPS) {
+            if *entries != capacity.entries(name) {
+                return Err(PinError::strange(path, format!("{entries} entries")).into());
+            }
+        }
+        let maps = maps.into_iter().map(|(_, map, _)| map).collect::<Vec<_>>().try_into();
+        let maps = maps.map_err(|_| KernelError::Object { what: "counters".to_owned() })?;
+        Ok(Some(Self { capacity, maps, cpus }))
+    }
+
+    /// The maps, by name.
+    pub(super) fn maps(&self) -> impl Iterator<Item = (&'static str, &Map)> {
+        MAPS.iter().map(|(name, _)| *name).zip(&self.maps)
+    }
+
+    /// Adds what was counted, summed over CPUs, to `snapshot`, which is as long as the set or longer.
+    pub(super) fn add_to(&self, snapshot: &mut Snapshot) -> Result<(), KernelError> {
+        self.per_cpu::<Tally>(0, |index, tally| {
+            for (number, counter) in tally.ways.into_iter().enumerate() {
+                if let Some((class, verdict, reason)) = way_of(number) {
+                    snapshot.node.count(class, verdict, reason, counter);
+                }
+            }
+            let shards = snapshot.shards.iter_mut().skip(index * TALLY_SHARDS);
+            for (to, from) in shards.zip(tally.shards) {
+                to.packets += from.packets;
+                to.bytes += from.bytes;
+                to.flows += from.flows;
+                to.dropped += from.dropped;
+            }
+        })?;
+        self.per_cpu::<KeyCounter>(1, |index, from| {
+            if let Some(to) = snapshot.keys.get_mut(index) {
+                add(to, from);
+            }
+        })?;
+        self.per_cpu::<KeyEvents>(2, |index, from| {
+            if let Some(to) = snapshot.events.get_mut(index) {
+                to.flows += from.flows;
+                for (to, from) in to.drops.iter_mut().zip(from.drops) {
+                    add(to, from);
+                }
+            }
+        })
+    }
+
+    /// Operators' words.
+    pub(super) fn words(&self) -> Result<Words, KernelError> {
+        Ok(Words { keys: self.read_words(3)?, shards: self.read_words(4)? })
+    }
+
+    fn read_words(&self, at: usize) -> Result<BTreeMap<u32, u64>, KernelError> {
+        let (name, _) = MAPS[at];
+        let Map::Array(data) = &self.maps[at] else { return Err(no_array(name)) };
+        let entries = self.capacity.entries(name);
+        let values = sys::read_batch(data.fd().as_fd(), entries, size_of::<u64>()).map_err(failed("read", name))?;
+        let words = values.chunks_exact(size_of::<u64>()).filter_map(from_bytes::<u64>);
+        Ok((0..).zip(words).filter(|(_, word)| *word != 0).collect())
+    }
+
+    /// Writes words into maps that have none.
+    pub(super) fn write(&mut self, words: &Words) -> Result<(), KernelError> {
+        words.keys.iter().try_for_each(|(id, word)| self.set_key_word(*id, *word))?;
+        words.shards.iter().try_for_each(|(index, word)| self.set_shard_word(*index, *word))
+    }
+
+    /// Sets the word on a key; an id beyond the set is left out.
+    pub(super) fn set_key_word(&mut self, id: u32, word: u64) -> Result<(), KernelError> {
+        self.set_word(3, id, word)
+    }
+
+    /// Sets the word on a shard; an index beyond the set is left out.
+    pub(super) fn set_shard_word(&mut self, index: u32, word: u64) -> Result<(), KernelError> {
+        self.set_word(4, index, word)
+    }
+
+    fn set_word(&mut self, at: usize, index: u32, word: u64) -> Result<(), KernelError> {
+        let (name, _) = MAPS[at];
+        if index >= self.capacity.entries(name) {
+            return Ok(());
+        }
+        let mut map: Array<&mut MapData, u64> =
+            (&mut self.maps[at]).try_into().map_err(|error| KernelError::other("use the words", error))?;
+        map.set(index, word, 0).map_err(|error| KernelError::other("write an operator's word", error))
+    }
+
+    /// Calls `each` with the index and every CPU's value of each entry of a per-CPU array.
+    fn per_cpu<T: Shared>(&self, at: usize, each: impl FnMut(usize, T)) -> Result<(), KernelError> {
+        let (name, _) = MAPS[at];
+        per_cpu(&self.maps[at], name, self.capacity.entries(name), self.cpus, each)
+    }
+}
+
+/// Calls `each` with the index and every CPU's value of the first `entries` entries of a per-CPU array.
+pub(super) fn per_cpu<T: Shared>(
+    map: &Map,
+    name: &'static str,
+    entries: u32,
+    cpus: usize,
+    mut each: impl FnMut(usize, T),
+) -> Result<(), KernelError> {
+    let Map::PerCpuArray(data) = map else { return Err(no_array(name)) };
+    // The kernel rounds each CPU's value up to 8 bytes.
+    let size = size_of::<T>().next_multiple_of(8);
+    let values = sys::read_batch(data.fd().as_fd(), entries, size * cpus).map_err(failed("read", name))?;
+    for (at, bytes) in values.chunks_exact(size).enumerate() {
+        if let Some(value) = from_bytes::<T>(bytes) {
+            each(at / cpus, value);
+        }
+    }
+    Ok(())
+}
+
+fn no_array(name: &str) -> KernelError {
+    KernelError::Object { what: format!("array map {name}") }
+}
+
+fn failed(operation: &'static str, map: &'static str) -> impl FnOnce(std::io::Error) -> KernelError {
+    move |cause| KernelError::Map { operation, map, megabytes: 0, cause }
+}
+
+/// `BPF_F_MMAPABLE` and `BPF_F_RDONLY_PROG` of linux/bpf.h.
+const MMAPABLE: u32 = 1 << 10;
+const READ_ONLY: u32 = 1 << 7;
+
+/// Opens a pinned map that must be of the kind and value size that the object says; gives it with its number of
+/// entries.
+pub(super) fn open_map(path: &Path, name: &str, value: Option<usize>) -> Result<(Map, u32), KernelError> {
+    let strange = |what: String| KernelError::from(PinError::strange(path, what));
+    let data = MapData::from_pin(path).map_err(|error| strange(error.to_string()))?;
+    let info = data.info().map_err(|error| strange(error.to_string()))?;
+    let size = info.value_size() as usize;
+    if info.key_size() != 4 || value.is_some_and(|value| value != size) {
+        return Err(strange(format!("keys of {} and values of {size} bytes", info.key_size())));
+    }
+    let flags = if name == "SERVICES" { MMAPABLE } else { 0 };
+    // The kernel adds to a section's flags that programs may only read it, and to a device map's the same.
+    if info.map_flags() & !READ_ONLY != flags {
+        return Err(strange(format!("flags {:#x}", info.map_flags())));
+    }
+    let entries = info.max_entries();
+    let map = Map::from_map_data(data).map_err(|error| strange(error.to_string()))?;
+    let per_cpu = matches!(name, "TALLIES" | "KEY_COUNTERS" | "KEY_EVENTS" | "WORK");
+    let right = match (&map, name) {
+        (Map::PerCpuArray(_), _) => per_cpu,
+        (Map::DevMap(_), "DEVICES") | (Map::CpuMap(_), "CPUS") => true,
+        (Map::Array(_), _) => !per_cpu,
+        _ => false,
+    };
+    if right { Ok((map, entries)) } else { Err(strange("another kind of map".to_owned())) }
+}

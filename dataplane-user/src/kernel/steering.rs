@@ -1,0 +1,402 @@
+//! A node's steering, which outlives the agent: generations of programs, the maps that they share, and the links that
+//! hold one of them on each interface. Everything is pinned ([`super::pins`]).
+//!
+//! ```text
+//!  open       what is pinned: counter sets and links, each checked          nothing is changed
+//!  adopt      a pinned generation                                            nothing is changed
+//!  load       a new generation, pinned beside the others                     not attached
+//!  commit     intent, every link to the generation, what is not wanted goes  packets meet the old or the new
+//!  settle     the intent is over                                             once the state says the same
+//!  retire     a generation that is not attached goes
+//! ```
+//! Whoever comes after a crash finds the intent, and commits the same generation again.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use super::attach::{Attachment, WantedMode};
+use super::counter_set::{Capacity, CounterSet};
+use super::home::{Home, PROGRAM_PIN};
+use super::interfaces::Interface;
+use super::load::{Variant, cpus};
+use super::pins::{PinError, Pins};
+use super::{About, Dataplane, KernelError};
+use super::link::Link as BpfLink;
+use crate::counters::Snapshot;
+use crate::fault::{Step, point};
+use crate::image::{Image, Words};
+
+/// The smallest counter set: key ids and shards.
+const SMALLEST: Capacity = Capacity { keys: 1024, shards: 256 };
+
+/// Where a variant's program is pinned before it takes the place of the other.
+const NEXT_PROGRAM: &str = "program_next";
+
+/// A steered interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The interface's index.
+    pub index: u32,
+    /// Id of the attached program; 0 when the interface has gone.
+    pub program: u32,
+}
+
+/// A node's generations and links.
+pub struct Steering {
+    pins: Pins,
+    sets: BTreeMap<u64, CounterSet>,
+    generations: BTreeMap<u64, Dataplane>,
+    links: BTreeMap<u32, BpfLink>,
+}
+
+impl fmt::Debug for Steering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Steering")
+            .field("pins", &self.pins)
+            .field("generations", &self.generations.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Steering {
+    /// Opens what is pinned in `directory`, which this process then has for itself. What a crash left half made is
+    /// removed.
+    ///
+    /// # Errors
+    /// The directory cannot be used, or something in it is not ours.
+    pub fn open(directory: &Path) -> Result<Self, KernelError> {
+        let pins = Pins::open(directory)?;
+        let cpus = cpus()?;
+        let mut sets = BTreeMap::new();
+        for number in pins.counter_sets()? {
+            let path = pins.counters(number);
+            match CounterSet::open(&path, cpus)? {
+                Some(set) => {
+                    sets.insert(number, set);
+                }
+                None => pins.remove(&path)?,
+            }
+        }
+        let mut links = BTreeMap::new();
+        for index in pins.links()? {
+            let path = pins.link(index);
+            let link = BpfLink::from_pin(&path).map_err(PinError::io("open", &path))?;
+            links.insert(index, link);
+        }
+        for number in pins.generations()? {
+            let path = pins.generation(number);
+            pins.remove(&path.join(NEXT_PROGRAM))?;
+            if !path.join(PROGRAM_PIN).exists() {
+                pins.remove(&path)?;
+            }
+        }
+        Ok(Self { pins, sets, generations: BTreeMap::new(), links })
+    }
+
+    /// Numbers of the pinned generations.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn pinned(&self) -> Result<Vec<u64>, KernelError> {
+        Ok(self.pins.generations()?)
+    }
+
+    /// The generation whose commit was begun and not settled.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn intent(&self) -> Result<Option<u64>, KernelError> {
+        Ok(self.pins.intent()?)
+    }
+
+    /// Takes a pinned generation over, whose policy was compiled to `image`: its tables must be those.
+    ///
+    /// # Errors
+    /// A pin is missing, or not what it should be.
+    pub fn adopt(&mut self, number: u64, image: &Image) -> Result<(), KernelError> {
+        let path = self.pins.generation(number);
+        let (home, config) = Home::adopt(&path)?;
+        let need = Capacity::of(image);
+        let newest = self.sets.values().next_back().ok_or_else(|| PinError::strange(&path, "no counters"))?;
+        let about = About { config, need, to_cpu: image.steers_to_cpus(), cpus: cpus()? };
+        let set = newest.share(&path)?;
+        let dataplane = Dataplane { home, links: Vec::new(), set, about };
+        if !dataplane.tables(config)?.same_tables(image) {
+            return Err(PinError::strange(&path, "its tables are not those of the recorded policy").into());
+        }
+        self.generations.insert(number, dataplane);
+        Ok(())
+    }
+
+    /// Loads `image` as generation `number` and pins it. It counts with the others, and heeds the same words.
+    ///
+    /// # Errors
+    /// The kernel refuses; nothing is left.
+    pub fn load(&mut self, number: u64, image: &Image) -> Result<(), KernelError> {
+        let (set, capacity) = self.room(Capacity::of(image));
+        let counters = self.pins.counters(set);
+        let path = self.pins.generation(number);
+        if !self.sets.contains_key(&set) {
+            self.pins.fresh(&counters)?;
+        }
+        let words = self.words()?;
+        let overlay = !words.keys.is_empty() || !words.shards.is_empty();
+        let variant = Variant { overlay, counters: Some((&counters, capacity)), ..Variant::default() };
+        let mut dataplane = Dataplane::load_variant(image, variant)?;
+        point(Step::Loaded);
+        if !self.sets.contains_key(&set) {
+            let mut added = dataplane.set.share(&counters)?;
+            added.write(&words)?;
+            self.sets.insert(set, added);
+        }
+        self.pins.fresh(&path)?;
+        point(Step::PinsBegun);
+        if let Err(error) = dataplane.home.pin(&path) {
+            self.pins.remove(&path)?;
+            return Err(error);
+        }
+        point(Step::Pinned);
+        self.generations.insert(number, dataplane);
+        Ok(())
+    }
+
+    /// The set that holds so much: its number and its capacity.
+    fn room(&self, need: Capacity) -> (u64, Capacity) {
+        match self.sets.iter().next_back() {
+            Some((number, set)) if set.capacity.holds(need) => (*number, set.capacity),
+            Some((number, set)) => (number + 1, set.capacity.grown(need)),
+            None => (1, SMALLEST.at_least(need)),
+        }
+    }
+
+    /// A program with the instructions and tables of generation `number` that counts in maps of its own, for test runs.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn twin(&self, number: u64) -> Result<Dataplane, KernelError> {
+        let generation = self.generation(number)?;
+        let variant = Variant { overlay: generation.about.config.overlay != 0, ..Variant::default() };
+        generation.load_beside(&self.pins.generation(number), variant)
+    }
+
+    /// Puts generation `number` on every interface of `wanted`, and takes keysteer off every other. From the first to
+    /// the last link an intent is pinned; [`Steering::settle`] ends it.
+    ///
+    /// # Errors
+    /// A new interface cannot be attached to: then all is as it was, and the intent is over.
+    pub fn commit(
+        &mut self,
+        number: u64,
+        wanted: &[(Interface, WantedMode)],
+    ) -> Result<Vec<Attachment>, KernelError> {
+        self.pins.begin(number)?;
+        point(Step::Intent);
+        let attached = match self.attach_new(number, wanted) {
+            Ok(attached) => attached,
+            Err(error) => {
+                self.pins.end(number)?;
+                return Err(error);
+            }
+        };
+        point(Step::NewAttached);
+        let program = self.program(number)?;
+        let fd = self.generation(number)?.xdp()?.fd().map_err(used)?;
+        for link in self.links.values() {
+            let facts = link.facts().map_err(|error| KernelError::other("read a link", error))?;
+            if facts.interface != 0 && facts.program != program {
+                link.update(fd.as_fd()).map_err(|error| KernelError::other("replace the program of a link", error))?;
+                point(Step::LinkUpdated);
+            }
+        }
+        let unwanted: Vec<u32> = self
+            .links
+            .keys()
+            .copied()
+            .filter(|index| wanted.iter().all(|(interface, _)| interface.index != *index))
+            .collect();
+        unwanted.into_iter().try_for_each(|index| self.unlink(index))?;
+        point(Step::Committed);
+        Ok(attached)
+    }
+
+    /// Attaches to the interfaces that have no link yet; to none of them, if one refuses.
+    fn attach_new(
+        &mut self,
+        number: u64,
+        wanted: &[(Interface, WantedMode)],
+    ) -> Result<Vec<Attachment>, KernelError> {
+        let mut attached = Vec::new();
+        for (interface, mode) in wanted {
+            if self.links.get(&interface.index).is_some_and(is_there) {
+                continue;
+            }
+            self.unlink(interface.index)?;
+            match self.attach(number, interface, *mode) {
+                Ok(attachment) => attached.push(attachment),
+                Err(error) => {
+                    for attachment in attached {
+                        self.unlink(attachment.index)?;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(attached)
+    }
+
+    fn attach(
+        &mut self,
+        number: u64,
+        interface: &Interface,
+        mode: WantedMode,
+    ) -> Result<Attachment, KernelError> {
+        let (link, attachment) = self.generation(number)?.link(interface, mode)?;
+        let path = self.pins.link(interface.index);
+        link.pin(&path).map_err(PinError::io("pin", &path))?;
+        self.links.insert(interface.index, link);
+        Ok(attachment)
+    }
+
+    /// Ends steering on an interface.
+    fn unlink(&mut self, index: u32) -> Result<(), KernelError> {
+        self.pins.remove(&self.pins.link(index))?;
+        self.links.remove(&index);
+        Ok(())
+    }
+
+    /// Says that the commit of generation `number` is over.
+    ///
+    /// # Errors
+    /// The intent cannot be removed.
+    pub fn settle(&self, number: u64) -> Result<(), KernelError> {
+        Ok(self.pins.end(number)?)
+    }
+
+    /// Lets a generation go that is not attached.
+    ///
+    /// # Errors
+    /// Its pins cannot be removed.
+    pub fn retire(&mut self, number: u64) -> Result<(), KernelError> {
+        self.generations.remove(&number);
+        Ok(self.pins.remove(&self.pins.generation(number))?)
+    }
+
+    /// Ends steering everywhere. Counters and generations stay pinned.
+    ///
+    /// # Errors
+    /// A link cannot be removed.
+    pub fn detach(&mut self) -> Result<(), KernelError> {
+        let all: Vec<u32> = self.links.keys().copied().collect();
+        all.into_iter().try_for_each(|index| self.unlink(index))
+    }
+
+    /// Where it steers.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn links(&self) -> Result<Vec<Link>, KernelError> {
+        let link = |(index, link): (&u32, &BpfLink)| {
+            let facts = link.facts().map_err(|error| KernelError::other("read a link", error))?;
+            Ok(Link { index: *index, program: if facts.interface == 0 { 0 } else { facts.program } })
+        };
+        self.links.iter().map(link).collect()
+    }
+
+    /// Id of the program of a generation.
+    ///
+    /// # Errors
+    /// There is no such generation, or the kernel does not say.
+    pub fn program(&self, number: u64) -> Result<u32, KernelError> {
+        Ok(self.generation(number)?.program()?.id)
+    }
+
+    /// A generation that was loaded or adopted.
+    ///
+    /// # Errors
+    /// There is none of that number.
+    pub fn generation(&self, number: u64) -> Result<&Dataplane, KernelError> {
+        let found = self.generations.get(&number);
+        found.ok_or_else(|| KernelError::other("use a generation", format!("{number} is not loaded")))
+    }
+
+    /// Every counter, summed over CPUs and sets, as long as the largest set.
+    ///
+    /// # Errors
+    /// The kernel does not let a map be read.
+    pub fn counters(&self) -> Result<Snapshot, KernelError> {
+        let most = |part: fn(Capacity) -> u32| self.sets.values().map(|set| part(set.capacity)).max();
+        let keys = most(|capacity| capacity.keys).unwrap_or_default() as usize;
+        let mut snapshot = Snapshot::empty(keys, most(|capacity| capacity.shards).unwrap_or_default() as usize);
+        self.sets.values().try_for_each(|set| set.add_to(&mut snapshot))?;
+        Ok(snapshot)
+    }
+
+    /// Operators' words.
+    ///
+    /// # Errors
+    /// The kernel does not let a map be read.
+    pub fn words(&self) -> Result<Words, KernelError> {
+        self.sets.values().next_back().map_or_else(|| Ok(Words::default()), CounterSet::words)
+    }
+
+    /// Makes `words` all that operators have to say. The generations then heed words, if there are any: variants of
+    /// those that do not are loaded over the same tables, and take their places.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn set_words(&mut self, words: &Words) -> Result<(), KernelError> {
+        for set in self.sets.values_mut() {
+            set.replace(words)?;
+        }
+        point(Step::WordsWritten);
+        if words.keys.is_empty() && words.shards.is_empty() {
+            return Ok(());
+        }
+        let deaf = self.generations.iter().filter(|(_, it)| it.about.config.overlay == 0);
+        let deaf: Vec<u64> = deaf.map(|(number, _)| *number).collect();
+        deaf.into_iter().try_for_each(|number| self.heed(number))
+    }
+
+    /// Loads the variant of a generation that heeds words, in its place.
+    fn heed(&mut self, number: u64) -> Result<(), KernelError> {
+        let (set, capacity) = match self.sets.iter().next_back() {
+            Some((set, it)) => (self.pins.counters(*set), it.capacity),
+            None => return Ok(()),
+        };
+        let directory = self.pins.generation(number);
+        let old = self.generation(number)?;
+        let program = old.program()?.id;
+        let variant = Variant { overlay: true, counters: Some((&set, capacity)), ..Variant::default() };
+        let mut new = old.load_beside(&directory, variant)?;
+        let next = directory.join(NEXT_PROGRAM);
+        self.pins.remove(&next)?;
+        new.home.pin_program(&next)?;
+        // The constants first: a program whose constants say that it heeds is one that does, or is asked again.
+        let constants = directory.join("constants");
+        point(Step::VariantPinned);
+        let fd = new.xdp()?.fd().map_err(used)?;
+        for link in self.links.values() {
+            let facts = link.facts().map_err(|error| KernelError::other("read a link", error))?;
+            if facts.interface != 0 && facts.program == program {
+                link.update(fd.as_fd()).map_err(|error| KernelError::other("replace the program of a link", error))?;
+                point(Step::VariantLinked);
+            }
+        }
+        std::fs::rename(&next, directory.join(PROGRAM_PIN)).map_err(PinError::io("rename", &next))?;
+        self.pins.remove(&constants)?;
+        new.home.pin_constants(&constants)?;
+        point(Step::VariantInPlace);
+        self.generations.insert(number, new);
+        Ok(())
+    }
+}
+
+fn is_there(link: &BpfLink) -> bool {
+    link.facts().is_ok_and(|facts| facts.interface != 0)
+}
+
+fn used(error: impl fmt::Display) -> KernelError {
+    KernelError::other("use the program", error)
+}
