@@ -13,6 +13,7 @@
 //!
 //! One process writes at a time (the agent holds the directory's lock); reading needs no lock.
 
+pub mod audit;
 #[cfg(test)]
 mod crash;
 mod disk;
@@ -25,6 +26,7 @@ pub mod shard_ids;
 pub mod time;
 mod who;
 
+pub use audit::Audit;
 pub use generations::Generations;
 pub use key_ids::KeyIds;
 pub use overlay::Overlay;
