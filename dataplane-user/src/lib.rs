@@ -9,7 +9,7 @@
 //!  explain    why a packet goes where it goes, stage by stage
 //!  kernel     load the object, fill its maps, attach, read counters; one `sys` for raw bpf(2)
 //!  capture    pcap and pcapng files, packet by packet
-//!  state      what outlives the agent: secrets, key ids
+//!  state      what outlives the agent: secrets, ids, generations, operators' words, the audit log
 //!  agent      the long-running process
 //!  control    the local API: types once, server and client
 //!  telemetry  OpenMetrics, windows
@@ -45,6 +45,8 @@ pub mod demo;
 pub mod world;
 
 pub mod cli;
+
+pub mod fault;
 
 mod messages;
 mod suggest;

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage; 130 when a demo is interrupted.
 
 mod agent;
+mod audit;
 mod completions;
 mod demo;
 mod error;
@@ -57,6 +58,7 @@ enum Command {
     Key(key::KeyArgs),
     Shard(shard::ShardArgs),
     Explain(explain::ExplainArgs),
+    Audit(audit::AuditArgs),
     Policy(policy::PolicyArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -96,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Key(args) => key::run(&args),
         Command::Shard(args) => shard::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Policy(args) => policy::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
@@ -153,6 +156,11 @@ mod tests {
             "keysteer explain --src ::1 --dst ::2 --dport 1 --tcp-flags syn,ack --eth-src 02:00:00:00:00:0a --length 1500",
             "keysteer explain --hex 0200 --policy p --engine kernel --state-dir s --interface eth0",
             "keysteer explain --capture c --packet 1 --socket s",
+            "keysteer audit",
+            "keysteer audit --since 7d --key acme --action key-deny -o jsonl --state-dir s",
+            "keysteer audit --since 2026-01-31T12:00:00Z --shard a",
+            "keysteer audit --subject policy:edge",
+            "keysteer audit verify -o json --state-dir s",
             "keysteer policy schema",
             "keysteer policy example",
             "keysteer policy example -o json",
@@ -187,6 +195,11 @@ mod tests {
             "keysteer explain --src ::1 --dst ::2 --tcp-flags sny",
             "keysteer explain --src ::1 --dst ::2 --flow-label 0x100000",
             "keysteer explain --src ::1 --dst ::2 --eth-src 2:0:0:0:0:1",
+            "keysteer audit --since yesterday",
+            "keysteer audit --key a --shard b",
+            "keysteer audit --shard a --subject key:a",
+            "keysteer audit --key a verify",
+            "keysteer audit verify --key a",
             "keysteer policy example demo -o json",
             "keysteer completions tcsh",
             "keysteer agent --policy p --log-format xml",

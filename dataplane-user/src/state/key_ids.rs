@@ -57,6 +57,20 @@ impl KeyIds {
         self.ids.get(identity).is_some()
     }
 
+    /// How many ids were given: every id is at most that.
+    pub fn given(&self) -> u32 {
+        self.next - 1
+    }
+
+    /// The file in `directory` does not hold what it should.
+    pub(super) fn damaged(&self, directory: &Path, what: String) -> StateError {
+        StateError::Damaged {
+            path: directory.join(FILE),
+            what,
+            consequence: "keys get new ids, so earlier counters can no longer be attributed",
+        }
+    }
+
     /// Every identity with its id, in the order in which they were given.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u32)> {
         self.ids.iter()

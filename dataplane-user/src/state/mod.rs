@@ -1,11 +1,39 @@
-//! What outlives the agent, in its state directory (`/var/lib/keysteer`, mode 0700): the secrets that
-//! hashes are seeded with, and the ids that keys were given.
+//! What outlives the agent, in its state directory (`/var/lib/keysteer`, mode 0700): the secrets that hashes are seeded with,
+//! the ids that keys and shards were given, the generations, the overlay and the audit log. `docs/state.md` tells what is in
+//! each file.
+//!
+//! ```text
+//!  disk         the operations that change a file; all writes go through it
+//!  file         the frame: kind, version, length and checksum before the body; replaced whole
+//!  key_ids      identity -> id, a million of them        shard_ids    name -> index
+//!  generations  records and bundles                      overlay      what operators said
+//!  audit        who changed what: a hash-chained log     secrets      seeds
+//!  time, who    moments and askers
+//! ```
+//!
+//! One process writes at a time (the agent holds the directory's lock); reading needs no lock.
 
+pub mod audit;
+#[cfg(test)]
+mod crash;
+mod disk;
+mod file;
+pub mod generations;
 pub mod key_ids;
+pub mod overlay;
 pub mod secrets;
+pub mod shard_ids;
+pub mod time;
+mod who;
 
+pub use audit::Audit;
+pub use generations::Generations;
 pub use key_ids::KeyIds;
+pub use overlay::Overlay;
 pub use secrets::Secrets;
+pub use shard_ids::ShardIds;
+pub use time::Timestamp;
+pub use who::Who;
 
 use std::io;
 use std::path::PathBuf;
@@ -37,4 +65,31 @@ pub enum StateError {
         /// What starting anew means.
         consequence: &'static str,
     },
+    /// A file is of a version that this build does not know.
+    #[error(
+        "{} was written by a later keysteer (its version is {found}, this one knows up to {known}): run that one, or restore the state directory as it was before the upgrade",
+        path.display()
+    )]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The newest that is known.
+        known: u32,
+    },
+    /// A generation cannot be what was asked for.
+    #[error("generation {number} {what}; `keysteer status` shows the generations")]
+    Generation {
+        /// Its number.
+        number: u64,
+        /// What stands in the way.
+        what: String,
+    },
+}
+
+impl StateError {
+    fn generation(number: u64, what: impl Into<String>) -> Self {
+        Self::Generation { number, what: what.into() }
+    }
 }
