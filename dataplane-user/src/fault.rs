@@ -51,6 +51,38 @@ steps! {
     BeforeAuditAppended = "before-audit-appended",
     /// An audit entry is appended.
     AfterAuditAppended = "after-audit-appended",
+    /// A new generation's program is loaded and its tables are filled.
+    Loaded = "loaded",
+    /// The directory of a new generation's pins is there.
+    PinsBegun = "pins-begun",
+    /// A new generation is pinned.
+    Pinned = "pinned",
+    /// A new generation decided its probes as planned.
+    Probed = "probed",
+    /// The intent of a commit is pinned.
+    Intent = "intent",
+    /// The interfaces that are new to a commit are attached.
+    NewAttached = "new-attached",
+    /// A link has its new program.
+    LinkUpdated = "link-updated",
+    /// Every link has its new program.
+    Committed = "committed",
+    /// The intent of a commit is gone.
+    Settled = "settled",
+    /// A generation that is no longer needed is unpinned.
+    Retired = "retired",
+    /// Operators' words are written.
+    WordsWritten = "words-written",
+    /// The variant of a program that heeds words is pinned.
+    VariantPinned = "variant-pinned",
+    /// A link has the variant.
+    VariantLinked = "variant-linked",
+    /// The variant has taken its generation's place.
+    VariantInPlace = "variant-in-place",
+    /// What was pinned is opened and checked; nothing is changed yet.
+    Opened = "opened",
+    /// The live generation is taken over.
+    TakenOver = "taken-over",
 }
 
 impl fmt::Display for Step {

@@ -7,8 +7,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use keysteer_common::carrier::Carrier;
-use keysteer_common::config::Config;
-use keysteer_common::tables::{KeyEntry, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables};
+use keysteer_common::config::{Bounds, Config};
+use keysteer_common::shared::{Shared, bytes_of};
+use keysteer_common::tables::{KeyEntry, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables, target};
 
 /// The tables and the names behind their numbers.
 #[derive(Clone, Default)]
@@ -162,6 +163,30 @@ impl Image {
     /// How many key ids the counters must hold: the highest id plus one.
     pub fn key_ids(&self) -> u32 {
         self.names.keys.last().map_or(1, |key| key.id + 1)
+    }
+
+    /// Whether a shard's target is a CPU.
+    pub fn steers_to_cpus(&self) -> bool {
+        self.shards.iter().any(|shard| shard.target == target::CPU)
+    }
+
+    /// Whether `kernel`, read back from there, has the same tables: each as long or longer, with nothing behind.
+    pub fn same_tables(&self, kernel: &Self) -> bool {
+        fn same<T: Shared>(ours: &[T], theirs: &[T]) -> bool {
+            let (ours, theirs) = (bytes_of(ours), bytes_of(theirs));
+            theirs.strip_prefix(ours).is_some_and(|rest| rest.iter().all(|byte| *byte == 0))
+        }
+        let constants = |config: &Config| Config { bounds: Bounds::default(), record: 0, overlay: 0, ..*config };
+        constants(&self.config) == constants(&kernel.config)
+            && same(&self.prefix_index, &kernel.prefix_index)
+            && same(&self.prefix_steps, &kernel.prefix_steps)
+            && same(&self.prefix_low, &kernel.prefix_low)
+            && same(&self.services, &kernel.services)
+            && same(&self.keys, &kernel.keys)
+            && same(&self.keys_high, &kernel.keys_high)
+            && same(&self.slot_tables, &kernel.slot_tables)
+            && same(&self.slots, &kernel.slots)
+            && same(&self.shards, &kernel.shards)
     }
 
     /// Whether operators have a word to say.

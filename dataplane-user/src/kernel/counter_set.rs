@@ -15,7 +15,7 @@ use keysteer_common::shared::{Shared, from_bytes};
 use super::pins::PinError;
 use super::{KernelError, sys};
 use crate::counters::{Snapshot, add};
-use crate::image::Words;
+use crate::image::{Image, Words};
 
 /// How many key ids and shard indices a set holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,21 @@ pub(super) struct Capacity {
 }
 
 impl Capacity {
+    /// What a policy needs.
+    pub(super) fn of(image: &Image) -> Self {
+        Self { keys: image.key_ids(), shards: u32::try_from(image.shards.len()).unwrap_or(u32::MAX).max(1) }
+    }
+
+    /// The larger of each.
+    pub(super) fn at_least(self, other: Self) -> Self {
+        Self { keys: self.keys.max(other.keys), shards: self.shards.max(other.shards) }
+    }
+
+    /// The smaller of each.
+    pub(super) fn at_most(self, other: Self) -> Self {
+        Self { keys: self.keys.min(other.keys), shards: self.shards.min(other.shards) }
+    }
+
     /// Whether both fit.
     pub(super) fn holds(self, need: Self) -> bool {
         self.keys >= need.keys && self.shards >= need.shards
@@ -120,7 +135,7 @@ impl CounterSet {
     }
 
     /// The maps, by name.
-    pub(super) fn maps(&self) -> impl Iterator<Item = (&'static str, &Map)> {
+    pub(super) fn maps(&self) -> impl Iterator<Item = (&str, &Map)> {
         MAPS.iter().map(|(name, _)| *name).zip(&self.maps)
     }
 
@@ -173,6 +188,19 @@ impl CounterSet {
     pub(super) fn write(&mut self, words: &Words) -> Result<(), KernelError> {
         words.keys.iter().try_for_each(|(id, word)| self.set_key_word(*id, *word))?;
         words.shards.iter().try_for_each(|(index, word)| self.set_shard_word(*index, *word))
+    }
+
+    /// Makes `words` all that there are. Those that hold already are never missing meanwhile.
+    pub(super) fn replace(&mut self, words: &Words) -> Result<(), KernelError> {
+        let before = self.words()?;
+        self.write(words)?;
+        for id in before.keys.keys().filter(|id| !words.keys.contains_key(id)) {
+            self.set_key_word(*id, 0)?;
+        }
+        for index in before.shards.keys().filter(|index| !words.shards.contains_key(index)) {
+            self.set_shard_word(*index, 0)?;
+        }
+        Ok(())
     }
 
     /// Sets the word on a key; an id beyond the set is left out.

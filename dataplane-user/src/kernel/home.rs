@@ -7,7 +7,7 @@ use std::path::Path;
 use aya::Ebpf;
 use aya::maps::Map;
 use aya::programs::Xdp;
-use aya::programs::xdp::XdpAttachType;
+use aya_obj::programs::XdpAttachType;
 use keysteer_common::config::{ABI, Config};
 use keysteer_common::headers::Work;
 use keysteer_common::shared::from_bytes;
@@ -64,7 +64,7 @@ impl Home {
     }
 
     /// All maps.
-    pub(super) fn maps(&self) -> Box<dyn Iterator<Item = (&str, &Map)> + '_> {
+    pub(super) fn maps<'s>(&'s self) -> Box<dyn Iterator<Item = (&'s str, &'s Map)> + 's> {
         match self {
             Self::Loaded(ebpf) => Box::new(ebpf.maps()),
             Self::Adopted { maps, .. } => Box::new(maps.iter().map(|(name, map)| (*name, map))),
@@ -110,6 +110,12 @@ impl Home {
             map.pin(directory.join(file)).map_err(|error| failed(&error))?;
         }
         self.pin_program(&directory.join(PROGRAM_PIN))
+    }
+
+    /// Pins the constants alone.
+    pub(super) fn pin_constants(&self, path: &Path) -> Result<(), KernelError> {
+        let map = self.map(CONSTANTS).ok_or_else(|| KernelError::Object { what: format!("map {CONSTANTS}") })?;
+        map.pin(path).map_err(|error| KernelError::other("pin a program's constants", error))
     }
 
     /// Pins the program alone.

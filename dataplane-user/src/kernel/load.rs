@@ -14,12 +14,15 @@ use keysteer_common::tables::target;
 
 use super::counter_set::{Capacity, CounterSet};
 use super::home::{self, Home};
-use super::tables::Tables;
+use super::tables::{Tables, leave_out};
 use super::{About, Dataplane, KernelError, PROGRAM, sys};
 use crate::image::Image;
 
 /// The committed object; `build.rs` checks that it is as new as its sources.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("KEYSTEER_OBJECT"));
+
+/// What a program counts that only test runs see: beyond that nothing is counted.
+const SCRATCH: Capacity = Capacity { keys: 4_096, shards: u32::MAX };
 
 /// Frames that a CPU's queue holds (CPUMAP).
 const CPU_QUEUE: u32 = 2048;
@@ -80,7 +83,7 @@ impl Dataplane {
             return Err(KernelError::Object { what: format!("ABI version {}", image.config.abi) });
         }
         let mut object = object(variant)?;
-        let need = Capacity { keys: image.key_ids(), shards: entries(image.shards.len()) };
+        let need = Capacity::of(image);
         let tables = Tables::of(image)?;
         tables.resize(&mut object).map_err(|error| KernelError::Object { what: error.to_string() })?;
         let config = Config {
@@ -95,9 +98,8 @@ impl Dataplane {
             .map_max_entries("SERVICES", entries(image.services.len()))
             .map_max_entries("DEVICES", need.shards)
             .map_max_entries("CPUS", entries(cpus));
-        let to_cpu = image.shards.iter().any(|shard| shard.target == target::CPU);
-        let about = About { config, need, to_cpu, cpus };
-        let mut dataplane = Self::load_object(&object, loader, variant.counters, about, |ebpf| {
+        let about = About { config, counted: need, to_cpu: image.steers_to_cpus(), cpus };
+        let mut dataplane = Self::load_object(&object, loader, variant.counters, &about, |ebpf| {
             let filler = Filler { megabytes: image.table_bytes() >> 20 };
             tables.fill(ebpf).map_err(|(map, cause)| filler.failed(map, cause))?;
             filler.array(ebpf, "SERVICES", &image.services)?;
@@ -116,31 +118,33 @@ impl Dataplane {
             overlay: variant.overlay.into(),
             ..self.about.config
         };
-        let object = object(variant)?;
+        let mut object = object(variant)?;
+        leave_out(&mut object).map_err(|error| KernelError::Object { what: error.to_string() })?;
         let mut loader = EbpfLoader::new();
         for (name, file) in home::PINNED {
             if name != home::CONSTANTS {
                 loader.map_pin_path(name, directory.join(file));
             }
         }
-        Self::load_object(&object, loader, variant.counters, About { config, ..self.about }, |_| Ok(()))
+        let counted = if variant.counters.is_none() { self.about.counted.at_most(SCRATCH) } else { self.about.counted };
+        Self::load_object(&object, loader, variant.counters, &About { config, counted, ..self.about }, |_| Ok(()))
     }
 
     /// Loads an object whose maps `loader` knows the sizes or pins of, and which `fill` fills.
-    fn load_object(
+    fn load_object<'l>(
         object: &[u8],
-        mut loader: EbpfLoader<'_>,
+        mut loader: EbpfLoader<'l>,
         counters: Option<(&Path, Capacity)>,
-        about: About,
+        about: &'l About,
         fill: impl FnOnce(&mut Ebpf) -> Result<(), KernelError>,
     ) -> Result<Self, KernelError> {
-        let config = about.config;
-        loader.override_global("CONFIG", bytes_of(std::slice::from_ref(&config)), true);
-        let (pins, capacity) = counters.map_or((None, about.need), |(pins, capacity)| (Some(pins), capacity));
+        let constants = bytes_of(std::slice::from_ref(&about.config));
+        loader.override_global("CONFIG", constants, true);
+        let (pins, capacity) = counters.map_or((None, about.counted), |(pins, capacity)| (Some(pins), capacity));
         CounterSet::prepare(&mut loader, capacity, pins);
         let mut ebpf = loader.load(object).map_err(load_error)?;
         #[cfg(feature = "bpf-log")]
-        if config.record != 0 {
+        if about.config.record != 0 {
             super::debug_log::follow(&mut ebpf)?;
         }
         fill(&mut ebpf)?;
@@ -151,7 +155,7 @@ impl Dataplane {
             .map_err(|error| KernelError::other("use the program", error))?;
         program.load().map_err(program_error)?;
         let set = CounterSet::take(|name| ebpf.take_map(name), capacity, about.cpus)?;
-        Ok(Self { home: Home::Loaded(ebpf), links: Vec::new(), set, about })
+        Ok(Self { home: Home::Loaded(ebpf), links: Vec::new(), set, about: *about })
     }
 }
 

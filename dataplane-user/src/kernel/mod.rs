@@ -56,8 +56,8 @@ pub struct Dataplane {
 struct About {
     /// Its constants, which hold secrets.
     config: Config,
-    /// How many key ids and shards the policy has.
-    need: counter_set::Capacity,
+    /// How many key ids and shards are counted, of the policy's.
+    counted: counter_set::Capacity,
     /// Whether a shard's target is a CPU.
     to_cpu: bool,
     /// How many CPUs the kernel may ever bring up.

@@ -111,23 +111,28 @@ impl Steering {
         Ok(self.pins.intent()?)
     }
 
-    /// Takes a pinned generation over, whose policy was compiled to `image`: its tables must be those.
+    /// Takes a pinned generation over, whose policy was compiled to `image`; false, and nothing, where its tables are
+    /// others: what the host has may have changed since.
     ///
     /// # Errors
     /// A pin is missing, or not what it should be.
-    pub fn adopt(&mut self, number: u64, image: &Image) -> Result<(), KernelError> {
+    pub fn adopt(&mut self, number: u64, image: &Image) -> Result<bool, KernelError> {
         let path = self.pins.generation(number);
         let (home, config) = Home::adopt(&path)?;
-        let need = Capacity::of(image);
-        let newest = self.sets.values().next_back().ok_or_else(|| PinError::strange(&path, "no counters"))?;
-        let about = About { config, need, to_cpu: image.steers_to_cpus(), cpus: cpus()? };
-        let set = newest.share(&path)?;
+        let cpus = cpus()?;
+        let newest = self.sets.keys().next_back().map(|set| self.pins.counters(*set));
+        let set = match newest {
+            Some(newest) => CounterSet::open(&newest, cpus)?,
+            None => None,
+        };
+        let set = set.ok_or_else(|| PinError::strange(&path, "there are no counters"))?;
+        let about = About { config, counted: Capacity::of(image), to_cpu: image.steers_to_cpus(), cpus };
         let dataplane = Dataplane { home, links: Vec::new(), set, about };
-        if !dataplane.tables(config)?.same_tables(image) {
-            return Err(PinError::strange(&path, "its tables are not those of the recorded policy").into());
+        let same = image.same_tables(&dataplane.tables(config)?);
+        if same {
+            self.generations.insert(number, dataplane);
         }
-        self.generations.insert(number, dataplane);
-        Ok(())
+        Ok(same)
     }
 
     /// Loads `image` as generation `number` and pins it. It counts with the others, and heeds the same words.
@@ -147,9 +152,10 @@ impl Steering {
         let mut dataplane = Dataplane::load_variant(image, variant)?;
         point(Step::Loaded);
         if !self.sets.contains_key(&set) {
-            let mut added = dataplane.set.share(&counters)?;
-            added.write(&words)?;
-            self.sets.insert(set, added);
+            dataplane.set.write(&words)?;
+            if let Some(added) = CounterSet::open(&counters, dataplane.about.cpus)? {
+                self.sets.insert(set, added);
+            }
         }
         self.pins.fresh(&path)?;
         point(Step::PinsBegun);

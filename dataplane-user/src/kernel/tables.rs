@@ -74,29 +74,7 @@ impl<'a> Tables<'a> {
     /// # Errors
     /// The object is not keysteer's.
     pub(super) fn resize(&self, object: &mut [u8]) -> Result<(), ResizeError> {
-        let (headers, count, found) = {
-            let header = FileHeader64::<LittleEndian>::parse(&*object)?;
-            let sections = header.sections(LittleEndian, &*object)?;
-            let find = |name: &str| {
-                sections.enumerate().find_map(|(index, section)| {
-                    let named =
-                        sections.section_name(LittleEndian, section).is_ok_and(|it| it == name.as_bytes());
-                    (named && section.sh_type(LittleEndian) == SHT_NOBITS).then_some(index.0)
-                })
-            };
-            let found = self.0.each_ref().map(|table| (find(table.section), table));
-            (header.e_shoff.get(LittleEndian), sections.len(), found)
-        };
-        let headers =
-            usize::try_from(headers).ok().and_then(|from| object.get_mut(from..)).unwrap_or_default();
-        let headers = slice_from_bytes_mut::<SectionHeader64<LittleEndian>>(headers, count).map(|(it, _)| it);
-        let headers = headers.unwrap_or_default();
-        for (index, table) in found {
-            let header =
-                index.and_then(|index| headers.get_mut(index)).ok_or(ResizeError::Section(table.section))?;
-            header.sh_size = U64::new(LittleEndian, u64::from(table.size));
-        }
-        Ok(())
+        resize(object, self.0.each_ref().map(|table| (table.section, table.size)))
     }
 
     /// Copies the tables into their maps; fails with the map's name.
@@ -111,6 +89,39 @@ impl<'a> Tables<'a> {
         }
         Ok(())
     }
+}
+
+/// Gives the sections of the tables no size: for a program over tables that are there already, which the loader would
+/// else fill with zeroes.
+pub(super) fn leave_out(object: &mut [u8]) -> Result<(), ResizeError> {
+    Tables::of(&Image::default()).map_or(Ok(()), |tables| resize(object, tables.0.each_ref().map(|it| (it.section, 0))))
+}
+
+/// Gives sections of `object` that hold nothing their sizes.
+fn resize<const N: usize>(object: &mut [u8], sizes: [(&'static str, u32); N]) -> Result<(), ResizeError> {
+        let (headers, count, found) = {
+            let header = FileHeader64::<LittleEndian>::parse(&*object)?;
+            let sections = header.sections(LittleEndian, &*object)?;
+            let find = |name: &str| {
+                sections.enumerate().find_map(|(index, section)| {
+                    let named =
+                        sections.section_name(LittleEndian, section).is_ok_and(|it| it == name.as_bytes());
+                    (named && section.sh_type(LittleEndian) == SHT_NOBITS).then_some(index.0)
+                })
+            };
+            let found = sizes.map(|(section, size)| (find(section), section, size));
+            (header.e_shoff.get(LittleEndian), sections.len(), found)
+        };
+        let headers =
+            usize::try_from(headers).ok().and_then(|from| object.get_mut(from..)).unwrap_or_default();
+        let headers = slice_from_bytes_mut::<SectionHeader64<LittleEndian>>(headers, count).map(|(it, _)| it);
+        let headers = headers.unwrap_or_default();
+        for (index, section, size) in found {
+            let header =
+                index.and_then(|index| headers.get_mut(index)).ok_or(ResizeError::Section(section))?;
+            header.sh_size = U64::new(LittleEndian, u64::from(size));
+        }
+        Ok(())
 }
 
 /// Name of the map of keys, as the kernel knows it.
