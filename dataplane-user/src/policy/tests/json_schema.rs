@@ -62,7 +62,7 @@ fn full() -> Value {
 fn read(document: &Value) -> (bool, bool, Vec<Diagnostic>) {
     // JSON is YAML.
     let text = document.to_string();
-    let keys = |_: &str| Ok("name,match.tenant,pool\nglobex,globex,general\n".to_owned());
+    let keys = |_: &str| Ok("name,match.tenant,pool\nglobex,globex,general\n".into());
     let tree = yaml::read(&text, "p").unwrap();
     let mut context = reader::Context { file: "p", report: diagnostic::Report::default() };
     if document::read(&tree, &mut context).is_none() {
