@@ -18,6 +18,7 @@ mod json_schema;
 mod lint;
 mod model;
 mod reader;
+mod share;
 mod values;
 mod yaml;
 
@@ -31,9 +32,10 @@ pub use bundle::{Bundle, File};
 pub use diagnostic::{Diagnostic, Place, PolicyError};
 pub use json_schema::json_schema;
 pub use model::{
-    AttachMode, ClassAction, Classes, Destination, Field, Interface, Key, Mode, Policy, Pool, PrefixTable,
-    Schema, Shard, Target, Tier, Width, mac_text,
+    AttachMode, BlastRadius, ClassAction, Classes, Destination, Field, Interface, Key, Mode, Policy, Pool,
+    PrefixTable, Schema, Shard, Target, Tier, Width, mac_text,
 };
+pub use share::Share;
 
 pub(crate) use diagnostic::lines;
 pub(crate) use values::{protocol, protocol_text, service_text};
@@ -69,7 +71,7 @@ pub fn parse_with(text: &str, file: &str, keys: ReadKeys<'_>) -> Result<Policy, 
 fn parse_tree(tree: &yaml::Node, file: &str, keys: ReadKeys<'_>) -> Result<Policy, PolicyError> {
     let mut context = reader::Context { file, report: diagnostic::Report::default() };
     match document::read(tree, &mut context) {
-        Some(document) => check::check(document, file, keys),
+        Some(document) => check::check(&document, file, keys),
         None => Err(PolicyError::Invalid(context.report.finish())),
     }
 }

@@ -4,6 +4,7 @@ mod broken;
 mod bundle;
 mod files;
 mod json_schema;
+mod placed;
 mod understood;
 
 use super::*;
