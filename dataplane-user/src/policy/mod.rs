@@ -9,7 +9,7 @@
 //! Every problem names file, line, column and field. The language is described in `docs/policy.md`; what
 //! needs the host is checked when the policy is compiled ([`crate::compile`]).
 
-mod bundle;
+pub(crate) mod bundle;
 mod check;
 mod diagnostic;
 mod document;
