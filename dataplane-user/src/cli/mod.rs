@@ -1,6 +1,7 @@
 //! The command line: one file per command. Data goes to stdout, messages to stderr.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage; 130 when a demo is interrupted.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage; 3 when a plan asked for by `--exit-code` would change something;
+//! 130 when a demo is interrupted.
 
 mod agent;
 mod audit;
@@ -12,6 +13,7 @@ mod key;
 mod log;
 mod man;
 pub mod output;
+mod plan;
 mod policy;
 mod shard;
 mod status;
@@ -31,6 +33,8 @@ use output::Format;
 const FAILED: u8 = 1;
 /// Exit code of wrong usage, also clap's.
 const USAGE: u8 = 2;
+/// Exit code of `plan --exit-code` when something would change.
+const WOULD_CHANGE: u8 = 3;
 
 /// Steers flows to shards by allocation key
 ///
@@ -54,6 +58,7 @@ enum Command {
     Agent(agent::AgentArgs),
     Demo(demo::DemoArgs),
     Validate(validate::ValidateArgs),
+    Plan(plan::PlanArgs),
     Status(status::StatusArgs),
     Key(key::KeyArgs),
     Shard(shard::ShardArgs),
@@ -94,6 +99,10 @@ pub fn main() -> ExitCode {
         Command::Agent(args) => agent::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Validate(args) => validate::run(&args),
+        Command::Plan(args) => match plan::run(&args) {
+            Ok(plan::Outcome::WouldChange) => return ExitCode::from(WOULD_CHANGE),
+            done => done.map(drop),
+        },
         Command::Status(args) => status::run(&args),
         Command::Key(args) => key::run(&args),
         Command::Shard(args) => shard::run(&args),
@@ -148,6 +157,9 @@ mod tests {
             "keysteer agent --policy p --state-dir /s --socket /a --metrics-address [::1]:9 --top-keys 5",
             "keysteer -v validate a.yaml b.yaml",
             "keysteer status -o json",
+            "keysteer plan new.yaml",
+            "keysteer plan new.yaml --against old.yaml -o json --exit-code --allow schema --allow vip-tier",
+            "keysteer plan new.yaml --out p.json --socket /tmp/a.sock",
             "keysteer key list -o jsonl --socket /tmp/a.sock",
             "keysteer key get acme -o json",
             "keysteer shard list -v",
@@ -177,6 +189,10 @@ mod tests {
             "keysteer validate",
             "keysteer agent",
             "keysteer status -o xml",
+            "keysteer plan",
+            "keysteer plan a --against b --socket s",
+            "keysteer plan a --against b --out c",
+            "keysteer plan a --allow base-moved",
             "keysteer explain",
             "keysteer explain --src ::1",
             "keysteer explain --dst ::1 --hex 00",

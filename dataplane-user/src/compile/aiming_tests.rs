@@ -35,7 +35,7 @@ fn policy() -> Policy {
     for (number, tenant) in (0..KEYS / 2).map(|number| (number, scattered(number) >> 1)) {
         let _ = writeln!(keys, "wide-{number},{tenant},,p\nnarrow-{number},{tenant},7,p");
     }
-    parse_with(text, "aiming", &|_| Ok(keys.clone())).unwrap()
+    parse_with(text, "aiming", &|_| Ok(keys.as_str().into())).unwrap()
 }
 
 /// Each number once, in no order (the finaliser of MurmurHash3).

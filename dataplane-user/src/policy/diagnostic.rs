@@ -129,14 +129,6 @@ impl Report {
         }
         self.list
     }
-
-    /// `value`, unless there are problems.
-    ///
-    /// # Errors
-    /// The problems.
-    pub(super) fn into_result<T>(self, value: T) -> Result<T, PolicyError> {
-        if self.is_empty() { Ok(value) } else { Err(PolicyError::Invalid(self.finish())) }
-    }
 }
 
 /// What is wrong, before it is known where.

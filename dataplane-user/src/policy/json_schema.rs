@@ -9,6 +9,7 @@ use keysteer_common::headers::{FIELDS, LEVELS};
 use serde_json::{Value, json};
 
 use super::document::{API_VERSION, CLASSES, KIND};
+use super::share;
 use super::values::{NAME, PROTOCOLS, TEXT};
 
 /// The schema.
@@ -63,6 +64,23 @@ fn spec() -> Value {
                 "type": "string",
             },
             "classes": classes(),
+            "blastRadius": {
+                "description": "The largest shares that may hang on one shard; a plan that goes beyond is refused.",
+                "type": "object",
+                "properties": {
+                    "keys": share("Of the keys that are steered, such as 40%."),
+                    "traffic": share("Of the live traffic that is steered."),
+                },
+                "anyOf": [{"required": ["keys"]}, {"required": ["traffic"]}],
+                "additionalProperties": false,
+            },
+            "residency": {
+                "description": "Keys stay in their region: it must be that of their pool.",
+                "type": "object",
+                "properties": {"field": name("The field of the schema that is a key's region.")},
+                "required": ["field"],
+                "additionalProperties": false,
+            },
         },
         "required": ["environment", "interfaces", "scope", "schemas"],
         "additionalProperties": false,
@@ -238,6 +256,7 @@ fn pool() -> Value {
         "properties": {
             "name": name("What the pool is called."),
             "shards": filled("The names of its shards.", &name("A shard.")),
+            "region": region("The region that its shards are in."),
         },
         "required": ["name", "shards"],
         "additionalProperties": false,
@@ -254,6 +273,8 @@ fn tier() -> Value {
             "owner": text("Who answers for its keys."),
             "costCentre": text("Who is charged for them."),
             "account": text("Who is billed for them."),
+            "rank": with_default(integer("How good the tier is: a larger number is better.", 0, 65_535), 0),
+            "vip": with_default(boolean("Whether its keys are VIPs, which may not come to a tier of lower rank."), false),
         },
         "required": ["name", "pool"],
         "additionalProperties": false,
@@ -279,6 +300,8 @@ fn key() -> Value {
             "account": text("Who is billed for it."),
             "deny": {"description": "Drop every packet of the key.", "type": "boolean", "default": false},
             "reason": text("Why it is denied."),
+            "region": region("Its region, where no field of its level is."),
+            "vip": boolean("Whether it is a VIP, which may not come to a tier of lower rank; the tier's where not given."),
         },
         "required": ["name", "match"],
         "anyOf": [
@@ -352,6 +375,26 @@ fn text(description: &str) -> Value {
 
 fn integer(description: &str, least: u32, most: u32) -> Value {
     json!({"description": description, "type": "integer", "minimum": least, "maximum": most})
+}
+
+fn boolean(description: &str) -> Value {
+    json!({"description": description, "type": "boolean"})
+}
+
+fn with_default(mut schema: Value, default: impl Into<Value>) -> Value {
+    schema["default"] = default.into();
+    schema
+}
+
+fn share(description: &str) -> Value {
+    json!({"description": description, "type": "string", "pattern": share::PATTERN})
+}
+
+/// Text, or the number that the value of a field is.
+fn region(description: &str) -> Value {
+    let mut region = text(description);
+    region["type"] = json!(["string", "number"]);
+    region
 }
 
 fn list(description: &str, items: &Value) -> Value {

@@ -9,6 +9,7 @@
 //! Every problem names file, line, column and field. The language is described in `docs/policy.md`; what
 //! needs the host is checked when the policy is compiled ([`crate::compile`]).
 
+pub(crate) mod bundle;
 mod check;
 mod diagnostic;
 mod document;
@@ -17,32 +18,34 @@ mod json_schema;
 mod lint;
 mod model;
 mod reader;
+mod share;
 mod values;
 mod yaml;
 
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::path::Path;
 
+pub use bundle::{Bundle, File};
 pub use diagnostic::{Diagnostic, Place, PolicyError};
 pub use json_schema::json_schema;
 pub use model::{
-    AttachMode, ClassAction, Classes, Destination, Field, Interface, Key, Mode, Policy, Pool, PrefixTable,
-    Schema, Shard, Target, Tier, Width, mac_text,
+    AttachMode, BlastRadius, ClassAction, Classes, Destination, Field, Interface, Key, Mode, Policy, Pool,
+    PrefixTable, Schema, Shard, Target, Tier, Width, mac_text,
 };
+pub use share::Share;
 
 pub(crate) use diagnostic::lines;
 pub(crate) use values::{protocol, protocol_text, service_text};
 
-/// Reads and checks a policy file.
+/// Reads and checks a policy file, or the only one of a folder.
 ///
 /// # Errors
 /// The file cannot be read, or everything that is wrong with it.
 pub fn load(path: &Path) -> Result<Policy, PolicyError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|cause| PolicyError::Io { path: path.to_path_buf(), cause })?;
-    parse(&text, &path.display().to_string(), path.parent())
+    bundle::load(path)
 }
 
 /// Checks the text of a policy. `file` is what messages call it; `keysFrom` is looked for in `base`, or
@@ -51,24 +54,24 @@ pub fn load(path: &Path) -> Result<Policy, PolicyError> {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn parse(text: &str, file: &str, base: Option<&Path>) -> Result<Policy, PolicyError> {
-    parse_with(text, file, &|name| {
-        let path = base.unwrap_or(Path::new("")).join(name);
-        std::fs::read_to_string(&path).map_err(|cause| format!("cannot read {}: {cause}", path.display()))
-    })
+    parse_with(text, file, &|name| bundle::read_beside(base, name).map(Cow::Owned))
 }
 
 /// How the file that `keysFrom` names is read: its name as written, to its text or what is wrong in words.
-pub type ReadKeys<'r> = &'r dyn Fn(&str) -> Result<String, String>;
+pub type ReadKeys<'r> = &'r dyn Fn(&str) -> Result<Cow<'r, str>, String>;
 
 /// Like [`parse`], for a text whose `keysFrom` must not open just any file.
 ///
 /// # Errors
 /// Everything that is wrong with it.
 pub fn parse_with(text: &str, file: &str, keys: ReadKeys<'_>) -> Result<Policy, PolicyError> {
-    let tree = yaml::read(text, file)?;
+    parse_tree(&yaml::read(text, file)?, file, keys)
+}
+
+fn parse_tree(tree: &yaml::Node, file: &str, keys: ReadKeys<'_>) -> Result<Policy, PolicyError> {
     let mut context = reader::Context { file, report: diagnostic::Report::default() };
-    match document::read(&tree, &mut context) {
-        Some(document) => check::check(document, file, keys),
+    match document::read(tree, &mut context) {
+        Some(document) => check::check(&document, file, keys),
         None => Err(PolicyError::Invalid(context.report.finish())),
     }
 }

@@ -10,6 +10,7 @@ use keysteer_common::carrier::Carrier;
 use keysteer_common::tables::Service;
 
 use super::diagnostic::{Diagnostic, Place};
+use super::share::Share;
 
 /// A checked policy.
 #[derive(Clone, Debug)]
@@ -40,6 +41,10 @@ pub struct Policy {
     pub keys: Vec<Key>,
     /// What the other classes meet.
     pub classes: Classes,
+    /// How much may hang on one shard.
+    pub blast_radius: BlastRadius,
+    /// Index of the field of the schema that is a key's region.
+    pub residency: Option<usize>,
     /// What is not wrong but looks like a slip, or personal.
     pub warnings: Vec<Diagnostic>,
 }
@@ -297,6 +302,8 @@ pub struct Pool {
     pub name: String,
     /// Indices of its shards, at least one, each once.
     pub shards: Vec<usize>,
+    /// The region that its shards are in: in canonical text where a field is the region.
+    pub region: Option<Arc<str>>,
 }
 
 /// Over how many shards of its pool a key spreads.
@@ -323,6 +330,10 @@ pub struct Tier {
     pub cost_centre: Option<Arc<str>>,
     /// Account that its keys are billed to.
     pub account: Option<Arc<str>>,
+    /// How good it is: a larger number is better.
+    pub rank: u16,
+    /// Whether its keys are VIPs.
+    pub vip: bool,
 }
 
 /// A registered key, the tier's defaults filled in.
@@ -348,10 +359,23 @@ pub struct Key {
     pub account: Option<Arc<str>>,
     /// Why it is denied, when it is.
     pub denied: Option<Arc<str>>,
+    /// Its region, where it is declared with the key: in canonical text where a field is the region.
+    pub region: Option<Arc<str>>,
+    /// Whether it may not come to a lower tier unnoticed.
+    pub vip: bool,
     /// Where it is declared: in the policy, or in the file beside it when `from_file`.
     pub at: Place,
     /// Whether it comes from `keysFrom`.
     pub from_file: bool,
+}
+
+/// The largest share that may hang on one shard, of what is steered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BlastRadius {
+    /// Of the keys.
+    pub keys: Option<Share>,
+    /// Of their traffic.
+    pub traffic: Option<Share>,
 }
 
 /// What the classes other than `assigned` meet.

@@ -8,6 +8,7 @@ use keysteer_common::tables::Service;
 
 use super::diagnostic::Problem;
 use super::model::Width;
+use super::share::Share;
 
 /// A whole number, decimal or hexadecimal with `0x`.
 pub(super) fn number(text: &str) -> Result<u128, Problem> {
@@ -210,6 +211,14 @@ pub(super) fn width(text: &str) -> Result<Width, Problem> {
         Some(width) => Ok(Width::Shards(width)),
         None => Err(format!("\"{text}\" is not a width: expected a whole number from 1, or \"all\"").into()),
     }
+}
+
+/// A share such as `40%`.
+pub(super) fn share(text: &str) -> Result<Share, Problem> {
+    Share::parse(text).ok_or_else(|| {
+        format!("\"{text}\" is not a share: expected one such as 40% or 12.5%, with at most four decimals")
+            .into()
+    })
 }
 
 #[cfg(test)]

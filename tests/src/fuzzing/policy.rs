@@ -30,7 +30,7 @@ pub fn policy(data: &[u8]) {
     };
     let (text, keys) = text.split_once(KEYS_BELOW).unwrap_or((text, ""));
     let read = |name: &str| {
-        if name == "missing.csv" { Err(format!("cannot read {name}")) } else { Ok(keys.to_owned()) }
+        if name == "missing.csv" { Err(format!("cannot read {name}")) } else { Ok(keys.into()) }
     };
     match parse_with(text, FILE, &read) {
         Ok(policy) => {

@@ -16,6 +16,7 @@ use crate::policy::values;
 
 use super::Checker;
 use super::duplicates::duplicates;
+use super::residency::{Region, Residency, misplaced};
 use super::shards::{Places, too_wide};
 
 /// A key as declared, its field names resolved.
@@ -38,6 +39,7 @@ pub(super) struct Keys<'c> {
     tables: &'c [PrefixTable],
     pub(super) schema: &'c Schema,
     places: &'c Places<'c>,
+    residency: &'c Residency,
     fields: HashMap<&'c str, usize>,
     /// By field: the numbers of the labels of its table.
     labels: Vec<HashMap<&'c str, u32>>,
@@ -51,7 +53,12 @@ pub(super) struct Keys<'c> {
 }
 
 impl<'c> Keys<'c> {
-    pub(super) fn new(tables: &'c [PrefixTable], schema: &'c Schema, places: &'c Places<'c>) -> Self {
+    pub(super) fn new(
+        tables: &'c [PrefixTable],
+        schema: &'c Schema,
+        places: &'c Places<'c>,
+        residency: &'c Residency,
+    ) -> Self {
         let labels = schema.fields.iter().map(|field| {
             let table = field.table.and_then(|at| tables.get(at));
             table.into_iter().flat_map(|table| table.labels.iter().map(String::as_str).zip(1..)).collect()
@@ -62,6 +69,7 @@ impl<'c> Keys<'c> {
             tables,
             schema,
             places,
+            residency,
             fields: schema.fields.iter().enumerate().map(|(at, field)| (field.name.as_str(), at)).collect(),
             labels: labels.collect(),
             levels: levels.collect(),
@@ -137,6 +145,7 @@ impl<'c> Keys<'c> {
         if let (Some(reason), false) = (&rest.reason, rest.deny) {
             fail(reason.at, "reason", "only goes with deny: true".into());
         }
+        let region = self.region(draft, key, pool, &mut fail);
         let (Some(level), true) = (level, sound) else {
             return;
         };
@@ -153,6 +162,8 @@ impl<'c> Keys<'c> {
             cost_centre: self.shared(&rest.cost_centre).or_else(|| tier_entry?.cost_centre.clone()),
             account: self.shared(&rest.account).or_else(|| tier_entry?.account.clone()),
             denied: denied.map(|reason| self.keep(reason)),
+            region: region.map(|region| self.keep(&region)),
+            vip: rest.vip.unwrap_or_else(|| tier_entry.is_some_and(|tier| tier.vip)),
             // A row's places count cells; the key is found by its line.
             at: if draft.index.is_some() { draft.name.at } else { Place { column: 1, ..draft.name.at } },
             from_file: draft.index.is_none(),
@@ -202,38 +213,62 @@ impl<'c> Keys<'c> {
         (tier, pool, width)
     }
 
+    /// Checks that a key stays in its region; gives the region that is declared with it.
+    fn region(
+        &self,
+        draft: &Draft<'_>,
+        key: u128,
+        pool: Option<usize>,
+        fail: &mut impl FnMut(Place, &str, Problem),
+    ) -> Option<String> {
+        let field = self.residency.field.and_then(|at| Some((at, self.schema.fields.get(at)?)));
+        let carried = field.and_then(|(at, field)| {
+            let (_, text) = draft.values.iter().find(|(member, _)| *member == at)?;
+            Some((Region::Value(field.value(key)), text))
+        });
+        let declared = match (&draft.rest.region, field) {
+            (None, _) => None,
+            (Some(text), None) => Some((Region::Text(text.value.into()), text.value.to_owned())),
+            (Some(text), Some((at, field))) => match self.value(at, field, text.value) {
+                Ok(value) => Some((Region::Value(value), field.text(self.tables, value))),
+                Err(problem) => {
+                    fail(text.at, "region", problem);
+                    return None;
+                }
+            },
+        };
+        if let (Some((carried, value)), Some((declared, _)), Some(text)) =
+            (&carried, &declared, &draft.rest.region)
+            && carried != declared
+        {
+            let problem = format!("the key says that its region is \"{}\": leave this out", value.value);
+            fail(text.at, "region", problem.into());
+        }
+        let (region, text) = match (&carried, &declared) {
+            (Some((region, text)), _) => (region, text.value),
+            (None, Some((region, text))) => (region, text.as_str()),
+            (None, None) => return None,
+        };
+        if let Some(pool) = pool.and_then(|at| Some((at, self.places.pools.get(at)?)))
+            && let Some(problem) = misplaced(self.residency, pool, region, text)
+        {
+            let (at, field) = match (&draft.rest.pool, &draft.rest.tier) {
+                (Some(pool), _) => (pool.at, "pool"),
+                (None, Some(tier)) => (tier.at, "tier"),
+                (None, None) => (draft.name.at, ""),
+            };
+            fail(at, field, problem);
+        }
+        declared.map(|(_, text)| text)
+    }
+
     /// A field's value from its text.
     fn value(&self, index: usize, field: &Field, text: &str) -> Result<u128, Problem> {
         if let Some(table) = field.table.and_then(|at| self.tables.get(at)) {
             let number = self.labels.get(index).and_then(|labels| labels.get(text));
-            return number.map(|number| u128::from(*number)).ok_or_else(|| {
-                let what = format!("label of prefix table {}:", table.name);
-                Problem::unknown(&what, text, table.labels.iter().map(String::as_str))
-            });
+            return number.map(|number| u128::from(*number)).ok_or_else(|| unknown_label(table, text));
         }
-        let address = |what: &str| Problem::from(format!("\"{text}\" is not an {what} address"));
-        let value = match field.carrier {
-            Carrier::EthernetSrc | Carrier::EthernetDst if field.is_whole() && text.contains(':') => {
-                let [a, b, c, d, e, f] = values::mac(text)?;
-                u128::from(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
-            }
-            Carrier::Ipv4Src | Carrier::Ipv4Dst if field.is_whole() && text.contains(['.', ':']) => {
-                u128::from(text.parse::<Ipv4Addr>().map_err(|_| address("IPv4"))?.to_bits())
-            }
-            Carrier::Ipv6Src | Carrier::Ipv6Dst if field.is_whole() && text.contains(['.', ':']) => {
-                text.parse::<Ipv6Addr>().map_err(|_| address("IPv6"))?.to_bits()
-            }
-            _ => values::number(text)?,
-        };
-        if value > field.largest() {
-            return Err(format!(
-                "{text} does not fit the {} bits of the field: at most {} does",
-                field.bits,
-                field.largest()
-            )
-            .into());
-        }
-        Ok(value)
+        plain_value(field, text)
     }
 
     fn no_level(&self, values: &[(usize, At<&str>)]) -> Problem {
@@ -303,6 +338,39 @@ impl<'c> Keys<'c> {
         }
         found
     }
+}
+
+/// What is wrong with a label that a table does not have.
+pub(super) fn unknown_label(table: &PrefixTable, text: &str) -> Problem {
+    let what = format!("label of prefix table {}:", table.name);
+    Problem::unknown(&what, text, table.labels.iter().map(String::as_str))
+}
+
+/// The value of a field that is behind no table, from its text.
+pub(super) fn plain_value(field: &Field, text: &str) -> Result<u128, Problem> {
+    let address = |what: &str| Problem::from(format!("\"{text}\" is not an {what} address"));
+    let value = match field.carrier {
+        Carrier::EthernetSrc | Carrier::EthernetDst if field.is_whole() && text.contains(':') => {
+            let [a, b, c, d, e, f] = values::mac(text)?;
+            u128::from(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+        }
+        Carrier::Ipv4Src | Carrier::Ipv4Dst if field.is_whole() && text.contains(['.', ':']) => {
+            u128::from(text.parse::<Ipv4Addr>().map_err(|_| address("IPv4"))?.to_bits())
+        }
+        Carrier::Ipv6Src | Carrier::Ipv6Dst if field.is_whole() && text.contains(['.', ':']) => {
+            text.parse::<Ipv6Addr>().map_err(|_| address("IPv6"))?.to_bits()
+        }
+        _ => values::number(text)?,
+    };
+    if value > field.largest() {
+        return Err(format!(
+            "{text} does not fit the {} bits of the field: at most {} does",
+            field.bits,
+            field.largest()
+        )
+        .into());
+    }
+    Ok(value)
 }
 
 /// A set of fields as bits.

@@ -13,8 +13,8 @@ use super::Checker;
 use super::keys::{Draft, Keys};
 
 /// Columns other than `match.<field>`.
-const COLUMNS: [&str; 9] =
-    ["name", "tier", "pool", "width", "owner", "costCentre", "account", "deny", "reason"];
+const COLUMNS: [&str; 11] =
+    ["name", "tier", "pool", "width", "owner", "costCentre", "account", "deny", "reason", "region", "vip"];
 
 /// What a column holds.
 #[derive(Clone, Copy, PartialEq)]
@@ -147,6 +147,7 @@ impl<'r> Row<'r> {
                 Column::Named("costCentre") => keep(&mut rest.cost_centre, true, "costCentre"),
                 Column::Named("account") => keep(&mut rest.account, true, "account"),
                 Column::Named("reason") => keep(&mut rest.reason, true, "reason"),
+                Column::Named("region") => keep(&mut rest.region, true, "region"),
                 Column::Named("width") => match values::width(cell.value) {
                     Ok(width) => rest.width = Some(At { value: width, at: cell.at }),
                     Err(problem) => {
@@ -154,12 +155,13 @@ impl<'r> Row<'r> {
                         fail(cell.at, "width", problem);
                     }
                 },
-                Column::Named(_) => match cell.value {
-                    "true" => rest.deny = true,
-                    "false" => rest.deny = false,
-                    other => {
+                Column::Named(column) => match (*column, cell.value.parse()) {
+                    ("vip", Ok(vip)) => rest.vip = Some(vip),
+                    (_, Ok(deny)) => rest.deny = deny,
+                    (_, Err(_)) => {
                         sound = false;
-                        fail(cell.at, "deny", format!("expected true or false, found \"{other}\"").into());
+                        let found = cell.value;
+                        fail(cell.at, column, format!("expected true or false, found \"{found}\"").into());
                     }
                 },
             }

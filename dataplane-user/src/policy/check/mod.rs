@@ -4,6 +4,7 @@
 mod duplicates;
 mod keys;
 mod keys_file;
+mod residency;
 mod schema;
 mod scope;
 mod shards;
@@ -16,8 +17,9 @@ use super::ReadKeys;
 use super::diagnostic::{Place, PolicyError, Problem, Report};
 use super::document::Document;
 use super::lint;
-use super::model::{Interface, Policy};
+use super::model::{BlastRadius, Interface, Policy};
 use super::reader::At;
+use super::share::Share;
 
 /// What the checks share: the document's name, and where problems and warnings go.
 pub(super) struct Checker<'d> {
@@ -99,7 +101,7 @@ impl Names<'_> {
 /// # Errors
 /// Everything that is wrong.
 pub(super) fn check(
-    document: Document<'_>,
+    document: &Document<'_>,
     file: &str,
     read_keys: ReadKeys<'_>,
 ) -> Result<Policy, PolicyError> {
@@ -109,9 +111,13 @@ pub(super) fn check(
     let scope = scope::check(&mut checker, &document.scope);
     let tables = tables::check(&mut checker, &document.tables);
     let schema = schema::check(&mut checker, &document.schemas, &document.tables, &tables);
-    let places = shards::check(&mut checker, &document);
+    let mut places = shards::check(&mut checker, document);
+    let residency = schema.as_ref().map_or_else(Default::default, |schema| {
+        residency::check(&mut checker, document, schema, &tables, &mut places.pools)
+    });
+    let blast_radius = blast_radius(&mut checker, document);
     let keys = schema.as_ref().map(|schema| {
-        let mut keys = keys::Keys::new(&tables, schema, &places);
+        let mut keys = keys::Keys::new(&tables, schema, &places, &residency);
         keys.of_document(&mut checker, &document.keys);
         if let Some(from) = &document.keys_from {
             keys_file::read(&mut checker, &mut keys, from, read_keys);
@@ -119,25 +125,23 @@ pub(super) fn check(
         keys.finish(&mut checker, document.keys_from.as_ref().map(|from| from.value))
     });
     let keys = keys.unwrap_or_default();
-    shards::unused(&mut checker, &document, &places, &keys);
+    shards::unused(&mut checker, document, &places, &keys);
     lint::labels(&mut checker.warnings, file, &document.tables);
     if checker.errors.is_empty() && keys.is_empty() {
         let at = document.schemas.at;
         checker.warn(at, "spec.keys", "no key is declared: every packet will be missing or unregistered");
     }
 
-    let Checker { errors, warnings, .. } = checker;
-    let Some(schema) = schema else {
-        return Err(PolicyError::Invalid(errors.finish()));
+    let (Some(schema), true) = (schema, checker.errors.is_empty()) else {
+        return Err(PolicyError::Invalid(checker.errors.finish()));
     };
-    errors.into_result(())?;
     let shards::Places { shards, pools, tiers, classes, .. } = places;
-    Ok(Policy {
+    let mut policy = Policy {
         file: file.to_owned(),
-        name: document.name,
-        environment: document.environment,
+        name: document.name.clone(),
+        environment: document.environment.clone(),
         mode: document.mode,
-        interfaces: document.interfaces,
+        interfaces: document.interfaces.clone(),
         scope,
         tables,
         schema,
@@ -146,8 +150,26 @@ pub(super) fn check(
         tiers,
         keys,
         classes,
-        warnings: warnings.finish(),
-    })
+        blast_radius,
+        residency: residency.field,
+        warnings: Vec::new(),
+    };
+    residency::guards(&mut checker, document, &policy);
+    policy.warnings = checker.warnings.finish();
+    Ok(policy)
+}
+
+/// The budget; one of nothing could never be kept.
+fn blast_radius(checker: &mut Checker<'_>, document: &Document<'_>) -> BlastRadius {
+    let raw = &document.blast_radius;
+    for (name, share) in [("keys", &raw.keys), ("traffic", &raw.traffic)] {
+        if let Some(share) = share.as_ref().filter(|share| share.value == Share::NONE) {
+            let field = format_args!("spec.blastRadius.{name}");
+            checker.error(share.at, field, "0% leaves no shard that anything may hang on: expected more");
+        }
+    }
+    let value = |share: &Option<At<Share>>| share.as_ref().map(|share| share.value);
+    BlastRadius { keys: value(&raw.keys), traffic: value(&raw.traffic) }
 }
 
 fn interfaces(checker: &mut Checker<'_>, interfaces: &[Interface]) {

@@ -61,7 +61,8 @@ pub(super) fn check<'d>(checker: &mut Checker<'_>, document: &'d Document<'_>) -
                 checker.error(name.at, path, format!("the pool lists shard \"{}\" twice", name.value));
             }
         }
-        pools.push(Pool { name: raw.name.value.clone(), shards: members });
+        let region = raw.region.as_ref().map(|region| region.value.into());
+        pools.push(Pool { name: raw.name.value.clone(), shards: members, region });
     }
     let tiers = document
         .tiers
@@ -95,6 +96,8 @@ fn tier(
         owner: shared(&raw.owner),
         cost_centre: shared(&raw.cost_centre),
         account: shared(&raw.account),
+        rank: raw.rank,
+        vip: raw.vip,
     }
 }
 

@@ -7,8 +7,20 @@ use crate::policy::values;
 use super::types::{KeyRest, RawKey};
 
 /// The fields of a key.
-const FIELDS: [&str; 10] =
-    ["name", "match", "tier", "pool", "width", "owner", "costCentre", "account", "deny", "reason"];
+const FIELDS: [&str; 12] = [
+    "name",
+    "match",
+    "tier",
+    "pool",
+    "width",
+    "owner",
+    "costCentre",
+    "account",
+    "deny",
+    "reason",
+    "region",
+    "vip",
+];
 
 pub(super) fn key<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawKey<'n>> {
     let fields = at.fields(&FIELDS, context)?;
@@ -23,6 +35,8 @@ pub(super) fn key<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<
         account: fields.get("account").and_then(|at| free_text(&at, context)),
         deny: fields.get("deny").and_then(|at| at.boolean(context)).is_some_and(|deny| deny.value),
         reason: fields.get("reason").and_then(|at| free_text(&at, context)),
+        region: fields.get("region").and_then(|at| region(&at, context)),
+        vip: fields.get("vip").and_then(|at| at.boolean(context)).map(|vip| vip.value),
     };
     Some(RawKey { name: name?, values: values?, rest })
 }
@@ -46,6 +60,15 @@ fn values_of<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<Value
 /// Free text of one line.
 pub(super) fn free_text<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<At<&'n str>> {
     let text = at.text(context)?;
+    match values::free_text(text.value) {
+        Ok(_) => Some(text),
+        Err(problem) => at.fail(context, problem),
+    }
+}
+
+/// A region: free text, or a number where it is the value of a field.
+pub(super) fn region<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<At<&'n str>> {
+    let text = at.scalar(context)?;
     match values::free_text(text.value) {
         Ok(_) => Some(text),
         Err(problem) => at.fail(context, problem),

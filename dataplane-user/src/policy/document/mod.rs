@@ -56,6 +56,8 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         "keys",
         "keysFrom",
         "classes",
+        "blastRadius",
+        "residency",
     ];
     let fields = spec.fields(&allowed, context)?;
     let environment = fields.require("environment", context).and_then(|at| at.parsed(context, values::name));
@@ -81,6 +83,8 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         Some(at) => places::classes(&at, context),
         None => Some([None, None, None]),
     };
+    let blast_radius = fields.get("blastRadius").and_then(|at| places::blast_radius(&at, context));
+    let residency = fields.get("residency").and_then(|at| places::residency(&at, context));
     Some(Document {
         name,
         environment: environment?.value,
@@ -95,6 +99,8 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         keys: keys?,
         keys_from: keys_from.flatten(),
         classes: classes?,
+        blast_radius: blast_radius.unwrap_or_default(),
+        residency,
     })
 }
 

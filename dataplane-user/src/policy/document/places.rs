@@ -6,7 +6,7 @@ use crate::policy::reader::{At, Context, Cursor};
 use crate::policy::values;
 use crate::policy::yaml::Value;
 
-use super::types::{RawClass, RawPool, RawShard, RawTier};
+use super::types::{RawBlastRadius, RawClass, RawPool, RawShard, RawTier};
 use super::{CLASSES, filled};
 
 pub(super) fn shard(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<RawShard> {
@@ -72,22 +72,41 @@ fn exit(at: &Cursor<'_, '_>, name: &'static str, context: &mut Context<'_>) -> O
 }
 
 pub(super) fn pool<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawPool<'n>> {
-    let fields = at.fields(&["name", "shards"], context)?;
+    let fields = at.fields(&["name", "shards", "region"], context)?;
     let name = fields.require("name", context).and_then(|at| at.parsed(context, values::name));
     let shards = fields
         .require("shards", context)
         .and_then(|at| filled(&at, context, |item, context| item.text(context)));
-    Some(RawPool { name: name?, shards: shards? })
+    let region = fields.get("region").and_then(|at| super::key::region(&at, context));
+    Some(RawPool { name: name?, shards: shards?, region })
 }
 
 pub(super) fn tier<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawTier<'n>> {
-    let fields = at.fields(&["name", "pool", "width", "owner", "costCentre", "account"], context)?;
+    let allowed = ["name", "pool", "width", "owner", "costCentre", "account", "rank", "vip"];
+    let fields = at.fields(&allowed, context)?;
     let name = fields.require("name", context).and_then(|at| at.parsed(context, values::name));
     let pool = fields.require("pool", context).and_then(|at| at.text(context));
     let width = fields.get("width").and_then(|at| super::key::width(&at, context));
     let [owner, cost_centre, account] = ["owner", "costCentre", "account"]
         .map(|name| fields.get(name).and_then(|at| super::key::free_text(&at, context)));
-    Some(RawTier { name: name?, pool: pool?, width, owner, cost_centre, account })
+    let rank = fields.get("rank").and_then(|at| at.number(0, u16::MAX.into(), context));
+    let rank = rank.and_then(|rank| u16::try_from(rank.value).ok()).unwrap_or(0);
+    let vip = fields.get("vip").and_then(|at| at.boolean(context)).is_some_and(|vip| vip.value);
+    Some(RawTier { name: name?, pool: pool?, width, owner, cost_centre, account, rank, vip })
+}
+
+pub(super) fn blast_radius(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<RawBlastRadius> {
+    let fields = at.fields(&["keys", "traffic"], context)?;
+    let [keys, traffic] = ["keys", "traffic"].map(|name| fields.get(name));
+    if keys.is_none() && traffic.is_none() {
+        return at.fail(context, "says nothing: give keys, traffic or both");
+    }
+    let [keys, traffic] = [keys, traffic].map(|at| at.and_then(|at| at.parsed(context, values::share)));
+    Some(RawBlastRadius { keys, traffic })
+}
+
+pub(super) fn residency<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<At<&'n str>> {
+    at.fields(&["field"], context)?.require("field", context)?.text(context)
 }
 
 pub(super) fn classes<'n>(

@@ -5,6 +5,7 @@ use keysteer_common::tables::Service;
 
 use crate::policy::model::{Interface, Mode, Target, Width};
 use crate::policy::reader::At;
+use crate::policy::share::Share;
 
 /// A document of the right shape.
 #[derive(Debug)]
@@ -22,6 +23,9 @@ pub(in crate::policy) struct Document<'n> {
     pub(in crate::policy) keys: Vec<RawKey<'n>>,
     pub(in crate::policy) keys_from: Option<At<&'n str>>,
     pub(in crate::policy) classes: [Option<RawClass<'n>>; 3],
+    pub(in crate::policy) blast_radius: RawBlastRadius,
+    /// The name of the field that is the region.
+    pub(in crate::policy) residency: Option<At<&'n str>>,
 }
 
 /// An entry of the scope.
@@ -71,6 +75,7 @@ pub(in crate::policy) struct RawShard {
 pub(in crate::policy) struct RawPool<'n> {
     pub(in crate::policy) name: At<String>,
     pub(in crate::policy) shards: Vec<At<&'n str>>,
+    pub(in crate::policy) region: Option<At<&'n str>>,
 }
 
 /// A tier.
@@ -82,6 +87,8 @@ pub(in crate::policy) struct RawTier<'n> {
     pub(in crate::policy) owner: Option<At<&'n str>>,
     pub(in crate::policy) cost_centre: Option<At<&'n str>>,
     pub(in crate::policy) account: Option<At<&'n str>>,
+    pub(in crate::policy) rank: u16,
+    pub(in crate::policy) vip: bool,
 }
 
 /// A key.
@@ -104,6 +111,15 @@ pub(in crate::policy) struct KeyRest<'n> {
     pub(in crate::policy) account: Option<At<&'n str>>,
     pub(in crate::policy) deny: bool,
     pub(in crate::policy) reason: Option<At<&'n str>>,
+    pub(in crate::policy) region: Option<At<&'n str>>,
+    pub(in crate::policy) vip: Option<bool>,
+}
+
+/// How much may hang on one shard.
+#[derive(Debug, Default)]
+pub(in crate::policy) struct RawBlastRadius {
+    pub(in crate::policy) keys: Option<At<Share>>,
+    pub(in crate::policy) traffic: Option<At<Share>>,
 }
 
 /// What a class meets.

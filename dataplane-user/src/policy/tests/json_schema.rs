@@ -41,19 +41,22 @@ fn full() -> Value {
                 {"name": "c", "target": {"interface": {"name": "veth-c", "mac": "02:00:00:00:00:0c"}}},
                 {"name": "d", "target": {"nextHop": {"interface": "eth0", "mac": "02:00:00:00:00:0d"}}},
             ],
-            "pools": [{"name": "general", "shards": ["a", "b", "c", "d"]}],
+            "pools": [{"name": "general", "shards": ["a", "b", "c", "d"], "region": "34"}],
             "tiers": [{
                 "name": "gold", "pool": "general", "width": 2, "owner": "team", "costCentre": "cc-1", "account": "acct-1",
+                "rank": 2, "vip": true,
             }],
             "keys": [
                 {
                     "name": "acme", "match": {"tenant": "acme"}, "tier": "gold", "pool": "general", "width": "all",
-                    "owner": "team-acme", "costCentre": "cc-2", "account": "acct-2",
+                    "owner": "team-acme", "costCentre": "cc-2", "account": "acct-2", "region": 34, "vip": false,
                 },
                 {"name": "video", "match": {"tenant": "acme", "product": 34}, "deny": true, "reason": "unpaid"},
             ],
             "keysFrom": "keys.csv",
             "classes": {"missing": {"pool": "general"}, "unregistered": "pass", "malformed": "drop"},
+            "blastRadius": {"keys": "40%", "traffic": "62.5%"},
+            "residency": {"field": "product"},
         },
     })
 }
@@ -62,7 +65,7 @@ fn full() -> Value {
 fn read(document: &Value) -> (bool, bool, Vec<Diagnostic>) {
     // JSON is YAML.
     let text = document.to_string();
-    let keys = |_: &str| Ok("name,match.tenant,pool\nglobex,globex,general\n".to_owned());
+    let keys = |_: &str| Ok("name,match.tenant,pool\nglobex,globex,general\n".into());
     let tree = yaml::read(&text, "p").unwrap();
     let mut context = reader::Context { file: "p", report: diagnostic::Report::default() };
     if document::read(&tree, &mut context).is_none() {

@@ -1,8 +1,10 @@
 //! Tests of the loader: what is refused and how it is said, and what is understood.
 
 mod broken;
+mod bundle;
 mod files;
 mod json_schema;
+mod placed;
 mod understood;
 
 use super::*;

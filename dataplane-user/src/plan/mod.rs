@@ -1,0 +1,473 @@
+//! What a policy would change, before it does: a pure function of the policy in force, the one to come, and recent
+//! traffic.
+//!
+//! ```text
+//!  settings   what changes but for keys, by meaning
+//!  survey     one pass over the keys of both, by id: what changes, moves, hangs on what
+//!   ├ rows    which shards flows go to, and which part of them moves
+//!   └ guards  whom refusals concern
+//!  radius     what hangs on each shard
+//!  overlap    how many shards keys have in common
+//! ```
+//!
+//! A policy that means the same plans to nothing. The digest of a plan is that of the change, not of the moment: live
+//! traffic is not in it. A million keys take about a second.
+
+mod digest;
+mod guards;
+pub mod offline;
+mod overlap;
+mod radius;
+mod rows;
+pub mod saved;
+mod settings;
+mod survey;
+mod traffic;
+pub mod types;
+
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::image::{Image, KeyInfo, Names};
+use crate::policy::{ClassAction, Policy, Share};
+
+pub use saved::{SavedError, SavedPlan};
+pub use traffic::Traffic;
+pub use types::{Base, Guard, Plan, Refusal, Request};
+
+use guards::Guards;
+use rows::{NOWHERE, RowId, Rows, SideRows};
+use survey::{FIELDS, Mask, Single, Sum, Survey};
+use traffic::share;
+use types::{
+    ClassMove, FieldChange, Histogram, KeyChanged, KeyNamed, Keys, LISTED, List, Move, Moves, Overlap,
+    Radius, SHARDS_LISTED, ShardRadius, Totals, VERSION,
+};
+
+/// A policy and what was compiled from it. Both sides' key ids must be of one registry.
+#[derive(Clone, Copy, Debug)]
+pub struct Side<'s> {
+    /// The policy.
+    pub policy: &'s Policy,
+    /// The names behind the numbers of the tables.
+    pub names: &'s Names,
+    /// The tables.
+    pub image: &'s Image,
+}
+
+/// What a plan is made for.
+#[derive(Clone, Debug, Default)]
+pub struct Context<'c> {
+    /// The generation in force.
+    pub base: Option<Base>,
+    /// The generation that the asker believes to be in force.
+    pub expected: Option<Base>,
+    /// [`crate::policy::Bundle::digest`] of the new policy.
+    pub bundle: String,
+    /// Guards that are lifted.
+    pub allow: &'c [Guard],
+    /// Recent traffic, by the ids and indices of the generation in force.
+    pub traffic: Option<&'c Traffic>,
+}
+
+impl Plan {
+    /// Whether nothing would change.
+    pub fn is_empty(&self) -> bool {
+        let Keys { added, removed, changed, .. } = &self.keys;
+        self.changes.is_empty()
+            && [added, removed, changed, &self.moves.keys].iter().all(|it| it.keys == 0)
+            && self.classes.is_empty()
+    }
+
+    /// The refusals that are not lifted.
+    pub fn refused(&self) -> impl Iterator<Item = &Refusal> {
+        self.refusals.iter().filter(|refusal| !refusal.allowed)
+    }
+
+    /// Whether the plan can be carried out on the generation that is in force.
+    ///
+    /// # Errors
+    /// Another generation is in force than the plan starts from.
+    pub fn still_fits(&self, there: Option<&Base>) -> Result<(), Refusal> {
+        let refusal = |(message, next)| Refusal {
+            name: Guard::BaseMoved,
+            message,
+            next,
+            allowed: false,
+            keys: None,
+            of: List::default(),
+        };
+        let moved = match (&self.base, there) {
+            (Some(base), there) => guards::moved(base, there),
+            (None, None) => None,
+            (None, Some(there)) => Some((
+                format!(
+                    "the plan starts from no generation, but generation {} is in force",
+                    there.generation
+                ),
+                "plan again, by the agent that is to apply it".to_owned(),
+            )),
+        };
+        moved.map_or(Ok(()), |moved| Err(refusal(moved)))
+    }
+}
+
+/// What applying `new` in place of `old` would do.
+pub fn plan(old: Option<Side<'_>>, new: Side<'_>, context: &Context<'_>) -> Plan {
+    let traffic = context.traffic;
+    let allow: BTreeSet<Guard> =
+        context.allow.iter().copied().filter(|guard| guard.can_be_lifted()).collect();
+    let allow: Vec<Guard> = allow.into_iter().collect();
+    let changes = settings::compare(old.map(|old| old.policy), new.policy);
+    let mut rows = Rows::new();
+    let mut guards = Guards::new(old, new);
+    let mut survey = Survey::of(old, new, traffic, &mut rows, &mut guards);
+    let classes = classes(old, new, traffic, &mut rows, &mut survey);
+    let shards = shards(old, new, traffic, &mut rows, &survey);
+    let overlap = overlaps(old, new, &rows, &survey);
+    let keys = keys(old, new, traffic, &mut survey);
+    let moves = moves(new, traffic, &rows, &mut survey);
+    let refusals = guards.finish(guards::Found {
+        traffic,
+        allow: &allow,
+        policy: new.policy,
+        shards: &shards,
+        schema: &changes.schema,
+        bases: context.expected.as_ref().map(|wanted| (wanted, context.base.as_ref())),
+    });
+    let mut plan = Plan {
+        version: VERSION,
+        base: context.base.clone(),
+        from: old.map(|old| old.policy.name.clone()),
+        policy: new.policy.name.clone(),
+        bundle: context.bundle.clone(),
+        allow,
+        traffic: traffic.map(|traffic| traffic.live),
+        changes,
+        keys,
+        moves,
+        classes,
+        shards,
+        overlap,
+        refusals,
+        notes: Vec::new(),
+    };
+    if plan.is_empty() {
+        // What is in force already is not refused again.
+        plan.refusals.retain(|refusal| refusal.name == Guard::BaseMoved);
+    }
+    plan.notes = notes(&plan, old, new);
+    plan
+}
+
+fn notes(plan: &Plan, old: Option<Side<'_>>, new: Side<'_>) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut note = |text: &str| notes.push(text.to_owned());
+    match plan.traffic {
+        None => note("no live traffic was read: shares are of keys"),
+        Some(live) if live.bytes == 0 => note("there was no live traffic: shares are of keys"),
+        Some(_) => {}
+    }
+    if new.policy.blast_radius.traffic.is_some() && plan.traffic.is_none_or(|live| live.bytes == 0) {
+        note("blastRadius.traffic was not checked");
+    }
+    if plan.keys.removed.traffic.is_some_and(|traffic| traffic > Share::NONE) {
+        note(
+            "what removed keys carry is not in the figures after: another key of theirs may match, or their class's action",
+        );
+    }
+    if old.is_some_and(|old| old.policy.environment != new.policy.environment) {
+        note("the environment is part of every key's identity: with another one, every key is another");
+    }
+    if plan.overlap.iter().any(|it| [&it.before, &it.after].into_iter().flatten().any(|it| !it.exact)) {
+        note(
+            "overlap: there are too many pairs to count all; evenly chosen keys were compared with all others",
+        );
+    }
+    notes
+}
+
+fn totals(traffic: Option<&Traffic>, sum: Sum) -> Totals {
+    Totals { keys: sum.keys, traffic: share(traffic, sum.bytes as f64) }
+}
+
+/// The first [`LISTED`] by `rank`, in its order; how many there were is kept.
+fn first<T: Copy, R: Ord>(items: &mut Vec<T>, rank: impl Fn(&T) -> R) -> u64 {
+    let total = items.len() as u64;
+    if items.len() > LISTED {
+        items.select_nth_unstable_by_key(LISTED, &rank);
+        items.truncate(LISTED);
+    }
+    items.sort_by_key(rank);
+    total
+}
+
+fn keys(old: Option<Side<'_>>, new: Side<'_>, traffic: Option<&Traffic>, survey: &mut Survey) -> Keys {
+    let none = Vec::new();
+    let (before, after) = (old.map_or(&none, |old| &old.names.keys), &new.names.keys);
+    let sum = |bytes: &mut dyn Iterator<Item = u64>| {
+        let mut sum = Sum::default();
+        bytes.for_each(|bytes| sum.add(bytes));
+        totals(traffic, sum)
+    };
+    let added = sum(&mut survey.added.iter().map(|key| key.bytes));
+    let removed = sum(&mut survey.removed.iter().map(|key| key.bytes));
+    let changed = sum(&mut survey.altered.iter().map(|key| key.bytes));
+    let named = |list: &mut Vec<Single>, keys: &[KeyInfo]| {
+        let total = first(list, |key| (Reverse(key.bytes), key.at));
+        let items = list.iter().filter_map(|single| {
+            let key = keys.get(single.at)?;
+            Some(KeyNamed {
+                name: key.name.clone(),
+                what: describe(key),
+                traffic: share(traffic, single.bytes as f64),
+            })
+        });
+        List { total, items: items.collect() }
+    };
+    let added_list = named(&mut survey.added, after);
+    let removed_list = named(&mut survey.removed, before);
+    let total = first(&mut survey.altered, |key| (Reverse(key.bytes), key.after));
+    let marks = Marks::of(old, new, survey.altered.iter().any(|key| key.mask & Marks::FIELDS != 0));
+    let items = survey.altered.iter().filter_map(|key| {
+        let (one, other) = (before.get(key.before)?, after.get(key.after)?);
+        let fields = field_changes(one, other, key.mask, &marks);
+        Some(KeyChanged { name: other.name.clone(), fields, traffic: share(traffic, key.bytes as f64) })
+    });
+    let changed_list = List { total, items: items.collect() };
+    let fields = FIELDS.iter().zip(&survey.fields).filter(|(_, sum)| sum.keys > 0);
+    Keys {
+        before: before.len() as u64,
+        after: after.len() as u64,
+        added,
+        removed,
+        changed,
+        denied: totals(traffic, survey.denied),
+        allowed: totals(traffic, survey.allowed),
+        fields: fields.map(|(field, sum)| ((*field).to_owned(), totals(traffic, *sum))).collect(),
+        added_list,
+        removed_list,
+        changed_list,
+    }
+}
+
+/// A key in words: its values, and where it goes.
+fn describe(key: &KeyInfo) -> String {
+    let values: Vec<String> = key.values.iter().map(|(field, value)| format!("{field}={value}")).collect();
+    let mut text = values.join(" ");
+    if let Some(tier) = &key.tier {
+        text.push_str(&format!(", tier {tier}"));
+    }
+    match &key.denied {
+        Some(reason) => text.push_str(&format!(", denied: {reason}")),
+        None => text.push_str(&format!(", pool {}, width {}", key.pool, width(key.width))),
+    }
+    text
+}
+
+fn width(width: u16) -> String {
+    if width == 0 { "all".to_owned() } else { width.to_string() }
+}
+
+/// What only policies know of keys, looked up when one of them is listed with a change of it.
+#[derive(Default)]
+struct Marks<'p>([BTreeMap<&'p str, (Option<&'p str>, bool)>; 2]);
+
+impl<'p> Marks<'p> {
+    /// `region` and `vip`.
+    const FIELDS: Mask = 0b11 << 8;
+
+    fn of(old: Option<Side<'p>>, new: Side<'p>, wanted: bool) -> Self {
+        let marks = |policy: &'p Policy| {
+            let marked = policy.keys.iter().filter(|key| key.vip || key.region.is_some());
+            marked.map(|key| (key.name.as_str(), (key.region.as_deref(), key.vip))).collect()
+        };
+        if !wanted {
+            return Self::default();
+        }
+        Self([old.map(|old| marks(old.policy)).unwrap_or_default(), marks(new.policy)])
+    }
+}
+
+fn field_changes(one: &KeyInfo, other: &KeyInfo, mask: Mask, marks: &Marks<'_>) -> Vec<FieldChange> {
+    let value = |key: &KeyInfo, side: usize, field: &str| -> Option<String> {
+        let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(str::to_owned);
+        let marks = marks.0.get(side).and_then(|marks| marks.get(key.name.as_str()));
+        match field {
+            "name" => Some(key.name.clone()),
+            "tier" => text(&key.tier),
+            "pool" => Some(key.pool.to_string()).filter(|pool| !pool.is_empty()),
+            "width" => Some(width(key.width)),
+            "deny" => text(&key.denied),
+            "owner" => text(&key.owner),
+            "costCentre" => text(&key.cost_centre),
+            "account" => text(&key.account),
+            "region" => marks.and_then(|(region, _)| *region).map(str::to_owned),
+            _ => Some(marks.is_some_and(|(_, vip)| *vip).to_string()),
+        }
+    };
+    let changed = FIELDS.iter().enumerate().filter(|(bit, _)| mask >> bit & 1 == 1);
+    changed
+        .map(|(_, field)| FieldChange {
+            field: (*field).to_owned(),
+            before: value(one, 0, field),
+            after: value(other, 1, field),
+        })
+        .collect()
+}
+
+fn moves(new: Side<'_>, traffic: Option<&Traffic>, rows: &Rows, survey: &mut Survey) -> Moves {
+    let mut sum = Sum::default();
+    let mut bytes = 0.0;
+    for moved in &survey.moved {
+        sum.add(moved.bytes);
+        bytes += moved.bytes as f64 * moved.part;
+    }
+    let total = first(&mut survey.moved, |key| (Reverse(key.bytes), key.after));
+    let items = survey.moved.iter().filter_map(|moved| {
+        let [from, to] = [moved.from, moved.to].map(|row| rows.get(row));
+        let (from, to) = (from?.ordered(), to?.ordered());
+        let named = |shards: &mut dyn Iterator<Item = u32>| {
+            let mut list = List::default();
+            shards.for_each(|shard| list.add(SHARDS_LISTED, || rows.name(shard).to_owned()));
+            list
+        };
+        let [one, other] = [&from, &to].map(|row| row.iter().copied().collect::<BTreeSet<u32>>());
+        Some(Move {
+            name: new.names.keys.get(moved.after)?.name.clone(),
+            flows: Share::of(moved.part, 1.0),
+            traffic: share(traffic, moved.bytes as f64),
+            before: named(&mut from.iter().copied()),
+            after: named(&mut to.iter().copied()),
+            leaves: named(&mut from.iter().copied().filter(|shard| !other.contains(shard))),
+            comes: named(&mut to.iter().copied().filter(|shard| !one.contains(shard))),
+        })
+    });
+    let items = items.collect();
+    Moves {
+        keys: totals(traffic, sum),
+        of: survey.stay,
+        traffic: share(traffic, bytes),
+        list: List { total, items },
+    }
+}
+
+/// Where a class goes: counted with the rest, and compared.
+fn classes(
+    old: Option<Side<'_>>,
+    new: Side<'_>,
+    traffic: Option<&Traffic>,
+    rows: &mut Rows,
+    survey: &mut Survey,
+) -> Vec<ClassMove> {
+    let bytes = traffic.map_or([0; 3], |traffic| traffic.classes);
+    let mut way = |side: Side<'_>, load: &mut radius::Load| -> [(String, RowId); 3] {
+        let mut of_side = SideRows::new(side);
+        let mut at = 0;
+        settings::classes(side.policy).map(|(_, action)| {
+            let row = match action {
+                ClassAction::Pool(pool) => of_side.pool(settings::pool_name(side.policy, pool), rows),
+                ClassAction::Pass | ClassAction::Drop => NOWHERE,
+            };
+            if row != NOWHERE {
+                load.class(row, bytes[at]);
+            }
+            at += 1;
+            (settings::action_text(side.policy, action), row)
+        })
+    };
+    let [load_before, load_after] = &mut survey.load;
+    let before = old.map(|old| way(old, load_before));
+    let after = way(new, load_after);
+    let Some(before) = before else { return Vec::new() };
+    let mut found = Vec::new();
+    for (nth, ((was, from), (is, to))) in before.into_iter().zip(after).enumerate() {
+        let part = match (from, to) {
+            (NOWHERE, NOWHERE) if was == is => 0.0,
+            (NOWHERE, _) | (_, NOWHERE) => 1.0,
+            (from, to) => rows.moved(from, to),
+        };
+        if part > 0.0 || was != is {
+            found.push(ClassMove {
+                class: traffic::CLASSES.get(nth).map_or("", |class| class.name()).to_owned(),
+                before: was,
+                after: is,
+                flows: Share::of(part, 1.0),
+                traffic: bytes.get(nth).and_then(|bytes| share(traffic, *bytes as f64)),
+            });
+        }
+    }
+    found
+}
+
+fn shards(
+    old: Option<Side<'_>>,
+    new: Side<'_>,
+    traffic: Option<&Traffic>,
+    rows: &mut Rows,
+    survey: &Survey,
+) -> Vec<ShardRadius> {
+    // Also shards that nothing goes to.
+    let numbers = |side: Side<'_>, rows: &mut Rows| -> BTreeMap<String, u32> {
+        side.policy.shards.iter().map(|shard| (shard.name.clone(), rows.shard(&shard.name))).collect()
+    };
+    let before = old.map(|old| numbers(old, rows)).unwrap_or_default();
+    let after = numbers(new, rows);
+    let [radius_before, radius_after] =
+        [0, 1].map(|side| radius::of(&survey.load[side], rows, traffic.is_some()));
+    let measured = measured(old, traffic);
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let of = |known: &BTreeMap<String, u32>, radii: &[Radius], name: &String| {
+        known.get(name).map(|at| radii.get(*at as usize).copied().unwrap_or_default())
+    };
+    names
+        .into_iter()
+        .map(|name| {
+            let seen = measured.get(name.as_str()).copied();
+            ShardRadius {
+                shard: name.clone(),
+                before: of(&before, &radius_before, name).map(|radius| Radius { measured: seen, ..radius }),
+                after: of(&after, &radius_after, name),
+            }
+        })
+        .collect()
+}
+
+/// By name: the share of steered traffic that a shard of the generation in force was seen to have.
+fn measured<'n>(old: Option<Side<'n>>, traffic: Option<&Traffic>) -> BTreeMap<&'n str, Share> {
+    let (Some(old), Some(traffic)) = (old, traffic) else { return BTreeMap::new() };
+    let whole: u64 = traffic.shards.iter().sum();
+    if whole == 0 {
+        return BTreeMap::new();
+    }
+    let named = (0..u16::MAX).zip(&traffic.shards);
+    named
+        .filter_map(|(index, bytes)| Some((old.names.shard(index)?, Share::of(*bytes as f64, whole as f64))))
+        .collect()
+}
+
+fn overlaps(old: Option<Side<'_>>, new: Side<'_>, rows: &Rows, survey: &Survey) -> Vec<Overlap> {
+    let [before, after] = &survey.shuffled;
+    let pools: BTreeSet<&std::sync::Arc<str>> = before.keys().chain(after.keys()).collect();
+    let histogram = |side: Option<Side<'_>>, shuffled: &survey::Shuffled, pool: &std::sync::Arc<str>| {
+        let (side, shuffled) = (side?, shuffled.get(pool)?);
+        let keys: u64 = shuffled.values().map(|(keys, _)| keys).sum();
+        if keys < 2 {
+            return None;
+        }
+        let counted = overlap::count(&Survey::groups(shuffled, rows));
+        let name = |at: usize| side.names.keys.get(at).map(|key| key.name.clone());
+        let most = counted.pairs.iter().rposition(|pairs| *pairs > 0).unwrap_or(0) as u64;
+        let example = counted.example.and_then(|[one, other]| Some([name(one)?, name(other)?]));
+        Some(Histogram { keys, pairs: counted.pairs, exact: counted.exact, most, example })
+    };
+    let all = pools.into_iter().map(|pool| Overlap {
+        pool: pool.to_string(),
+        before: histogram(old, before, pool),
+        after: histogram(Some(new), after, pool),
+    });
+    all.filter(|overlap| overlap.before.is_some() || overlap.after.is_some()).collect()
+}

@@ -1,0 +1,243 @@
+//! What changes about a policy, but for its keys: compared by what it means, so that comments, the order of lists
+//! and other words for the same are no change.
+
+use std::collections::BTreeMap;
+
+use super::types::{Changed, Changes, Difference, FieldChange, LISTED, Named};
+use crate::policy::{
+    AttachMode, ClassAction, Destination, Field, Mode, Policy, Pool, Schema, Shard, Share, Target, Tier,
+    Width, mac_text, service_text,
+};
+
+/// What changes from one policy to another; from nothing, everything is new.
+pub(super) fn compare(old: Option<&Policy>, new: &Policy) -> Changes {
+    let side = |policy: &'_ Policy| -> Things { Things::of(policy) };
+    let (before, after) = (old.map(side).unwrap_or_default(), side(new));
+    Changes {
+        settings: fields(&before.settings, &after.settings),
+        interfaces: difference(&before.interfaces, &after.interfaces),
+        scope: difference(&before.scope, &after.scope),
+        prefixes: difference(&before.prefixes, &after.prefixes),
+        schema: fields(&before.schema, &after.schema),
+        shards: difference(&before.shards, &after.shards),
+        pools: difference(&before.pools, &after.pools),
+        tiers: difference(&before.tiers, &after.tiers),
+    }
+}
+
+/// Fields and their values, in the order in which people expect them.
+type Fields = Vec<(String, String)>;
+
+/// A policy in words.
+#[derive(Default)]
+struct Things {
+    settings: Fields,
+    schema: Fields,
+    interfaces: BTreeMap<String, Fields>,
+    scope: BTreeMap<String, Fields>,
+    prefixes: BTreeMap<String, Fields>,
+    shards: BTreeMap<String, Fields>,
+    pools: BTreeMap<String, Fields>,
+    tiers: BTreeMap<String, Fields>,
+}
+
+impl Things {
+    fn of(policy: &Policy) -> Self {
+        let labels = policy.tables.iter().flat_map(|table| {
+            table.prefixes.iter().map(move |(prefix, number)| {
+                let label = table.label(*number).unwrap_or_default().to_owned();
+                (format!("{} {prefix}", table.name), vec![("label".to_owned(), label)])
+            })
+        });
+        let interfaces = policy.interfaces.iter().map(|interface| {
+            let mode = match interface.mode {
+                AttachMode::Auto => "auto",
+                AttachMode::Native => "native",
+                AttachMode::Generic => "generic",
+            };
+            (interface.name.clone(), vec![("mode".to_owned(), mode.to_owned())])
+        });
+        Self {
+            settings: settings(policy),
+            schema: schema(policy, &policy.schema),
+            interfaces: interfaces.collect(),
+            scope: policy.scope.iter().map(destination).collect(),
+            prefixes: labels.collect(),
+            shards: policy.shards.iter().map(shard).collect(),
+            pools: policy.pools.iter().map(|it| pool(policy, it)).collect(),
+            tiers: policy.tiers.iter().map(|it| tier(policy, it)).collect(),
+        }
+    }
+}
+
+fn field(name: &str, value: impl ToString) -> (String, String) {
+    (name.to_owned(), value.to_string())
+}
+
+fn settings(policy: &Policy) -> Fields {
+    let mode = match policy.mode {
+        Mode::Steer => "steer",
+        Mode::Observe => "observe",
+    };
+    let mut found = vec![
+        field("metadata.name", &policy.name),
+        field("environment", &policy.environment),
+        field("mode", mode),
+    ];
+    for (name, action) in classes(policy) {
+        found.push(field(&format!("classes.{name}"), action_text(policy, action)));
+    }
+    let budget =
+        |name: &str, share: Option<Share>| share.map(|share| field(&format!("blastRadius.{name}"), share));
+    found.extend(budget("keys", policy.blast_radius.keys));
+    found.extend(budget("traffic", policy.blast_radius.traffic));
+    let residency = policy.residency.and_then(|at| policy.schema.fields.get(at));
+    found.extend(residency.map(|region| field("residency.field", &region.name)));
+    found
+}
+
+/// The classes that a policy decides about.
+pub(super) fn classes(policy: &Policy) -> [(&'static str, ClassAction); 3] {
+    let classes = &policy.classes;
+    [("missing", classes.missing), ("unregistered", classes.unregistered), ("malformed", classes.malformed)]
+}
+
+/// What a class meets, in words.
+pub(super) fn action_text(policy: &Policy, action: ClassAction) -> String {
+    match action {
+        ClassAction::Pass => "pass".to_owned(),
+        ClassAction::Drop => "drop".to_owned(),
+        ClassAction::Pool(pool) => format!("pool {}", pool_name(policy, pool)),
+    }
+}
+
+/// The name of a pool.
+pub(super) fn pool_name(policy: &Policy, pool: usize) -> &str {
+    policy.pools.get(pool).map_or("", |pool| &pool.name)
+}
+
+fn schema(policy: &Policy, schema: &Schema) -> Fields {
+    let mut found = vec![field("version", schema.version)];
+    // By name: the order of fields changes no key.
+    let named: BTreeMap<&str, &Field> =
+        schema.fields.iter().map(|field| (field.name.as_str(), field)).collect();
+    for (name, it) in named {
+        found.push(field(&format!("field {name}"), carrier(policy, it)));
+    }
+    let levels: Vec<String> = levels(schema).map(|level| format!("[{}]", level.join(" "))).collect();
+    found.push(field("levels", levels.join(" ")));
+    found
+}
+
+/// Where a field is read, in words that differ when what it reads does.
+pub(super) fn carrier(policy: &Policy, field: &Field) -> String {
+    let mut text = field.carrier.name().to_owned();
+    if let Some(table) = field.table.and_then(|at| policy.tables.get(at)) {
+        text.push_str(&format!(" by table {}", table.name));
+    } else if !field.is_whole() {
+        text.push_str(&format!(
+            " bits {} to {}",
+            field.offset,
+            u16::from(field.offset) + u16::from(field.bits) - 1
+        ));
+    }
+    text
+}
+
+/// Levels, the names of each one's fields sorted.
+pub(super) fn levels(schema: &Schema) -> impl Iterator<Item = Vec<&str>> {
+    schema.levels.iter().map(|level| {
+        let mut names: Vec<&str> =
+            level.iter().filter_map(|at| schema.fields.get(*at)).map(|field| field.name.as_str()).collect();
+        names.sort_unstable();
+        names
+    })
+}
+
+fn destination(destination: &Destination) -> (String, Fields) {
+    let services: Vec<String> = destination.services.iter().map(service_text).collect();
+    let services = if services.is_empty() { "everything".to_owned() } else { services.join(" ") };
+    (destination.prefix.to_string(), vec![field("services", services)])
+}
+
+fn shard(shard: &Shard) -> (String, Fields) {
+    let target = match &shard.target {
+        Target::Pass => "pass".to_owned(),
+        Target::Drop => "drop".to_owned(),
+        Target::Cpu(cpu) => format!("cpu {cpu}"),
+        Target::Interface { interface, mac } => format!("interface {interface} {}", mac_text(*mac)),
+        Target::NextHop { interface, mac } => format!("next hop {} by {interface}", mac_text(*mac)),
+    };
+    (shard.name.clone(), vec![field("weight", shard.weight), field("target", target)])
+}
+
+fn pool(policy: &Policy, pool: &Pool) -> (String, Fields) {
+    let mut shards: Vec<&str> =
+        pool.shards.iter().filter_map(|at| policy.shards.get(*at)).map(|shard| shard.name.as_str()).collect();
+    shards.sort_unstable();
+    let mut found = vec![field("shards", shards.join(" "))];
+    found.extend(pool.region.as_ref().map(|region| field("region", region)));
+    (pool.name.clone(), found)
+}
+
+/// A width as the policy writes it.
+pub(super) fn width_text(width: Width) -> String {
+    match width {
+        Width::Shards(width) => width.to_string(),
+        Width::All => "all".to_owned(),
+    }
+}
+
+fn tier(policy: &Policy, tier: &Tier) -> (String, Fields) {
+    let mut found = vec![field("pool", pool_name(policy, tier.pool)), field("width", width_text(tier.width))];
+    let named = [("owner", &tier.owner), ("costCentre", &tier.cost_centre), ("account", &tier.account)];
+    found.extend(named.into_iter().filter_map(|(name, value)| Some(field(name, value.as_ref()?))));
+    found.push(field("rank", tier.rank));
+    found.push(field("vip", tier.vip));
+    (tier.name.clone(), found)
+}
+
+/// Fields that differ, in the order after; those that go at the end.
+fn fields(before: &Fields, after: &Fields) -> Vec<FieldChange> {
+    let value =
+        |of: &Fields, name: &str| of.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+    let mut found = Vec::new();
+    for (name, value_after) in after {
+        let value_before = value(before, name);
+        if value_before.as_ref() != Some(value_after) {
+            found.push(FieldChange {
+                field: name.clone(),
+                before: value_before,
+                after: Some(value_after.clone()),
+            });
+        }
+    }
+    for (name, value_before) in before {
+        if value(after, name).is_none() {
+            found.push(FieldChange { field: name.clone(), before: Some(value_before.clone()), after: None });
+        }
+    }
+    found
+}
+
+fn difference(before: &BTreeMap<String, Fields>, after: &BTreeMap<String, Fields>) -> Difference {
+    let mut found = Difference::default();
+    for (name, is) in after {
+        match before.get(name) {
+            None => found.added.add(LISTED, || named(name, is)),
+            Some(was) if was != is => {
+                found.changed.add(LISTED, || Changed { name: name.clone(), fields: fields(was, is) });
+            }
+            Some(_) => {}
+        }
+    }
+    for (name, was) in before.iter().filter(|(name, _)| !after.contains_key(*name)) {
+        found.removed.add(LISTED, || named(name, was));
+    }
+    found
+}
+
+fn named(name: &str, fields: &Fields) -> Named {
+    let words: Vec<String> = fields.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    Named { name: name.to_owned(), what: words.join(", ") }
+}
