@@ -57,7 +57,7 @@ pub struct Names {
     pub levels: Vec<Vec<usize>>,
     /// Registered keys by ascending id (ids may have gaps: they are never reused).
     pub keys: Vec<KeyInfo>,
-    /// Shards by dense index.
+    /// Shards by dense index, which a shard has for ever; at that of one that the policy does not have is nothing.
     pub shards: Vec<ShardInfo>,
     /// Slot tables, in the order of their first slot.
     pub tables: Vec<TableInfo>,
@@ -108,9 +108,9 @@ pub struct KeyInfo {
 }
 
 /// A shard.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ShardInfo {
-    /// Name in the policy.
+    /// Name in the policy; empty at an index whose shard the policy does not have.
     pub name: String,
     /// Declared weight.
     pub weight: u32,
@@ -153,9 +153,19 @@ impl Names {
         self.keys.binary_search_by_key(&id, |key| key.id).ok().and_then(|at| self.keys.get(at))
     }
 
+    /// Shard `index`, if the policy has it.
+    pub fn shard_info(&self, index: u16) -> Option<&ShardInfo> {
+        self.shards.get(usize::from(index)).filter(|shard| !shard.name.is_empty())
+    }
+
+    /// The shards of the policy, with their indices.
+    pub fn policy_shards(&self) -> impl Iterator<Item = (u16, &ShardInfo)> {
+        (0_u16..).zip(&self.shards).filter(|(_, shard)| !shard.name.is_empty())
+    }
+
     /// The name of shard `index`.
     pub fn shard(&self, index: u16) -> Option<&str> {
-        self.shards.get(usize::from(index)).map(|shard| shard.name.as_str())
+        self.shard_info(index).map(|shard| shard.name.as_str())
     }
 }
 

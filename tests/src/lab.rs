@@ -7,7 +7,7 @@ use keysteer::image::Image;
 use keysteer::kernel::interfaces::{Interface, Interfaces};
 use keysteer::kernel::pin_to_cpu;
 use keysteer::policy::{self, Policy};
-use keysteer::state::{KeyIds, Secrets};
+use keysteer::state::{Ids, Secrets};
 use keysteer::world::{End, Namespace, veth};
 
 /// The interfaces of every lab, besides `lo`: each is one end of a veth pair, the other is `<name>-far`.
@@ -116,7 +116,7 @@ pub fn imagined() -> Interfaces {
 pub fn compile(interfaces: &Interfaces, text: &str, name: &str) -> Result<(Policy, Image), String> {
     let policy = policy::parse(text, name, None).map_err(|error| error.to_string())?;
     let host = Host { interfaces, cpus: &[0, 1] };
-    let image = compile_for(&policy, host, &Secrets::from_bytes(&SECRETS), &mut KeyIds::default())
+    let image = compile_for(&policy, host, &Secrets::from_bytes(&SECRETS), &mut Ids::default())
         .map_err(|error| error.to_string())?;
     Ok((policy, image))
 }

@@ -81,7 +81,7 @@ pub fn report(node: &Node, changes: &Changes, ids: &KeyIds) {
         mode = node.mode(),
         schema = node.schema,
         keys = names.keys.len(),
-        shards = names.shards.len(),
+        shards = names.policy_shards().count(),
         registered = changes.registered.len(),
         retired = changes.retired.len(),
         "a policy came into force"

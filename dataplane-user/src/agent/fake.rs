@@ -8,7 +8,7 @@ use super::platform::{Plane, Platform};
 use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
 use crate::image::{Image, KeyInfo, Names, ShardInfo};
-use crate::state::{KeyIds, Secrets};
+use crate::state::{Ids, Secrets};
 
 /// An image that has nothing but names: these keys with ids from 1, and the shards `a` and `b`.
 pub(crate) fn image(keys: &[&str]) -> Image {
@@ -74,8 +74,8 @@ impl Platform for Fake {
         self.0.step("policy").map(|()| ((), Vec::new()))
     }
 
-    fn compile(&self, _: &(), _: &Secrets, ids: &mut KeyIds) -> Result<Image, Cause> {
-        ids.id("tenant=acme");
+    fn compile(&self, _: &(), _: &Secrets, ids: &mut Ids) -> Result<Image, Cause> {
+        ids.keys.id("tenant=acme");
         self.0.step("compile").map(|()| image(&["acme"]))
     }
 

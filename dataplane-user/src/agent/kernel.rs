@@ -15,7 +15,7 @@ use crate::image::Image;
 use crate::kernel::interfaces::Interfaces;
 use crate::kernel::{Dataplane, WantedMode};
 use crate::policy::{self, AttachMode, Policy};
-use crate::state::{KeyIds, Secrets};
+use crate::state::{Ids, Secrets};
 
 /// This host's kernel.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ impl Platform for Kernel {
         Ok((policy, warnings))
     }
 
-    fn compile(&self, policy: &Policy, secrets: &Secrets, ids: &mut KeyIds) -> Result<Image, Cause> {
+    fn compile(&self, policy: &Policy, secrets: &Secrets, ids: &mut Ids) -> Result<Image, Cause> {
         Ok(crate::compile::compile(policy, &Interfaces::read()?, secrets, ids)?)
     }
 

@@ -67,7 +67,7 @@ impl Node {
             mode: self.mode().to_owned(),
             schema: self.schema,
             keys: self.names.keys.len(),
-            shards: self.names.shards.len(),
+            shards: self.names.policy_shards().count(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::meter::{Cause, Meter};
 use crate::control::types::InterfaceStatus;
 use crate::image::Image;
-use crate::state::{KeyIds, Secrets};
+use crate::state::{Ids, Secrets};
 
 /// Policy, compiler and kernel.
 pub trait Platform {
@@ -24,7 +24,7 @@ pub trait Platform {
     ///
     /// # Errors
     /// The host lacks something that the policy names.
-    fn compile(&self, policy: &Self::Policy, secrets: &Secrets, ids: &mut KeyIds) -> Result<Image, Cause>;
+    fn compile(&self, policy: &Self::Policy, secrets: &Secrets, ids: &mut Ids) -> Result<Image, Cause>;
 
     /// Loads program and maps; attaches nothing yet.
     ///

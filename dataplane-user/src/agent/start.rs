@@ -11,7 +11,7 @@ use super::{Options, audit};
 use crate::control::socket::Socket;
 use crate::control::types::InterfaceStatus;
 use crate::messages::{say, warn};
-use crate::state::{KeyIds, Secrets};
+use crate::state::{Ids, Secrets};
 
 /// An agent that steers and does not serve yet. Fields are dropped in this order: steering ends before
 /// the socket's file goes, and the state is let go last.
@@ -48,7 +48,7 @@ pub fn start<P: Platform>(options: &Options, platform: &P) -> Result<Started, Ag
     }
     let state = StateDirectory::open(&options.state_dir)?;
     let secrets = Secrets::open(state.path())?;
-    let mut ids = KeyIds::open(state.path())?;
+    let mut ids = Ids::open(state.path())?;
     let before = audit::in_force(state.path())?;
 
     let socket = Socket::bind(&options.socket)?;
@@ -70,7 +70,7 @@ pub fn start<P: Platform>(options: &Options, platform: &P) -> Result<Started, Ag
 
     interfaces.iter().for_each(|status| say(&line(status)));
     let node = Arc::new(Node::new(image, options.policy.display().to_string(), interfaces));
-    audit::report(&node, &changes, &ids);
+    audit::report(&node, &changes, &ids.keys);
     Ok(Started { attached, node, socket, metrics, state })
 }
 

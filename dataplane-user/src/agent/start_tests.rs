@@ -37,8 +37,8 @@ fn steers_and_stops_in_order() {
     assert!(place.options.socket.exists());
     assert_eq!(started.node.interfaces.len(), 2);
     assert_eq!(started.node.names.policy, "edge");
-    let ids = KeyIds::open(&place.options.state_dir).unwrap();
-    assert!(ids.contains("tenant=acme"));
+    let ids = Ids::open(&place.options.state_dir).unwrap();
+    assert!(ids.keys.contains("tenant=acme"));
     drop(started);
     assert_eq!(steps(&fake), ["policy", "compile", "load", "attach eth0", "attach eth1", "detach"]);
     assert!(!place.options.socket.exists());

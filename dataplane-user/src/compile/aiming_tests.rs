@@ -51,7 +51,7 @@ fn senders() -> Vec<u32> {
 
 fn image(secrets: Secrets) -> Image {
     let host = Host { interfaces: &interfaces(), cpus: &[0] };
-    let mut image = compile_for(&policy(), host, &secrets, &mut KeyIds::default()).unwrap();
+    let mut image = compile_for(&policy(), host, &secrets, &mut Ids::default()).unwrap();
     // Recording looks everything up once more.
     image.config.record = 0;
     image

@@ -37,7 +37,7 @@ use keysteer_common::vocabulary::Class;
 use crate::image::{Image, Words};
 use crate::kernel::interfaces::Interfaces;
 use crate::policy::{ClassAction, Diagnostic, Mode, Policy, Target};
-use crate::state::{KeyIds, Secrets};
+use crate::state::{Ids, Secrets};
 
 pub use identity::{Identities, identity, slot};
 pub use imagined::Imagined;
@@ -83,6 +83,16 @@ pub enum CompileError {
         /// How many there can be.
         most: u32,
     },
+    /// Every index was given to some shard in this node's life.
+    #[error(
+        "{shard}: all {most} shard indices were given, and none is given twice while its counters are kept: start anew with an empty state directory"
+    )]
+    ShardIndices {
+        /// The shard that has none.
+        shard: String,
+        /// How many there can be.
+        most: u16,
+    },
     /// A table is longer than its 32-bit index reaches.
     #[error(
         "the {what} would have {entries} entries, more than an index of 32 bits reaches: use narrower widths or fewer pools"
@@ -112,7 +122,7 @@ pub fn compile(
     policy: &Policy,
     interfaces: &Interfaces,
     secrets: &Secrets,
-    ids: &mut KeyIds,
+    ids: &mut Ids,
 ) -> Result<Image, CompileError> {
     let needs_cpus = policy.shards.iter().any(|shard| matches!(shard.target, Target::Cpu(_)));
     let cpus = if needs_cpus {
@@ -131,9 +141,10 @@ pub fn compile_for(
     policy: &Policy,
     host: Host<'_>,
     secrets: &Secrets,
-    ids: &mut KeyIds,
+    ids: &mut Ids,
 ) -> Result<Image, CompileError> {
-    let shards = shards::compile(policy, host)?;
+    let indices = shards::indices(policy, &mut ids.shards)?;
+    let shards = shards::compile(policy, host, &indices)?;
     let mut prefixes = prefixes::Tables::default();
     let tables = policy
         .tables
@@ -145,7 +156,7 @@ pub fn compile_for(
 
     let fields = schema::fields(&policy.schema, &tables);
     let wide = policy.schema.fields.iter().map(|field| u32::from(field.bits)).sum::<u32>() > 64;
-    let mut slots = slots::Slots::new(policy);
+    let mut slots = slots::Slots::new(policy, &indices);
     let mut class = |action| -> Result<ClassConfig, CompileError> {
         Ok(match action {
             ClassAction::Pass => ClassConfig { slots: 0, action: class_action::PASS },
@@ -167,7 +178,7 @@ pub fn compile_for(
         }
     }
 
-    let entries = keys::entries(policy, &mut slots, ids)?;
+    let entries = keys::entries(policy, &mut slots, &mut ids.keys)?;
     let table = keys::arrange(&entries, &policy.schema, secrets.key, wide)?;
     config.levels = schema::levels(&policy.schema, &table.multipliers);
     config.key_mask = u32::try_from(table.entries.len().saturating_sub(1)).unwrap_or(u32::MAX);
@@ -180,7 +191,7 @@ pub fn compile_for(
     // Tools and tests read the record; the kernel room turns it off for a program that is to forward.
     config.record = 1;
     let tables = slots.finish();
-    let names = names::names(policy, &entries, &tables);
+    let names = names::names(policy, &indices, &entries, &tables);
     Ok(Image {
         config,
         prefix_index: prefixes.index,

@@ -12,8 +12,8 @@ use crate::image::{FieldInfo, KeyInfo, Names, ShardInfo};
 use crate::policy::{Field, Key, Mode, Policy, PrefixTable, Shard, Target, mac_text};
 
 /// The names of everything. `entries` are those of the policy's keys, in its order.
-pub(super) fn names(policy: &Policy, entries: &[Placed], tables: &SlotTables) -> Names {
-    let mut held = Held::new(policy);
+pub(super) fn names(policy: &Policy, indices: &[u16], entries: &[Placed], tables: &SlotTables) -> Names {
+    let mut held = Held::new(policy, indices);
     let mut keys: Vec<KeyInfo> =
         policy.keys.iter().zip(entries).map(|(key, entry)| held.key(key, entry, tables)).collect();
     keys.sort_unstable_by_key(|key| key.id);
@@ -25,9 +25,26 @@ pub(super) fn names(policy: &Policy, entries: &[Placed], tables: &SlotTables) ->
         fields: policy.schema.fields.iter().map(|field| field_info(policy, field)).collect(),
         levels: policy.schema.levels.clone(),
         keys,
-        shards: policy.shards.iter().enumerate().map(|(at, shard)| shard_info(policy, at, shard)).collect(),
+        shards: by_index(policy, indices, ShardInfo::default(), shard_info),
         tables: tables.names.clone(),
     }
+}
+
+/// What `each` says of every shard of the policy, by index; `none` where the policy has no such shard.
+fn by_index<T: Clone>(
+    policy: &Policy,
+    indices: &[u16],
+    none: T,
+    each: impl Fn(&Policy, usize, &Shard) -> T,
+) -> Vec<T> {
+    let length = indices.iter().max().map_or(0, |most| usize::from(*most) + 1);
+    let mut all = vec![none; length];
+    for ((at, shard), index) in policy.shards.iter().enumerate().zip(indices) {
+        if let Some(to) = all.get_mut(usize::from(*index)) {
+            *to = each(policy, at, shard);
+        }
+    }
+    all
 }
 
 fn field_info(policy: &Policy, field: &Field) -> FieldInfo {
@@ -46,6 +63,8 @@ fn field_info(policy: &Policy, field: &Field) -> FieldInfo {
 /// What keys have in common, to be held once.
 struct Held<'p> {
     policy: &'p Policy,
+    /// The index of each of its shards.
+    indices: &'p [u16],
     fields: Vec<HeldField<'p>>,
     pools: Vec<Arc<str>>,
     tiers: Vec<Arc<str>>,
@@ -92,16 +111,18 @@ impl HeldField<'_> {
 }
 
 impl<'p> Held<'p> {
-    fn new(policy: &'p Policy) -> Self {
+    fn new(policy: &'p Policy, indices: &'p [u16]) -> Self {
         let field = |field: &'p Field| HeldField {
             field,
             name: field.name.as_str().into(),
             values: vec![None; REMEMBERED],
             text: String::new(),
         };
-        let shards: Vec<Arc<str>> = policy.shards.iter().map(|shard| shard.name.as_str().into()).collect();
+        let shards: Vec<Arc<str>> =
+            by_index(policy, indices, "".into(), |_, _, shard| shard.name.as_str().into());
         Self {
             policy,
+            indices,
             fields: policy.schema.fields.iter().map(field).collect(),
             pools: policy.pools.iter().map(|pool| pool.name.as_str().into()).collect(),
             tiers: policy.tiers.iter().map(|tier| tier.name.as_str().into()).collect(),
@@ -155,7 +176,7 @@ impl<'p> Held<'p> {
         if table.width == WIDTH_ALL {
             let members = self.policy.pools.get(pool).map_or(&[][..], |pool| pool.shards.as_slice());
             let Some(whole) = self.whole.get_mut(pool) else { return (0, Arc::default()) };
-            return (0, Arc::clone(whole.get_or_insert_with(|| named(&mut members.iter().copied()))));
+            return (0, Arc::clone(whole.get_or_insert_with(|| named(&mut members.iter().filter_map(|at| self.indices.get(*at)).map(|index| usize::from(*index))))));
         }
         let width = table.width as usize;
         let first = table.first as usize + usize::from(entry.place) * width;

@@ -3,20 +3,36 @@
 use keysteer_common::tables::{ShardEntry, target};
 
 use super::{CompileError, Host};
-use crate::policy::{Diagnostic, Place, Policy, Target};
+use crate::policy::{Diagnostic, Place, Policy, Shard, Target};
+use crate::state::ShardIds;
 
-/// The shards, and whether the host has everything that the policy names.
-pub(super) fn compile(policy: &Policy, host: Host<'_>) -> Result<Vec<ShardEntry>, CompileError> {
+/// The indices of the policy's shards, which each has for ever: counters and operators' words are kept by them.
+pub(super) fn indices(policy: &Policy, ids: &mut ShardIds) -> Result<Vec<u16>, CompileError> {
+    let mut index = |shard: &Shard| {
+        let none = || CompileError::ShardIndices { shard: shard.name.clone(), most: u16::MAX };
+        ids.index(&shard.name).ok_or_else(none)
+    };
+    policy.shards.iter().map(&mut index).collect()
+}
+
+/// The shards by index, and whether the host has everything that the policy names. At an index of a shard that the
+/// policy does not have there is nothing.
+pub(super) fn compile(
+    policy: &Policy,
+    host: Host<'_>,
+    indices: &[u16],
+) -> Result<Vec<ShardEntry>, CompileError> {
     let mut missing = Missing { policy, host, found: Vec::new() };
     for (index, interface) in policy.interfaces.iter().enumerate() {
         if host.interfaces.find(&interface.name).is_none() {
             missing.interface(&interface.name, interface.at, format!("spec.interfaces[{index}].name"));
         }
     }
-    let mut entries = Vec::with_capacity(policy.shards.len());
-    for (index, shard) in policy.shards.iter().enumerate() {
+    let length = indices.iter().max().map_or(0, |most| usize::from(*most) + 1);
+    let mut entries = vec![ShardEntry::default(); length];
+    for ((index, shard), to) in policy.shards.iter().enumerate().zip(indices) {
         let path = |field: &str| format!("spec.shards[{index}].target.{field}");
-        entries.push(match &shard.target {
+        let entry = match &shard.target {
             Target::Pass => ShardEntry { target: target::PASS, ..ShardEntry::default() },
             Target::Drop => ShardEntry { target: target::DROP, ..ShardEntry::default() },
             Target::Cpu(cpu) => {
@@ -31,7 +47,10 @@ pub(super) fn compile(policy: &Policy, host: Host<'_>) -> Result<Vec<ShardEntry>
             Target::NextHop { interface, mac } => {
                 missing.exit(target::NEXT_HOP, interface, *mac, shard.at, &path("nextHop.interface"))
             }
-        });
+        };
+        if let Some(to) = entries.get_mut(usize::from(*to)) {
+            *to = entry;
+        }
     }
     if missing.found.is_empty() { Ok(entries) } else { Err(CompileError::Host(missing.found)) }
 }

@@ -14,6 +14,8 @@ use crate::policy::{Policy, Width};
 #[derive(Debug)]
 pub(super) struct Slots<'p> {
     policy: &'p Policy,
+    /// The index of each of its shards.
+    indices: &'p [u16],
     slots: Vec<Slot>,
     first: HashMap<(usize, u16), u32>,
     numbers: HashMap<(u32, u32), u16>,
@@ -49,9 +51,10 @@ pub(super) struct SlotTables {
 }
 
 impl<'p> Slots<'p> {
-    pub(super) fn new(policy: &'p Policy) -> Self {
+    pub(super) fn new(policy: &'p Policy, indices: &'p [u16]) -> Self {
         Self {
             policy,
+            indices,
             slots: Vec::new(),
             first: HashMap::new(),
             numbers: HashMap::new(),
@@ -114,8 +117,8 @@ impl<'p> Slots<'p> {
         };
         let cells = table(&candidates, usize::from(width));
         self.slots.extend(cells.iter().map(|cell| {
-            let shard = members.get(usize::from(*cell)).and_then(|shard| Slot::try_from(*shard).ok());
-            shard.unwrap_or(NO_SHARD)
+            let shard = members.get(usize::from(*cell)).and_then(|shard| self.indices.get(*shard));
+            shard.copied().unwrap_or(NO_SHARD)
         }));
         self.first.insert((pool, width), first);
         self.names.push(TableInfo { first, pool: name.to_owned(), width });

@@ -26,7 +26,7 @@ pub(super) fn interfaces() -> Interfaces {
     Interfaces(names.into_iter().zip(1..).map(interface).collect())
 }
 
-fn build(policy: &Policy, ids: &mut KeyIds) -> Result<Image, CompileError> {
+fn build(policy: &Policy, ids: &mut Ids) -> Result<Image, CompileError> {
     let secrets = Secrets::from_bytes(&[7; 32]);
     compile_for(policy, Host { interfaces: &interfaces(), cpus: &[0, 1, 2, 3] }, &secrets, ids)
 }
@@ -78,7 +78,7 @@ pub(super) fn frame(source: [u8; 4], destination: [u8; 4], dscp: u8, ports: (u16
 #[test]
 fn every_key_is_found_by_its_packets() {
     let policy = parse(POLICY, "p", None).unwrap();
-    let image = build(&policy, &mut KeyIds::default()).unwrap();
+    let image = build(&policy, &mut Ids::default()).unwrap();
     let mut engine = Engine::new(&image);
     let to = [203, 0, 113, 9];
     for (source, dscp, name, level) in [
@@ -113,7 +113,7 @@ fn every_key_is_found_by_its_packets() {
 #[test]
 fn widths_share_tables_and_agree_on_the_first_shard() {
     let policy = parse(POLICY, "p", None).unwrap();
-    let image = build(&policy, &mut KeyIds::default()).unwrap();
+    let image = build(&policy, &mut Ids::default()).unwrap();
     let tables: Vec<(&str, u16)> =
         image.names.tables.iter().map(|table| (table.pool.as_str(), table.width)).collect();
     assert_eq!(tables, [("small", 1), ("general", 2), ("general", 1)]);
@@ -132,7 +132,7 @@ fn widths_share_tables_and_agree_on_the_first_shard() {
 
 #[test]
 fn renaming_and_reordering_moves_nothing() {
-    let mut ids = KeyIds::default();
+    let mut ids = Ids::default();
     let first = build(&parse(POLICY, "p", None).unwrap(), &mut ids).unwrap();
     let other = POLICY
         .replace("name: acme,", "name: renamed,")
@@ -167,7 +167,7 @@ const PUBLISHED_SLOT: u16 = 52_870;
 fn what_the_host_lacks_is_named() {
     let text =
         POLICY.replace("name: eth0", "name: eth9").replace("veth-b", "veth-x").replace("cpu: 3", "cpu: 9");
-    let error = build(&parse(&text, "p", None).unwrap(), &mut KeyIds::default()).unwrap_err();
+    let error = build(&parse(&text, "p", None).unwrap(), &mut Ids::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "p:6:23: spec.interfaces[0].name: this host has no interface \"eth9\"; it has lo, eth0, veth-a, veth-b, veth-c\n\
@@ -199,7 +199,7 @@ fn every_example_compiles() {
         }
         let secrets = Secrets::from_bytes(&[1; 32]);
         let host = Host { interfaces: &host, cpus: &[0, 1, 2, 3] };
-        let image = compile_for(&policy, host, &secrets, &mut KeyIds::default())
+        let image = compile_for(&policy, host, &secrets, &mut Ids::default())
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert_eq!(image.names.keys.len(), policy.keys.len());
     }

@@ -111,8 +111,8 @@ pub fn shards(
     snapshot: &Snapshot,
     rates: impl Fn(usize) -> BTreeMap<String, Rate>,
 ) -> Vec<Shard> {
-    (0u16..)
-        .zip(&node.names.shards)
+    node.names
+        .policy_shards()
         .map(|(index, info)| {
             let at = usize::from(index);
             let counter = snapshot.shards.get(at).copied().unwrap_or_default();

@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::image::Image;
 use crate::kernel::interfaces::Interfaces;
 use crate::policy;
-use crate::state::{KeyIds, Secrets};
+use crate::state::{Ids, Secrets};
 use crate::world::Captured;
 
 /// What must have happened.
@@ -45,7 +45,7 @@ impl Expectation {
             site.node.run(Interfaces::read)?.map_err(DemoError::at("list the node's interfaces"))?;
         let policy = policy::load(&agent.policy).map_err(failed)?;
         let secrets = Secrets::open(&agent.state).map_err(failed)?;
-        let mut ids = KeyIds::open(&agent.state).map_err(failed)?;
+        let mut ids = Ids::open(&agent.state).map_err(failed)?;
         let image = compile(&policy, &interfaces, &secrets, &mut ids).map_err(failed)?;
         Ok(Self { image, ingress: site.node.index(CLIENT_PORT)? })
     }

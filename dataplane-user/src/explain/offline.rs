@@ -8,7 +8,7 @@ use crate::compile::{CompileError, Imagined, compile_for};
 use crate::control::types::PolicyStatus;
 use crate::image::Image;
 use crate::policy::{self, Mode, Policy, PolicyError};
-use crate::state::{KeyIds, Secrets, StateError};
+use crate::state::{Ids, Secrets, StateError};
 
 /// A policy, compiled as if this host had everything that it names.
 #[derive(Debug)]
@@ -53,14 +53,14 @@ impl Offline {
         let policy = policy::load(file)?;
         let mut assumed = vec!["every interface and CPU that the policy names is there".to_owned()];
         let (secrets, ids) = match state {
-            Some(directory) => (Secrets::read(directory)?, KeyIds::open(directory)?),
+            Some(directory) => (Secrets::read(directory)?, Ids::open(directory)?),
             None => {
                 assumed.push(
                     "key ids in the policy's order, and a flow secret of no node: a node may pick another of several \
                      shards (--state-dir has a node's)"
                         .to_owned(),
                 );
-                (Secrets::from_bytes(&[0; 32]), KeyIds::default())
+                (Secrets::from_bytes(&[0; 32]), Ids::default())
             }
         };
         Ok(Self::of(policy, &secrets, ids, assumed)?)
@@ -70,7 +70,7 @@ impl Offline {
     fn of(
         policy: Policy,
         secrets: &Secrets,
-        mut ids: KeyIds,
+        mut ids: Ids,
         assumed: Vec<String>,
     ) -> Result<Self, CompileError> {
         let imagined = Imagined::of(&policy);
@@ -135,7 +135,7 @@ impl Offline {
     pub(super) fn from_text(text: &str, change: impl FnOnce(&mut Image)) -> Self {
         let policy = policy::parse(text, "p.yaml", None).unwrap();
         let secrets = Secrets::from_bytes(&[7; 32]);
-        let mut offline = Self::of(policy, &secrets, KeyIds::default(), Vec::new()).unwrap();
+        let mut offline = Self::of(policy, &secrets, Ids::default(), Vec::new()).unwrap();
         change(&mut offline.image);
         offline
     }

@@ -5,7 +5,7 @@ use super::{Context, Guard, Plan, Side, plan};
 use crate::compile::{CompileError, Imagined, compile_for};
 use crate::image::Image;
 use crate::policy::{Bundle, Policy, PolicyError};
-use crate::state::{KeyIds, Secrets};
+use crate::state::{Ids, Secrets};
 
 /// A policy that cannot be planned with.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub enum OfflineError {
 /// # Errors
 /// One of them is not valid.
 pub fn compare(old: Option<&Bundle>, new: &Bundle, allow: &[Guard]) -> Result<Plan, OfflineError> {
-    let mut ids = KeyIds::default();
+    let mut ids = Ids::default();
     let old = old.map(|old| Compiled::of(old, &mut ids)).transpose()?;
     let compiled = Compiled::of(new, &mut ids)?;
     let context = Context { bundle: new.digest(), allow, ..Context::default() };
@@ -44,7 +44,7 @@ pub(super) struct Compiled {
 
 impl Compiled {
     /// Checks and compiles a policy. Neither shards nor slots hang on secrets, so any will do.
-    pub(super) fn of(bundle: &Bundle, ids: &mut KeyIds) -> Result<Self, OfflineError> {
+    pub(super) fn of(bundle: &Bundle, ids: &mut Ids) -> Result<Self, OfflineError> {
         let policy = bundle.parse()?;
         let imagined = Imagined::of(&policy);
         let image = compile_for(&policy, imagined.host(), &Secrets::from_bytes(&[0; 32]), ids)

@@ -19,6 +19,7 @@ mod crash;
 mod disk;
 mod file;
 pub mod generations;
+mod ids;
 pub mod key_ids;
 pub mod overlay;
 pub mod secrets;
@@ -28,6 +29,7 @@ mod who;
 
 pub use audit::Audit;
 pub use generations::Generations;
+pub use ids::Ids;
 pub use key_ids::KeyIds;
 pub use overlay::Overlay;
 pub use secrets::Secrets;

@@ -166,7 +166,10 @@ impl Exposition {
     }
 
     fn shards(&self, families: &mut Families<'_>) -> fmt::Result {
-        let shards = || self.node.names.shards.iter().zip(&self.snapshot.shards);
+        let shards = || {
+            let counter = |(index, shard)| Some((shard, self.snapshot.shards.get(usize::from(index))?));
+            self.node.names.policy_shards().filter_map(counter)
+        };
         let label = |name| [("shard", name)];
         families.counters(
             ("shard", In::Packets, "Frames decided for a shard"),

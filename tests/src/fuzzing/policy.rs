@@ -6,7 +6,7 @@ use keysteer::compile::{CompileError, Host, compile_for};
 use keysteer::image::Image;
 use keysteer::kernel::interfaces::{Interface, Interfaces};
 use keysteer::policy::{ClassAction, Diagnostic, Policy, PolicyError, Target, Width, parse_with};
-use keysteer::state::{KeyIds, Secrets};
+use keysteer::state::{Ids, Secrets};
 use keysteer_common::extract::Key;
 use keysteer_common::resolve::{Resolved, resolve};
 use keysteer_common::tables::SLOTS;
@@ -71,7 +71,7 @@ fn compiled(policy: &Policy, text: &str) {
     }
     let compile = |interfaces: &Interfaces, cpus: &[u32]| {
         let secrets = Secrets::from_bytes(&[7; 32]);
-        compile_for(policy, Host { interfaces, cpus }, &secrets, &mut KeyIds::default())
+        compile_for(policy, Host { interfaces, cpus }, &secrets, &mut Ids::default())
     };
     match compile(&Interfaces::default(), &[]) {
         Err(CompileError::Host(lacking)) => lacking.iter().for_each(|problem| placed(problem, text, "")),

@@ -8,7 +8,7 @@ use keysteer::compile::{Host, compile_for};
 use keysteer::kernel::Dataplane;
 use keysteer::kernel::interfaces::Interfaces;
 use keysteer::policy;
-use keysteer::state::{KeyIds, Secrets};
+use keysteer::state::{Ids, Secrets};
 use keysteer::world::{Namespace, Transport};
 use keysteer_tests::site::agent::Agent;
 use keysteer_tests::site::place::Place;
@@ -27,7 +27,7 @@ fn words(state: &Path, namespace: &Namespace) -> Vec<[u8; 8]> {
     let policy = policy::parse(&usual(), "usual", None).unwrap();
     let interfaces = namespace.run(Interfaces::read).unwrap().unwrap();
     let host = Host { interfaces: &interfaces, cpus: &[] };
-    let config = compile_for(&policy, host, &secrets, &mut KeyIds::default()).unwrap().config;
+    let config = compile_for(&policy, host, &secrets, &mut Ids::default()).unwrap().config;
     assert_eq!(config.flow_secret, secrets.flow);
     let multipliers = config.levels.iter().flat_map(|level| level.multipliers).filter(|word| *word != 0);
     let words = multipliers.chain(secrets.flow).chain([secrets.key]).map(u64::to_le_bytes);
@@ -114,7 +114,7 @@ fn debug_output_of_the_loaded_program_does_not_tell() {
     let shown = site.node.run(|| {
         let interfaces = Interfaces::read().unwrap();
         let host = Host { interfaces: &interfaces, cpus: &[] };
-        let image = compile_for(&policy, host, &secrets, &mut KeyIds::default()).unwrap();
+        let image = compile_for(&policy, host, &secrets, &mut Ids::default()).unwrap();
         format!("{:?}", Dataplane::load(&image).unwrap())
     });
     assert_eq!(told(&shown.unwrap(), &[[0xa7; 8]]), None);

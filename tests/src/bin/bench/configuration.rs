@@ -7,7 +7,7 @@ use keysteer::compile::{Host, compile_for};
 use keysteer::kernel::Dataplane;
 use keysteer::kernel::interfaces::Interfaces;
 use keysteer::policy;
-use keysteer::state::{KeyIds, Secrets};
+use keysteer::state::{Ids, Secrets};
 
 use tempfile::TempDir;
 
@@ -58,7 +58,7 @@ pub(crate) fn load(wanted: &Policy) -> Result<Loaded, String> {
     let host = Host { interfaces: &interfaces, cpus: &[0] };
     let secrets = Secrets::from_bytes(&[0x5a; 32]);
     let mut image =
-        compile_for(&checked, host, &secrets, &mut KeyIds::default()).map_err(|error| error.to_string())?;
+        compile_for(&checked, host, &secrets, &mut Ids::default()).map_err(|error| error.to_string())?;
     let compile_ms = begun.elapsed().as_secs_f64() * 1e3;
     (wanted.change)(&mut image);
     let begun = Instant::now();
