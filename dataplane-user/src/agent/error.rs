@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::meter::Cause;
 use super::privilege::PrivilegeError;
+use super::steward::ChangeError;
 use crate::control::socket::SocketError;
 use crate::state::StateError;
 
@@ -15,9 +16,9 @@ pub enum AgentError {
     /// Capabilities are missing.
     #[error(transparent)]
     Privilege(#[from] PrivilegeError),
-    /// The policy is not valid; the cause lists every problem, one a line.
-    #[error("{0}")]
-    Policy(Cause),
+    /// The node could not be taken over, or the policy not be applied.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
     /// The state directory cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
@@ -42,15 +43,9 @@ pub enum AgentError {
         #[source]
         cause: io::Error,
     },
-    /// The policy does not fit this host.
-    #[error("{0}")]
-    Compile(Cause),
-    /// The kernel did not take the program or its maps.
+    /// What is pinned cannot be used.
     #[error("{0}")]
     Load(Cause),
-    /// The program could not be attached; the cause names the interface.
-    #[error("{0}; nothing is left attached")]
-    Attach(Cause),
     /// The process could not be set up.
     #[error("cannot {operation}: {cause}")]
     Process {

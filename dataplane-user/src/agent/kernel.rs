@@ -1,20 +1,15 @@
-//! The platform in production: the only file of the agent that names the policy, the compiler and the
-//! kernel.
+//! The platform in production: the only file of the agent that names the compiler and the kernel.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::meter::{Cause, Meter};
-use super::platform::{Plane, Platform};
-use keysteer_common::config::Config;
-
+use super::ground::{Compiled, Ground, Platform, Wanted};
+use super::meter::Cause;
 use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
-use crate::image::Image;
-use crate::kernel::interfaces::Interfaces;
-use crate::kernel::{Dataplane, WantedMode};
-use crate::policy::{self, AttachMode, Policy};
+use crate::image::{Image, Words};
+use crate::kernel::interfaces::{Interface, Interfaces};
+use crate::kernel::{Attachment, Steering, WantedMode};
+use crate::policy::{AttachMode, Policy};
 use crate::state::{Ids, Secrets};
 
 /// This host's kernel.
@@ -22,27 +17,26 @@ use crate::state::{Ids, Secrets};
 pub struct Kernel;
 
 impl Platform for Kernel {
-    type Policy = Policy;
-
-    fn policy(&self, file: &Path) -> Result<(Policy, Vec<String>), Cause> {
-        let policy = policy::load(file)?;
-        let warnings = policy.warnings.iter().map(ToString::to_string).collect();
-        Ok((policy, warnings))
+    fn compile(&self, policy: &Policy, secrets: &Secrets, ids: &mut Ids) -> Result<Compiled, Cause> {
+        let interfaces = Interfaces::read()?;
+        let image = crate::compile::compile(policy, &interfaces, secrets, ids)?;
+        let wanted = policy.interfaces.iter().filter_map(|it| {
+            Some(Wanted { interface: interfaces.find(&it.name)?.clone(), mode: it.mode })
+        });
+        Ok(Compiled { image, wanted: wanted.collect() })
     }
 
-    fn compile(&self, policy: &Policy, secrets: &Secrets, ids: &mut Ids) -> Result<Image, Cause> {
-        Ok(crate::compile::compile(policy, &Interfaces::read()?, secrets, ids)?)
+    fn open(&self, directory: &Path) -> Result<Box<dyn Ground>, Cause> {
+        Ok(Box::new(Steering::open(directory)?))
     }
 
-    fn load(&self, policy: &Policy, image: &Image) -> Result<Arc<dyn Plane>, Cause> {
-        let modes = policy.interfaces.iter().map(|it| (it.name.clone(), wanted(it.mode))).collect();
-        let dataplane = Mutex::new(Some(Dataplane::load(image)?));
-        Ok(Arc::new(Loaded { dataplane, modes, config: image.config }))
+    fn interfaces(&self) -> Result<Vec<Interface>, Cause> {
+        Ok(Interfaces::read()?.0)
     }
 }
 
 /// How the policy's interface mode reads to the kernel.
-fn wanted(mode: AttachMode) -> WantedMode {
+fn mode(mode: AttachMode) -> WantedMode {
     match mode {
         AttachMode::Auto => WantedMode::Auto,
         AttachMode::Native => WantedMode::Native,
@@ -50,60 +44,76 @@ fn wanted(mode: AttachMode) -> WantedMode {
     }
 }
 
-/// A program in the kernel, until it is detached.
-struct Loaded {
-    dataplane: Mutex<Option<Dataplane>>,
-    modes: BTreeMap<String, WantedMode>,
-    config: Config,
+fn status(attachment: Attachment) -> InterfaceStatus {
+    let Attachment { name, index, mode, fallback } = attachment;
+    InterfaceStatus { name, index, mode: mode.name().to_owned(), fallback }
 }
 
-/// Only at the end, when a reader is late.
-#[derive(Debug, thiserror::Error)]
-#[error("the agent is stopping: the program is detached")]
-struct Detached;
-
-impl Loaded {
-    fn lock(&self) -> MutexGuard<'_, Option<Dataplane>> {
-        self.dataplane.lock().unwrap_or_else(PoisonError::into_inner)
+impl Ground for Steering {
+    fn pinned(&self) -> Result<Vec<u64>, Cause> {
+        Ok(Self::pinned(self)?)
     }
-}
 
-impl Meter for Loaded {
+    fn intent(&self) -> Result<Option<u64>, Cause> {
+        Ok(Self::intent(self)?)
+    }
+
+    fn adopt(&mut self, number: u64, image: &Image) -> Result<bool, Cause> {
+        Ok(Self::adopt(self, number, image)?)
+    }
+
+    fn load(&mut self, number: u64, image: &Image) -> Result<(), Cause> {
+        Ok(Self::load(self, number, image)?)
+    }
+
+    fn prove(&mut self, number: u64, image: &Image, frames: &[Vec<u8>]) -> Result<(), Cause> {
+        Ok(Self::prove(self, number, image, frames)?)
+    }
+
+    fn commit(&mut self, number: u64, wanted: &[Wanted]) -> Result<Vec<InterfaceStatus>, Cause> {
+        let wanted: Vec<_> = wanted.iter().map(|it| (it.interface.clone(), mode(it.mode))).collect();
+        Ok(Self::commit(self, number, &wanted)?.into_iter().map(status).collect())
+    }
+
+    fn settle(&mut self, number: u64) -> Result<(), Cause> {
+        Ok(Self::settle(self, number)?)
+    }
+
+    fn retire(&mut self, number: u64) -> Result<(), Cause> {
+        Ok(Self::retire(self, number)?)
+    }
+
+    fn detach(&mut self) -> Result<(), Cause> {
+        Ok(Self::detach(self)?)
+    }
+
+    fn attached(&self, number: u64) -> Result<Vec<u32>, Cause> {
+        let program = self.generation(number)?.program()?.id;
+        let links = self.links()?;
+        Ok(links.iter().filter(|link| link.program == program).map(|link| link.index).collect())
+    }
+
     fn counters(&self) -> Result<Snapshot, Cause> {
-        Ok(self.lock().as_ref().ok_or(Detached)?.counters()?)
+        Ok(Self::counters(self)?)
     }
 
-    fn tables(&self) -> Result<Image, Cause> {
-        Ok(self.lock().as_ref().ok_or(Detached)?.tables(self.config)?)
+    fn words(&self) -> Result<Words, Cause> {
+        Ok(Self::words(self)?)
     }
 
-    fn program(&self) -> Result<ProgramStatus, Cause> {
-        Ok(self.lock().as_ref().ok_or(Detached)?.program()?)
+    fn set_words(&mut self, words: &Words) -> Result<(), Cause> {
+        Ok(Self::set_words(self, words)?)
     }
 
-    fn maps(&self) -> Result<Vec<MapStatus>, Cause> {
-        Ok(self.lock().as_ref().ok_or(Detached)?.maps()?)
-    }
-}
-
-impl Plane for Loaded {
-    fn attach(&self, name: &str) -> Result<InterfaceStatus, Cause> {
-        let interfaces = Interfaces::read()?;
-        let interface = interfaces.find(name).ok_or_else(|| {
-            format!("there is no interface {name}; this host has {}", interfaces.names().join(", "))
-        })?;
-        let wanted = self.modes.get(name).copied().unwrap_or(WantedMode::Auto);
-        let attachment = self.lock().as_mut().ok_or(Detached)?.attach(interface, wanted)?;
-        Ok(InterfaceStatus {
-            name: attachment.name,
-            index: attachment.index,
-            mode: attachment.mode.name().to_owned(),
-            fallback: attachment.fallback,
-        })
+    fn program(&self, number: u64) -> Result<ProgramStatus, Cause> {
+        Ok(self.generation(number)?.program()?)
     }
 
-    fn detach(&self) {
-        // Dropping detaches.
-        drop(self.lock().take());
+    fn maps(&self, number: u64) -> Result<Vec<MapStatus>, Cause> {
+        Ok(self.generation(number)?.maps()?)
+    }
+
+    fn tables(&self, number: u64) -> Result<Image, Cause> {
+        Ok(Image { words: Self::words(self)?, ..self.generation(number)?.tables_in_force()? })
     }
 }

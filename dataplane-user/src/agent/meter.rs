@@ -1,6 +1,9 @@
 //! What the agent reads from the dataplane. The local API, the metrics and their tests know the kernel
 //! only through this.
 
+use std::sync::Arc;
+
+use super::node::Node;
 use crate::control::types::{MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
 use crate::image::Image;
@@ -33,4 +36,10 @@ pub trait Meter: Send + Sync {
     /// # Errors
     /// The kernel does not describe them.
     fn maps(&self) -> Result<Vec<MapStatus>, Cause>;
+}
+
+/// A meter, and what its numbers are called now.
+pub trait Source: Meter {
+    /// What is in force.
+    fn node(&self) -> Arc<Node>;
 }

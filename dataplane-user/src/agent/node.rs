@@ -15,6 +15,10 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The names of what is counted, and where and since when.
 #[derive(Clone, Debug, Default)]
 pub struct Node {
+    /// The generation's number.
+    pub generation: u64,
+    /// Digest of its policy.
+    pub digest: String,
     /// Names behind the numbers of the counters.
     pub names: Names,
     /// Schema version.
@@ -32,7 +36,15 @@ impl Node {
     /// are let go: the kernel has its copy.
     pub fn new(image: Image, file: String, interfaces: Vec<InterfaceStatus>) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Self { schema: image.config.schema, names: image.names, file, since, interfaces }
+        Self {
+            generation: 0,
+            digest: String::new(),
+            schema: image.config.schema,
+            names: image.names,
+            file,
+            since,
+            interfaces,
+        }
     }
 
     /// What frames are explained by: the tables in force, where this host has `interfaces` now. The kernel takes a
@@ -63,6 +75,9 @@ impl Node {
         PolicyStatus {
             name: self.names.policy.clone(),
             file: self.file.clone(),
+            trouble: None,
+            generation: self.generation,
+            digest: self.digest.clone(),
             environment: self.names.environment.clone(),
             mode: self.mode().to_owned(),
             schema: self.schema,

@@ -1,77 +1,68 @@
-//! From a policy file to a program that steers, in an order in which every failure leaves nothing.
+//! From a command line to a node that is steered, in an order in which every failure leaves what was there.
 
 use std::net::TcpListener;
 use std::sync::Arc;
 
 use super::error::AgentError;
-use super::node::Node;
-use super::platform::{Plane, Platform};
+use super::ground::Platform;
+use super::meter::Source;
 use super::state::StateDirectory;
+use super::steward::{Begin, Steward};
 use super::{Options, audit};
 use crate::control::socket::Socket;
 use crate::control::types::InterfaceStatus;
-use crate::messages::{say, warn};
-use crate::state::{Ids, Secrets};
+use crate::messages::say;
+use crate::policy::Bundle;
 
-/// An agent that steers and does not serve yet. Fields are dropped in this order: steering ends before
-/// the socket's file goes, and the state is let go last.
+/// An agent that steers and does not serve yet. Fields are dropped in this order: the socket's file goes before the state is
+/// let go.
 pub struct Started {
-    /// The program.
-    pub attached: Attached,
-    /// What is constant while it steers.
-    pub node: Arc<Node>,
+    /// Who changes the node.
+    pub steward: Arc<Steward>,
     /// The control socket.
     pub socket: Socket,
     /// The metrics port.
     pub metrics: TcpListener,
-    /// The state directory, so that no second agent uses it meanwhile.
-    pub state: StateDirectory,
+    /// What was wrong with the policy file, where another policy was in force already.
+    pub trouble: Option<String>,
 }
 
-/// A program that is detached on drop, on whatever way out.
-pub struct Attached(pub Arc<dyn Plane>);
-
-impl Drop for Attached {
-    fn drop(&mut self) {
-        self.0.detach();
-    }
-}
-
-/// Starts steering.
+/// Starts steering, or goes on with it.
 ///
 /// # Errors
-/// Anything that stands in the way; nothing is attached then.
-pub fn start<P: Platform>(options: &Options, platform: &P) -> Result<Started, AgentError> {
-    let (policy, warnings) = platform.policy(&options.policy).map_err(AgentError::Policy)?;
-    for warning in warnings {
-        warn(&warning);
-    }
+/// Anything that stands in the way; nothing is attached then that was not before.
+pub fn start(options: &Options, platform: Arc<dyn Platform>) -> Result<Started, AgentError> {
+    let offered = Bundle::read(&options.policy).and_then(|bundle| {
+        let policy = bundle.parse()?;
+        policy.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+        Ok(bundle)
+    });
     let state = StateDirectory::open(&options.state_dir)?;
-    let secrets = Secrets::open(state.path())?;
-    let mut ids = Ids::open(state.path())?;
-    let before = audit::in_force(state.path())?;
-
     let socket = Socket::bind(&options.socket)?;
     let address = options.metrics_address;
     let metrics = TcpListener::bind(address)
         .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
         .map_err(|cause| AgentError::Metrics { address, cause })?;
 
-    let image = platform.compile(&policy, &secrets, &mut ids).map_err(AgentError::Compile)?;
-    let attached = Attached(platform.load(&policy, &image).map_err(AgentError::Load)?);
-    let mut interfaces = Vec::new();
-    for interface in &image.names.interfaces {
-        interfaces.push(attached.0.attach(interface).map_err(AgentError::Attach)?);
+    let before = audit::in_force(state.path())?;
+    let path = state.path().to_owned();
+    let ground = platform.open(&options.pins).map_err(AgentError::Load)?;
+    let (steward, trouble) = Steward::begin(Begin {
+        platform,
+        state,
+        ground,
+        file: options.policy.clone(),
+        offered: offered.map_err(|error| error.to_string()),
+    })?;
+    let node = steward.node();
+    let changes = audit::changes(&before, &node.names);
+    audit::save(&path, &node.names)?;
+    node.interfaces.iter().for_each(|status| say(&line(status)));
+    if let Some(trouble) = &trouble {
+        say(&format!("warning: the policy file is not in force: {trouble}"));
     }
-    // Saved once all went well, and before the counters of a new id can be read by anybody.
-    ids.save(state.path())?;
-    let changes = audit::changes(&before, &image.names);
-    audit::save(state.path(), &image.names)?;
-
-    interfaces.iter().for_each(|status| say(&line(status)));
-    let node = Arc::new(Node::new(image, options.policy.display().to_string(), interfaces));
-    audit::report(&node, &changes, &ids.keys);
-    Ok(Started { attached, node, socket, metrics, state })
+    steward.report(&node, &changes);
+    Ok(Started { steward: Arc::new(steward), socket, metrics, trouble })
 }
 
 /// What is said of an interface.

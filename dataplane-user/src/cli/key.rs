@@ -4,11 +4,12 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
 use super::Read;
+use super::word::WordArgs;
 use super::output::{Align, Table, print_list, print_one};
 use crate::control::client::segment;
 use crate::control::types::Key;
 
-/// Show allocation keys
+/// Show allocation keys, and deny or allow them
 #[derive(Debug, Args)]
 pub(super) struct KeyArgs {
     #[command(subcommand)]
@@ -30,10 +31,28 @@ enum Verb {
         #[command(flatten)]
         read: Read,
     },
+    /// Drop a key's packets, whatever the policy says; it survives restarts, applies and rollbacks
+    Deny {
+        #[command(flatten)]
+        word: WordArgs,
+    },
+    /// Steer a key that the policy denies; or, of any other, take back a deny
+    Allow {
+        #[command(flatten)]
+        word: WordArgs,
+    },
+    /// Take back what was said: the policy decides again
+    Clear {
+        #[command(flatten)]
+        word: WordArgs,
+    },
 }
 
 pub(super) fn run(args: &KeyArgs) -> anyhow::Result<()> {
     match &args.verb {
+        Verb::Deny { word } => word.ask("keys", "deny", "is denied"),
+        Verb::Allow { word } => word.ask("keys", "allow", "is allowed"),
+        Verb::Clear { word } => word.take_back("keys", "clear", "is as the policy says"),
         Verb::List { read } => {
             let keys: Vec<Key> = read.client().get("/v1/keys")?;
             print_list(read.output, &keys, || render_list(&keys))

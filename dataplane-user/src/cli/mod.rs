@@ -4,6 +4,7 @@
 //! 130 when a demo is interrupted.
 
 mod agent;
+mod apply;
 mod audit;
 mod completions;
 mod demo;
@@ -18,6 +19,7 @@ mod policy;
 mod shard;
 mod status;
 mod validate;
+mod word;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -59,6 +61,9 @@ enum Command {
     Demo(demo::DemoArgs),
     Validate(validate::ValidateArgs),
     Plan(plan::PlanArgs),
+    Apply(apply::ApplyArgs),
+    Rollback(apply::RollbackArgs),
+    Generations(apply::GenerationsArgs),
     Status(status::StatusArgs),
     Key(key::KeyArgs),
     Shard(shard::ShardArgs),
@@ -103,6 +108,9 @@ pub fn main() -> ExitCode {
             Ok(plan::Outcome::WouldChange) => return ExitCode::from(WOULD_CHANGE),
             done => done.map(drop),
         },
+        Command::Apply(args) => apply::apply(&args),
+        Command::Rollback(args) => apply::rollback(&args),
+        Command::Generations(args) => apply::generations(&args),
         Command::Status(args) => status::run(&args),
         Command::Key(args) => key::run(&args),
         Command::Shard(args) => shard::run(&args),

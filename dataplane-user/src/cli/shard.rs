@@ -3,10 +3,11 @@
 use clap::{Args, Subcommand};
 
 use super::Read;
+use super::word::WordArgs;
 use super::output::{Align, Table, print_list};
 use crate::control::types::Shard;
 
-/// Show shards
+/// Show shards, and take them out or back in
 #[derive(Debug, Args)]
 pub(super) struct ShardArgs {
     #[command(subcommand)]
@@ -20,12 +21,27 @@ enum Verb {
         #[command(flatten)]
         read: Read,
     },
+    /// Send nothing to a shard: its traffic falls back to others of the pool, at once
+    Disable {
+        #[command(flatten)]
+        word: WordArgs,
+    },
+    /// Use a disabled shard again
+    Enable {
+        #[command(flatten)]
+        word: WordArgs,
+    },
 }
 
 pub(super) fn run(args: &ShardArgs) -> anyhow::Result<()> {
-    let Verb::List { read } = &args.verb;
-    let shards: Vec<Shard> = read.client().get("/v1/shards")?;
-    print_list(read.output, &shards, || render(&shards))
+    match &args.verb {
+        Verb::List { read } => {
+            let shards: Vec<Shard> = read.client().get("/v1/shards")?;
+            print_list(read.output, &shards, || render(&shards))
+        }
+        Verb::Disable { word } => word.ask("shards", "disable", "is disabled"),
+        Verb::Enable { word } => word.take_back("shards", "enable", "is used again"),
+    }
 }
 
 fn render(shards: &[Shard]) -> String {

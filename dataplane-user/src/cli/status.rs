@@ -28,6 +28,11 @@ fn render(status: &Status) -> String {
     let mut fact = |name: &str, value: String| facts.row([name.to_owned(), value]);
     fact("agent", format!("version {}, pid {}", status.version, status.pid));
     fact("policy", format!("{} ({}), environment {}", policy.name, policy.file, policy.environment));
+    if let Some(trouble) = &policy.trouble {
+        fact("trouble", format!("the file is not in force: {}", trouble.lines().next().unwrap_or_default()));
+    }
+    let digest: String = policy.digest.chars().take(12).collect();
+    fact("generation", format!("{}, digest {digest}", policy.generation));
     fact(
         "mode",
         format!("{}, schema {}, {} keys, {} shards", policy.mode, policy.schema, policy.keys, policy.shards),

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::types::Problem;
+use super::types::{Applied, ApplyRequest, Problem, Step};
 
 /// An agent that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -69,6 +70,9 @@ pub enum ClientError {
         #[source]
         cause: hyper::Error,
     },
+    /// The agent ended in the middle.
+    #[error("the agent ended before it was done: start it again, which finishes or undoes the change; `keysteer generations` then shows what is in force")]
+    Ended,
     /// The agent answered with a problem.
     #[error("{0}")]
     Refused(String),
@@ -122,12 +126,49 @@ impl Client {
         self.ask(Method::POST, path, body.into())
     }
 
+    /// `POST /v1/apply`, telling `progress` of each stage. Interrupted, the change is called off if it can be.
+    ///
+    /// # Errors
+    /// Nobody answers, or the policy is not in force.
+    pub fn apply(&self, request: &ApplyRequest, progress: impl Fn(&str)) -> Result<Applied, ClientError> {
+        const PATH: &str = "/v1/apply";
+        let body = serde_json::to_vec(request).map_err(|error| self.unaskable(PATH, &error))?;
+        let runtime = self.runtime(PATH)?;
+        runtime.block_on(async {
+            let broken = |cause| ClientError::Broken { cause };
+            let response = self.send(Method::POST, PATH, body.into()).await?;
+            let (status, mut body) = (response.status(), response.into_body());
+            let mut text = Vec::new();
+            while let Some(frame) = body.frame().await {
+                let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+                text.extend_from_slice(&data);
+                while status.is_success()
+                    && let Some(end) = text.iter().position(|byte| *byte == b'\n')
+                {
+                    let line: Vec<u8> = text.drain(..=end).collect();
+                    let nonsense = |cause| ClientError::Nonsense { request: PATH.to_owned(), cause };
+                    match serde_json::from_slice(&line).map_err(nonsense)? {
+                        Step::Stage(stage) => progress(&stage),
+                        Step::Done(applied) => return Ok(applied),
+                        Step::Failed(error) => return Err(ClientError::Refused(error)),
+                    }
+                }
+            }
+            match serde_json::from_slice::<Problem>(&text) {
+                Ok(problem) => Err(ClientError::Refused(problem.error)),
+                Err(_) => Err(ClientError::Ended),
+            }
+        })
+    }
+
+    fn runtime(&self, path: &str) -> Result<tokio::runtime::Runtime, ClientError> {
+        let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        built.map_err(|error| self.unaskable(path, &error))
+    }
+
     fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| self.unaskable(path, &error))?;
-        let (status, body) = runtime
+        let (status, body) = self
+            .runtime(path)?
             .block_on(async { tokio::time::timeout(PATIENCE, self.exchange(method, path, body)).await })
             .map_err(|_| ClientError::Silent { path: self.path.clone() })??;
         let nonsense = |cause| ClientError::Nonsense { request: path.to_owned(), cause };
@@ -144,6 +185,13 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<(StatusCode, Bytes), ClientError> {
+        let response = self.send(method, path, body).await?;
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(|cause| ClientError::Broken { cause })?;
+        Ok((status, body.to_bytes()))
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, ClientError> {
         let stream = UnixStream::connect(&self.path).await.map_err(|cause| self.unreached(cause))?;
         let broken = |cause| ClientError::Broken { cause };
         let (mut sender, connection) =
@@ -156,10 +204,7 @@ impl Client {
             .header(header::HOST, "localhost")
             .body(Full::new(body))
             .map_err(|error| self.unaskable(path, &error))?;
-        let response = sender.send_request(request).await.map_err(broken)?;
-        let status = response.status();
-        let body = response.into_body().collect().await.map_err(broken)?;
-        Ok((status, body.to_bytes()))
+        sender.send_request(request).await.map_err(broken)
     }
 
     fn unreached(&self, cause: io::Error) -> ClientError {

@@ -1,7 +1,9 @@
 //! The local API: JSON over HTTP on a Unix socket (mode 0600), so that curl works too. Its types live
 //! once, in [`types`]; the agent's [`server`] fills them and the command line's [`client`] reads them.
 
+pub mod changes;
 pub mod client;
+pub mod peer;
 pub mod server;
 pub mod socket;
 pub mod types;

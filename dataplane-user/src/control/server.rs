@@ -15,8 +15,9 @@ use serde::Serialize;
 
 use super::types::Problem;
 use super::view;
-use crate::agent::meter::{Cause, Meter};
+use crate::agent::meter::{Cause, Source};
 use crate::agent::node::Node;
+use crate::agent::watch::Watch;
 use crate::counters::Snapshot;
 use crate::kernel::interfaces::Interfaces;
 use crate::telemetry::Telemetry;
@@ -24,23 +25,24 @@ use crate::telemetry::Telemetry;
 /// What the API answers from.
 #[derive(Clone)]
 pub struct Api {
-    /// Names and facts.
-    pub node: Arc<Node>,
-    /// The counters.
-    pub meter: Arc<dyn Meter>,
+    /// The counters, and what they are called.
+    pub source: Arc<dyn Source>,
     /// Rates.
     pub telemetry: Arc<Telemetry>,
+    /// The policy file, where one is followed.
+    pub watch: Option<Arc<Watch>>,
 }
 
 impl std::fmt::Debug for Api {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Api").field("node", &self.node).finish_non_exhaustive()
+        f.debug_struct("Api").field("node", &self.source.node()).finish_non_exhaustive()
     }
 }
 
 /// An answer other than 2xx.
 enum Refusal {
     NotFound(Problem),
+    Other(StatusCode, Problem),
     Wrong(Problem),
     Unreadable(Cause),
 }
@@ -66,8 +68,9 @@ pub fn router(api: Api) -> Router {
 
 async fn status(State(api): State<Api>) -> Response {
     answer(move || {
-        let snapshot = api.meter.counters()?;
-        Ok(view::status(&api.node, &snapshot, api.meter.program()?, api.meter.maps()?))
+        let snapshot = api.source.counters()?;
+        let trouble = api.watch.as_ref().and_then(|watch| watch.trouble());
+        Ok(view::status(&api.source.node(), trouble, &snapshot, api.source.program()?, api.source.maps()?))
     })
     .await
 }
@@ -78,16 +81,17 @@ const PART: usize = 1_000;
 /// All keys, from one reading, encoded part by part: there can be a million, whose text is larger than
 /// all that the agent keeps.
 async fn keys(State(api): State<Api>) -> Response {
-    let meter = Arc::clone(&api.meter);
-    let read = tokio::task::spawn_blocking(move || meter.counters());
+    let source = Arc::clone(&api.source);
+    let node = source.node();
+    let read = tokio::task::spawn_blocking(move || source.counters());
     let snapshot = match read.await {
         Ok(Ok(snapshot)) => Arc::new(snapshot),
         Ok(Err(cause)) => return problem(StatusCode::INTERNAL_SERVER_ERROR, cause.to_string()),
         Err(error) => return problem(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     };
-    let keys = api.node.names.keys.len();
+    let keys = node.names.keys.len();
     let parts = (0..keys.max(1)).step_by(PART).map(move |begin| {
-        let (node, snapshot) = (Arc::clone(&api.node), Arc::clone(&snapshot));
+        let (node, snapshot) = (Arc::clone(&node), Arc::clone(&snapshot));
         async move {
             let encode = move || part(&node, &snapshot, begin);
             tokio::task::spawn_blocking(encode).await.map_err(io::Error::other)?
@@ -111,13 +115,13 @@ fn part(node: &Node, snapshot: &Snapshot, begin: usize) -> io::Result<Vec<u8>> {
 }
 
 async fn key(State(api): State<Api>, Path(name): Path<String>) -> Response {
-    answer(move || view::key(&api.node, &api.meter.counters()?, &name).map_err(Refusal::NotFound)).await
+    answer(move || view::key(&api.source.node(), &api.source.counters()?, &name).map_err(Refusal::NotFound)).await
 }
 
 async fn shards(State(api): State<Api>) -> Response {
     answer(move || {
-        let snapshot = api.meter.counters()?;
-        Ok(view::shards(&api.node, &snapshot, |index| api.telemetry.rates(index)))
+        let snapshot = api.source.counters()?;
+        Ok(view::shards(&api.source.node(), &snapshot, |index| api.telemetry.rates(index)))
     })
     .await
 }
@@ -133,8 +137,8 @@ async fn explain(State(api): State<Api>, body: Result<Bytes, BytesRejection>) ->
             ))
         })?;
         let interfaces = Interfaces::read().map_err(|error| Refusal::Unreadable(error.into()))?;
-        let tables = api.meter.tables()?;
-        view::explain(&api.node, &tables, &interfaces, &question).map_err(Refusal::Wrong)
+        let tables = api.source.tables()?;
+        view::explain(&api.source.node(), &tables, &interfaces, &question).map_err(Refusal::Wrong)
     })
     .await
 }
@@ -142,13 +146,22 @@ async fn explain(State(api): State<Api>, body: Result<Bytes, BytesRejection>) ->
 async fn unknown(uri: Uri) -> Response {
     problem(
         StatusCode::NOT_FOUND,
-        format!("no such path: {uri}; try /v1/status, /v1/keys, /v1/keys/NAME, /v1/shards or /v1/explain"),
+        format!("no such path: {uri}; try /v1/status, /v1/keys, /v1/keys/NAME, /v1/shards, /v1/explain, /v1/generations, /v1/words, /v1/plan, /v1/apply or /v1/rollback"),
     )
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Response {
-    let right = if uri.path() == "/v1/explain" { Method::POST } else { Method::GET };
+    let reads = ["/v1/status", "/v1/keys", "/v1/shards", "/v1/generations", "/v1/words"];
+    let read = reads.contains(&uri.path()) || method == Method::POST;
+    let right = if read { Method::GET } else { Method::POST };
     problem(StatusCode::METHOD_NOT_ALLOWED, format!("{method} {uri} is not possible; use {right}"))
+}
+
+/// The same for the routes of [`super::changes`].
+pub(super) async fn answer_with<T: Serialize>(
+    make: impl FnOnce() -> Result<T, (StatusCode, Problem)> + Send + 'static,
+) -> Response {
+    answer(move || make().map_err(|(status, problem)| Refusal::Other(status, problem))).await
 }
 
 /// Answers with JSON. Reading counters is system calls and encoding 100,000 keys is work: neither
@@ -161,13 +174,14 @@ async fn answer<T: Serialize>(make: impl FnOnce() -> Result<T, Refusal> + Send +
     match made.await {
         Ok(Ok(body)) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Ok(Err(Refusal::NotFound(it))) => (StatusCode::NOT_FOUND, Json(it)).into_response(),
+        Ok(Err(Refusal::Other(status, it))) => (status, Json(it)).into_response(),
         Ok(Err(Refusal::Wrong(it))) => (StatusCode::BAD_REQUEST, Json(it)).into_response(),
         Ok(Err(Refusal::Unreadable(cause))) => problem(StatusCode::INTERNAL_SERVER_ERROR, cause.to_string()),
         Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
 }
 
-fn problem(status: StatusCode, error: String) -> Response {
+pub(super) fn problem(status: StatusCode, error: String) -> Response {
     (status, Json(Problem { error })).into_response()
 }
 

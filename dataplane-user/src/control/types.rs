@@ -4,6 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::{Base, Guard};
+use crate::policy::Bundle;
+use crate::state::generations::{self, Record};
+use crate::state::overlay::Word;
+use crate::state::{Timestamp, Who};
+
 /// Where the socket is, unless the command line says otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/keysteer/agent.sock";
 
@@ -51,8 +57,15 @@ pub struct Status {
 pub struct PolicyStatus {
     /// Its `metadata.name`.
     pub name: String,
-    /// The file it was read from.
+    /// The policy file that the agent follows.
     pub file: String,
+    /// What is wrong with that file as it is now, where another policy is in force for it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trouble: Option<String>,
+    /// Number of the generation in force.
+    pub generation: u64,
+    /// Digest of its policy.
+    pub digest: String,
     /// Its environment.
     pub environment: String,
     /// `steer` or `observe`.
@@ -200,6 +213,171 @@ pub struct Rate {
     pub bytes_per_second: f64,
     /// Flows opened per second.
     pub flows_per_second: f64,
+}
+
+/// `POST /v1/apply`: puts a policy in force. Answered by a line of [`Step`] for each stage.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApplyRequest {
+    /// The policy and what it reads.
+    pub bundle: Bundle,
+    /// Guards that are lifted.
+    #[serde(default)]
+    pub allow: Vec<Guard>,
+    /// Digest of the plan that must come out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub plan: Option<String>,
+    /// The generation that must be in force.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub base: Option<Base>,
+}
+
+/// A line of the answer to `POST /v1/apply`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Step {
+    /// A stage has begun.
+    Stage(String),
+    /// The policy is in force.
+    Done(Applied),
+    /// It is not; what was in force still is.
+    Failed(String),
+}
+
+/// A policy was applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Applied {
+    /// The generation in force.
+    pub generation: u64,
+    /// Whether anything changed.
+    pub changed: bool,
+    /// Digest of the plan that was carried out.
+    pub plan: String,
+    /// How long it took, in milliseconds.
+    pub millis: u64,
+}
+
+/// `POST /v1/rollback`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackRequest {
+    /// The generation that must be in force.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from: Option<u64>,
+}
+
+/// The answer to `POST /v1/rollback`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RolledBack {
+    /// The generation in force.
+    pub generation: u64,
+    /// The one that was.
+    pub from: u64,
+    /// How long until packets met it, in microseconds.
+    pub micros: u64,
+}
+
+/// `POST /v1/keys/NAME/{deny,allow,clear}` and `POST /v1/shards/NAME/{disable,enable}`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WordRequest {
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// For how many seconds; else until it is taken back.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seconds: Option<u64>,
+}
+
+/// `GET /v1/words` (a list): what operators said that stands, whatever the policy says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Standing {
+    /// `key` or `shard`.
+    pub kind: String,
+    /// Its name; of a key that the policy does not have its identity.
+    pub name: String,
+    /// `deny`, `allow` or `disable`.
+    pub word: String,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// Who said it.
+    pub by: Who,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub until: Option<Timestamp>,
+}
+
+impl Standing {
+    /// A word that stands.
+    pub fn new<W>(kind: &str, name: String, word: &str, said: &Word<W>) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            name,
+            word: word.to_owned(),
+            reason: said.reason.clone(),
+            by: said.by.clone(),
+            since: said.since,
+            until: said.until,
+        }
+    }
+}
+
+/// `GET /v1/generations` (a list, the newest first)
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GenerationStatus {
+    /// Its number.
+    pub number: u64,
+    /// `prepared`, `live`, `last`, `retired` or `failed`.
+    pub status: String,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub why: Option<String>,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// Who asked for it.
+    pub by: Who,
+    /// By what, such as `apply` or `watch`.
+    pub action: String,
+    /// `metadata.name` of its policy.
+    pub policy: String,
+    /// Digest of its policy.
+    pub digest: String,
+    /// Registered keys.
+    pub keys: u64,
+    /// Shards.
+    pub shards: u64,
+}
+
+impl GenerationStatus {
+    /// What a record says.
+    pub fn of(record: &Record) -> Self {
+        let (status, why) = match &record.status {
+            generations::Status::Prepared => ("prepared", None),
+            generations::Status::Live => ("live", None),
+            generations::Status::Last => ("last", None),
+            generations::Status::Retired => ("retired", None),
+            generations::Status::Failed { why } => ("failed", Some(why.clone())),
+        };
+        Self {
+            number: record.number,
+            status: status.to_owned(),
+            why,
+            made_at: record.made_at,
+            by: record.by.clone(),
+            action: record.action.clone(),
+            policy: record.policy.clone(),
+            digest: record.bundle.clone(),
+            keys: record.keys,
+            shards: record.shards,
+        }
+    }
 }
 
 /// Any answer but 2xx.

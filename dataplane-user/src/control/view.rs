@@ -6,7 +6,7 @@ use std::sync::Arc;
 use keysteer_common::account::{Counter, drop_slot};
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
-use super::types::{Count, Key, MapStatus, Outcome, Problem, ProgramStatus, Rate, Shard, Status};
+use super::types::{Count, Key, MapStatus, Outcome, PolicyStatus, Problem, ProgramStatus, Rate, Shard, Status};
 use crate::agent::node::{Node, VERSION};
 use crate::counters::Snapshot;
 use crate::explain::types::{Explanation, Question};
@@ -22,14 +22,20 @@ impl From<Counter> for Count {
 }
 
 /// `GET /v1/status`
-pub fn status(node: &Node, snapshot: &Snapshot, program: ProgramStatus, maps: Vec<MapStatus>) -> Status {
+pub fn status(
+    node: &Node,
+    trouble: Option<String>,
+    snapshot: &Snapshot,
+    program: ProgramStatus,
+    maps: Vec<MapStatus>,
+) -> Status {
     let verdicts =
         Verdict::ALL.iter().map(|verdict| (verdict.name().to_owned(), snapshot.verdict(*verdict).into()));
     Status {
         version: VERSION.to_owned(),
         pid: std::process::id(),
         since: node.since,
-        policy: node.policy(),
+        policy: PolicyStatus { trouble, ..node.policy() },
         interfaces: node.interfaces.clone(),
         program,
         maps,

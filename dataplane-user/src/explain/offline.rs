@@ -114,6 +114,9 @@ impl Offline {
             image: &self.image,
             names: &self.image.names,
             policy: PolicyStatus {
+                trouble: None,
+                generation: 0,
+                digest: String::new(),
                 name: name.clone(),
                 file: file.clone(),
                 environment: environment.clone(),

@@ -90,6 +90,16 @@ pub enum KernelError {
         /// The interface.
         interface: String,
     },
+    /// A program does not decide as the host engine does.
+    #[error(
+        "the new program does not decide as planned ({what}): this is a defect of keysteer, please report it; the frame was {frame}"
+    )]
+    Disproved {
+        /// The difference.
+        what: String,
+        /// The frame, in hexadecimal digits.
+        frame: String,
+    },
     /// The pins cannot be used.
     #[error(transparent)]
     Pins(#[from] PinError),

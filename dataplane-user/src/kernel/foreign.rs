@@ -6,7 +6,9 @@ use std::io;
 
 use aya::programs::loaded_programs;
 use futures_util::StreamExt;
-use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage, LinkXdp};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage, LinkXdp, XdpAttached};
+
+use super::attach::Mode;
 
 /// Somebody else's program on an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,8 +59,28 @@ pub fn foreign_program(index: u32) -> io::Result<Option<ForeignProgram>> {
     Ok(attached_id(index)?.map(ForeignProgram::with_id))
 }
 
-/// Asks by netlink. On a thread of its own: the caller may be inside an async runtime.
+/// In which mode a program is attached to interface `index`, as far as the kernel says.
+pub fn mode_of(index: u32) -> Option<Mode> {
+    match xdp_of(index, attached_mode).ok()?? {
+        XdpAttached::SocketBuffer => Some(Mode::Generic),
+        XdpAttached::None => None,
+        _ => Some(Mode::Native),
+    }
+}
+
+fn attached_mode(link: &LinkMessage) -> Option<XdpAttached> {
+    xdp_parts(link)?.iter().find_map(|part| match part {
+        LinkXdp::Attached(mode) => Some(*mode),
+        _ => None,
+    })
+}
+
 fn attached_id(index: u32) -> io::Result<Option<u32>> {
+    xdp_of(index, xdp_id)
+}
+
+/// Asks by netlink, and reads the answer with `read`. On a thread of its own: the caller may be inside an async runtime.
+fn xdp_of<T: Send + 'static>(index: u32, read: fn(&LinkMessage) -> Option<T>) -> io::Result<Option<T>> {
     std::thread::scope(|scope| {
         scope
             .spawn(|| {
@@ -70,7 +92,7 @@ fn attached_id(index: u32) -> io::Result<Option<u32>> {
                     let link = links.next().await;
                     driver.abort();
                     match link {
-                        Some(Ok(link)) => Ok(xdp_id(&link)),
+                        Some(Ok(link)) => Ok(read(&link)),
                         Some(Err(error)) => Err(io::Error::other(error)),
                         None => Ok(None),
                     }
@@ -81,12 +103,15 @@ fn attached_id(index: u32) -> io::Result<Option<u32>> {
     })
 }
 
-fn xdp_id(link: &LinkMessage) -> Option<u32> {
-    let xdp = link.attributes.iter().find_map(|attribute| match attribute {
+fn xdp_parts(link: &LinkMessage) -> Option<&Vec<LinkXdp>> {
+    link.attributes.iter().find_map(|attribute| match attribute {
         LinkAttribute::Xdp(xdp) => Some(xdp),
         _ => None,
-    })?;
-    xdp.iter().find_map(|part| match part {
+    })
+}
+
+fn xdp_id(link: &LinkMessage) -> Option<u32> {
+    xdp_parts(link)?.iter().find_map(|part| match part {
         LinkXdp::ProgId(id) if *id != 0 => Some(*id),
         _ => None,
     })

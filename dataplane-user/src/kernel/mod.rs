@@ -33,7 +33,7 @@ use keysteer_common::config::Config;
 
 pub use attach::{Attachment, Mode, WantedMode};
 pub use error::KernelError;
-pub use foreign::{ForeignProgram, foreign_program};
+pub use foreign::{ForeignProgram, foreign_program, mode_of};
 pub use load::check_kernel;
 pub use steering::{Steering, Link as SteeredInterface};
 pub use tables::{KEYS_MAP, change_keys};

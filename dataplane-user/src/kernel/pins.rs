@@ -200,14 +200,34 @@ pub fn cleanup(directory: &Path) -> Result<usize, PinError> {
     Ok(links)
 }
 
+/// Where hosts mount a BPF file system, if they do.
+const MOUNT: &str = "/sys/fs/bpf";
+
+/// Whether `directory` is on a BPF file system, or would be.
+fn is_bpf(directory: &Path) -> Result<bool, PinError> {
+    let parent = directory.ancestors().find(|path| path.exists()).unwrap_or(directory);
+    let about = nix::sys::statfs::statfs(parent).map_err(|error| PinError::io("use", parent)(error.into()))?;
+    Ok(about.filesystem_type().0 as i64 == BPF_FS)
+}
+
+/// Mounts a BPF file system at its usual place, for a `directory` there: hosts without systemd, and containers, often
+/// lack it. Who may not is told by what follows.
+fn mount(directory: &Path) {
+    if directory.starts_with(MOUNT) && Path::new(MOUNT).is_dir() {
+        let flags = nix::mount::MsFlags::MS_NOSUID | nix::mount::MsFlags::MS_NODEV | nix::mount::MsFlags::MS_NOEXEC;
+        if nix::mount::mount(Some("bpf"), MOUNT, Some("bpf"), flags, Some("mode=0700")).is_ok() {
+            tracing::info!("mounted a BPF file system at {MOUNT}");
+        }
+    }
+}
+
 /// Makes `directory` ours.
 fn own(directory: &Path) -> Result<File, PinError> {
-    let parent = directory.ancestors().find(|path| path.exists()).unwrap_or(directory);
-    let kind = nix::sys::statfs::statfs(parent)
-        .map_err(|error| PinError::io("use", parent)(error.into()))?
-        .filesystem_type();
-    if kind.0 as i64 != BPF_FS {
-        return Err(PinError::NotBpf { path: directory.to_owned() });
+    if !is_bpf(directory)? {
+        mount(directory);
+        if !is_bpf(directory)? {
+            return Err(PinError::NotBpf { path: directory.to_owned() });
+        }
     }
     make(directory)?;
     let lock = File::open(directory).map_err(PinError::io("open", directory))?;

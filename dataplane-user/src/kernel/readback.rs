@@ -35,6 +35,14 @@ impl Dataplane {
         })
     }
 
+    /// [`Dataplane::tables`] with the constants that it was loaded with.
+    ///
+    /// # Errors
+    /// The kernel does not let a map be read.
+    pub fn tables_in_force(&self) -> Result<Image, KernelError> {
+        self.tables(self.about.config)
+    }
+
     /// The entries of a table that is the only value of its map.
     fn table<T: Shared>(&self, section: &'static str) -> Result<Vec<T>, KernelError> {
         let Some(Map::Array(map)) = self.home.map(section) else {

@@ -25,11 +25,15 @@ use super::pins::{PinError, Pins};
 use super::{About, Dataplane, KernelError};
 use super::link::Link as BpfLink;
 use crate::counters::Snapshot;
+use crate::engine::Engine;
 use crate::fault::{Step, point};
 use crate::image::{Image, Words};
 
 /// The smallest counter set: key ids and shards.
 const SMALLEST: Capacity = Capacity { keys: 1024, shards: 256 };
+
+/// The interface that test runs arrive on: the loopback of any namespace.
+const LOOPBACK: u32 = 1;
 
 /// Where a variant's program is pinned before it takes the place of the other.
 const NEXT_PROGRAM: &str = "program_next";
@@ -185,6 +189,36 @@ impl Steering {
         let generation = self.generation(number)?;
         let variant = Variant { overlay: generation.about.config.overlay != 0, ..Variant::default() };
         generation.load_beside(&self.pins.generation(number), variant)
+    }
+
+    /// Proves that generation `number` decides `frames` as the host engine does over `image`: what becomes of each frame,
+    /// and what is counted.
+    ///
+    /// # Errors
+    /// The kernel refuses a test run, or decides otherwise.
+    pub fn prove(&self, number: u64, image: &Image, frames: &[Vec<u8>]) -> Result<(), KernelError> {
+        let twin = self.twin(number)?;
+        let mut engine = Engine::new(image);
+        for frame in frames {
+            let mut after = frame.clone();
+            let host = engine.decide(&mut after, LOOPBACK).action;
+            let (action, kernel) = twin.forward_run(frame, 0)?;
+            let disproved =
+                |what: String| KernelError::Disproved { what, frame: crate::explain::hex(frame).to_string() };
+            if action != Some(host) {
+                return Err(disproved(format!("action {action:?} instead of {host:?}")));
+            }
+            if kernel != after {
+                return Err(disproved(format!("it becomes {}", crate::explain::hex(&kernel))));
+            }
+        }
+        let (kernel, host) = (twin.counters()?, engine.counters());
+        let keys = kernel.keys.len().min(host.keys.len());
+        let same = kernel.node == host.node
+            && kernel.shards.iter().eq(host.shards.iter().take(kernel.shards.len()))
+            && kernel.keys.iter().take(keys).eq(host.keys.iter().take(keys));
+        let frame = String::from("any of the probes");
+        if same { Ok(()) } else { Err(KernelError::Disproved { what: "it counts otherwise".to_owned(), frame }) }
     }
 
     /// Puts generation `number` on every interface of `wanted`, and takes keysteer off every other. From the first to

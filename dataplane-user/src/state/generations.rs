@@ -96,16 +96,14 @@ pub struct Record {
     pub made_at: Timestamp,
     /// Who asked for it.
     pub by: Who,
+    /// By what: `apply`, or what the agent did by itself, such as `watch`.
+    pub action: String,
     /// `metadata.name` of its policy.
     pub policy: String,
     /// Digest of its bundle.
     pub bundle: String,
-    /// Digest of its image: what the kernel holds.
-    pub image: String,
     /// Version of what crosses into the kernel.
     pub abi: u32,
-    /// The newest set of counter maps when it was made.
-    pub counter_set: u32,
     /// Interfaces that it attaches to.
     pub interfaces: Vec<String>,
     /// Version of its schema.

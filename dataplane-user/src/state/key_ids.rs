@@ -52,6 +52,11 @@ impl KeyIds {
         self.ids.reserve(identities.saturating_sub(self.ids.entries.len()));
     }
 
+    /// The id of `identity`, if it has one already.
+    pub fn get(&self, identity: &str) -> Option<u32> {
+        self.ids.get(identity)
+    }
+
     /// Whether `identity` has an id already.
     pub fn contains(&self, identity: &str) -> bool {
         self.ids.get(identity).is_some()

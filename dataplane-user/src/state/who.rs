@@ -21,6 +21,18 @@ pub struct Who {
 }
 
 impl Who {
+    /// The process at the other end of a local socket.
+    pub fn peer(uid: u32, pid: Option<u32>) -> Self {
+        let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid));
+        let exe = pid.and_then(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).ok());
+        Self {
+            uid,
+            pid: pid.unwrap_or_default(),
+            user: user.ok().flatten().map(|user| user.name),
+            exe: exe.map(|path| path.display().to_string()),
+        }
+    }
+
     /// This process: for what the agent does by itself, such as ending a word whose time is over.
     pub fn this() -> Self {
         let uid = nix::unistd::Uid::effective();

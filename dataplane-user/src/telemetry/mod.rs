@@ -25,14 +25,14 @@ use self::exposition::Exposition;
 use self::first_seen::FirstSeen;
 use self::topk::TopKeys;
 use self::windows::Windows;
-use crate::agent::meter::{Cause, Meter};
+use crate::agent::meter::{Cause, Source};
 use crate::agent::node::Node;
 use crate::control::types::Rate;
+use crate::counters::Snapshot;
 
 /// Readings of one program's counters.
 pub struct Telemetry {
-    meter: Arc<dyn Meter>,
-    node: Arc<Node>,
+    source: Arc<dyn Source>,
     state: Mutex<State>,
 }
 
@@ -43,6 +43,18 @@ struct State {
     windows: Windows,
     first_seen: FirstSeen,
     errors: u64,
+    /// The generation whose keys have series.
+    generation: u64,
+}
+
+impl State {
+    /// Has series for the keys of `node`.
+    fn register(&mut self, node: &Node) {
+        if self.generation != node.generation {
+            self.generation = node.generation;
+            self.keys.register(node.names.keys.iter().map(|key| key.id));
+        }
+    }
 }
 
 impl fmt::Debug for Telemetry {
@@ -52,24 +64,28 @@ impl fmt::Debug for Telemetry {
 }
 
 impl Telemetry {
-    /// Telemetry of `meter`, with series for about `top` keys at a time.
-    pub fn new(meter: Arc<dyn Meter>, node: Arc<Node>, top: usize) -> Self {
-        let keys = TopKeys::new(top, node.names.keys.iter().map(|key| key.id));
-        let state = State { keys, windows: Windows::default(), first_seen: FirstSeen::default(), errors: 0 };
-        Self { meter, node, state: Mutex::new(state) }
+    /// Telemetry of `source`, with series for about `top` keys at a time.
+    pub fn new(source: Arc<dyn Source>, top: usize) -> Self {
+        let keys = TopKeys::new(top, source.node().names.keys.iter().map(|key| key.id));
+        let state = State { keys, windows: Windows::default(), first_seen: FirstSeen::default(), errors: 0, generation: source.node().generation };
+        Self { source, state: Mutex::new(state) }
     }
 
-    /// Takes the regular sample: attributes, ranks, feeds the windows, reports keys seen first.
+    /// Takes the regular sample: attributes, ranks, feeds the windows, reports keys seen first; `taken` gets it too.
     ///
     /// # Errors
     /// The counters cannot be read; counted in `keysteer_scrape_errors_total`.
-    pub fn sample(&self) -> Result<(), Cause> {
+    pub fn sample(&self, taken: impl FnOnce(&Snapshot)) -> Result<(), Cause> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let snapshot = self.meter.counters().inspect_err(|_| state.errors += 1)?;
+        let snapshot = self.source.counters().inspect_err(|_| state.errors += 1)?;
+        let node = self.source.node();
+        state.register(&node);
         state.keys.attribute(&snapshot);
         state.keys.rank();
         state.windows.push(Instant::now(), &snapshot.shards);
-        state.first_seen.report(&self.node.names, &snapshot);
+        state.first_seen.report(&node.names, &snapshot);
+        drop(state);
+        taken(&snapshot);
         Ok(())
     }
 
@@ -80,10 +96,12 @@ impl Telemetry {
     pub fn scrape(&self) -> Result<String, Cause> {
         let exposition = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let snapshot = self.meter.counters().inspect_err(|_| state.errors += 1)?;
+            let snapshot = self.source.counters().inspect_err(|_| state.errors += 1)?;
+            let node = self.source.node();
+            state.register(&node);
             state.keys.attribute(&snapshot);
             let shares = state.keys.show();
-            Exposition { node: Arc::clone(&self.node), snapshot, shares, errors: state.errors }
+            Exposition { node, snapshot, shares, errors: state.errors }
         };
         Ok(exposition.encode()?)
     }

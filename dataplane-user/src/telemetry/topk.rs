@@ -83,6 +83,22 @@ impl TopKeys {
         }
     }
 
+    /// The keys of the policy are `ids` from now on. The series of others are withdrawn; new keys are shown if all are.
+    pub fn register(&mut self, ids: impl Iterator<Item = u32>) {
+        let ids: BTreeSet<u32> = ids.collect();
+        let gone: Vec<u32> = self.shown.keys().copied().filter(|id| !ids.contains(id)).collect();
+        for id in gone {
+            if let Some(series) = self.shown.remove(&id) {
+                self.withdrawn.insert(id, series.tally);
+            }
+        }
+        self.pending.retain(|id| ids.contains(id));
+        self.all = self.all && ids.len() <= self.top;
+        if self.all {
+            self.pending.extend(ids.into_iter().filter(|id| !self.shown.contains_key(id)));
+        }
+    }
+
     /// Attributes what was counted since the last reading.
     pub fn attribute(&mut self, snapshot: &Snapshot) {
         if self.last.len() < snapshot.keys.len() {

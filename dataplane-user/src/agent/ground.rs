@@ -1,0 +1,73 @@
+//! What the steward needs of the kernel: [`crate::kernel::Steering`] in production, a fake in tests of the order of
+//! things.
+
+use std::path::Path;
+
+use super::meter::Cause;
+use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
+use crate::counters::Snapshot;
+use crate::image::{Image, Words};
+use crate::kernel::interfaces::Interface;
+use crate::policy::{AttachMode, Policy};
+use crate::state::{Ids, Secrets};
+
+/// An interface that a policy wants steered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The interface.
+    pub interface: Interface,
+    /// How.
+    pub mode: AttachMode,
+}
+
+/// A compiled policy and where it is wanted.
+pub struct Compiled {
+    /// The tables.
+    pub image: Image,
+    /// The policy's interfaces on this host.
+    pub wanted: Vec<Wanted>,
+}
+
+/// The host: what a policy is compiled for, and the ground that it steers on.
+pub trait Platform: Send + Sync {
+    /// The tables of a policy on this host.
+    ///
+    /// # Errors
+    /// The host lacks something that the policy names.
+    fn compile(&self, policy: &Policy, secrets: &Secrets, ids: &mut Ids) -> Result<Compiled, Cause>;
+
+    /// Opens what is pinned in `directory`.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    fn open(&self, directory: &Path) -> Result<Box<dyn Ground>, Cause>;
+
+    /// Something that changes whenever an interface comes, goes, or becomes another.
+    ///
+    /// # Errors
+    /// The kernel does not list them.
+    fn interfaces(&self) -> Result<Vec<Interface>, Cause>;
+}
+
+/// A node's generations, links and counters in the kernel. See [`crate::kernel::Steering`] for what each does.
+#[expect(missing_docs, reason = "the methods of Steering, which has them")]
+pub trait Ground: Send {
+    fn pinned(&self) -> Result<Vec<u64>, Cause>;
+    fn intent(&self) -> Result<Option<u64>, Cause>;
+    fn adopt(&mut self, number: u64, image: &Image) -> Result<bool, Cause>;
+    fn load(&mut self, number: u64, image: &Image) -> Result<(), Cause>;
+    fn prove(&mut self, number: u64, image: &Image, frames: &[Vec<u8>]) -> Result<(), Cause>;
+    fn commit(&mut self, number: u64, wanted: &[Wanted]) -> Result<Vec<InterfaceStatus>, Cause>;
+    fn settle(&mut self, number: u64) -> Result<(), Cause>;
+    fn retire(&mut self, number: u64) -> Result<(), Cause>;
+    fn detach(&mut self) -> Result<(), Cause>;
+    /// Indices of the interfaces where generation `number` is attached.
+    fn attached(&self, number: u64) -> Result<Vec<u32>, Cause>;
+    fn counters(&self) -> Result<Snapshot, Cause>;
+    fn words(&self) -> Result<Words, Cause>;
+    fn set_words(&mut self, words: &Words) -> Result<(), Cause>;
+    fn program(&self, number: u64) -> Result<ProgramStatus, Cause>;
+    fn maps(&self, number: u64) -> Result<Vec<MapStatus>, Cause>;
+    /// Tables and words.
+    fn tables(&self, number: u64) -> Result<Image, Cause>;
+}

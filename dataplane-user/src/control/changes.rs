@@ -1,0 +1,174 @@
+//! The part of the local API that changes the node, and shows what was changed. Only root and the agent's own user may
+//! change anything; who it was goes into the audit log.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::body::Body;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Router, body::Bytes};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+
+use super::peer::Peer;
+use super::server::{answer_with, problem};
+use super::types::{ApplyRequest, Problem, RollbackRequest, Step, WordRequest};
+use crate::agent::steward::{Apply, ChangeError, Steward};
+use crate::plan::Request;
+use crate::state::Who;
+use crate::state::overlay::{KeyWord, ShardWord};
+
+/// The most bytes of a policy with its files: about ten million keys.
+const LARGEST: usize = 1 << 30;
+
+type Peered = ConnectInfo<Peer>;
+type Answer = (StatusCode, Problem);
+
+/// The routes that change the node.
+pub fn router(steward: Arc<Steward>) -> Router {
+    Router::new()
+        .route("/v1/generations", get(generations))
+        .route("/v1/words", get(words))
+        .route("/v1/plan", post(plan).layer(DefaultBodyLimit::max(LARGEST)))
+        .route("/v1/apply", post(apply).layer(DefaultBodyLimit::max(LARGEST)))
+        .route("/v1/rollback", post(rollback))
+        .route("/v1/keys/{name}/{verb}", post(key))
+        .route("/v1/shards/{name}/{verb}", post(shard))
+        .with_state(steward)
+}
+
+impl ChangeError {
+    fn answer(self) -> Answer {
+        let status = match self {
+            Self::Busy | Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Invalid(_) | Self::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Unknown(_) => StatusCode::NOT_FOUND,
+            Self::Interrupted | Self::State(_) | Self::Kernel(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        (status, Problem { error: self.to_string() })
+    }
+}
+
+fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Answer> {
+    let wrong = |error: String| (StatusCode::BAD_REQUEST, Problem { error });
+    let body = body.map_err(|error| wrong(error.to_string()))?;
+    serde_json::from_slice(&body).map_err(|error| wrong(format!("the body is not what is asked for here: {error}")))
+}
+
+fn operator(peer: &Peer) -> Result<Who, Answer> {
+    let error = "only root and the user that the agent runs as may change anything: run this as one of them";
+    peer.operator().cloned().ok_or((StatusCode::FORBIDDEN, Problem { error: error.to_owned() }))
+}
+
+async fn generations(State(steward): State<Arc<Steward>>) -> Response {
+    answer_with(move || Ok(steward.generations())).await
+}
+
+async fn words(State(steward): State<Arc<Steward>>) -> Response {
+    answer_with(move || Ok(steward.standing())).await
+}
+
+async fn plan(State(steward): State<Arc<Steward>>, body: Result<Bytes, BytesRejection>) -> Response {
+    answer_with(move || {
+        let Request { bundle, allow, base } = read(body)?;
+        steward.plan(&bundle, &allow, base).map_err(ChangeError::answer)
+    })
+    .await
+}
+
+/// Streams a line for each stage. A client that goes away before the commit calls the change off.
+async fn apply(
+    State(steward): State<Arc<Steward>>,
+    ConnectInfo(peer): Peered,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let asked = operator(&peer).and_then(|who| Ok((who, read::<ApplyRequest>(body)?)));
+    let (who, ApplyRequest { bundle, allow, plan, base }) = match asked {
+        Ok(asked) => asked,
+        Err((status, it)) => return problem(status, it.error),
+    };
+    let (lines, receive) = mpsc::unbounded_channel::<Step>();
+    tokio::task::spawn_blocking(move || {
+        let gone = AtomicBool::new(false);
+        let progress = |stage: &str| {
+            if lines.send(Step::Stage(stage.to_owned())).is_err() {
+                gone.store(true, Ordering::Relaxed);
+            }
+        };
+        let done =
+            steward.apply(Apply { bundle, allow, plan, base, who, action: "apply", progress: &progress, gone: &gone });
+        // Whoever is not there any more needs no answer: the journal has it.
+        let _ = lines.send(match done {
+            Ok(applied) => Step::Done(applied),
+            Err(error) => Step::Failed(error.to_string()),
+        });
+    });
+    let stream = futures_util::stream::unfold(receive, |mut receive| async {
+        let step = receive.recv().await?;
+        let mut line = serde_json::to_vec(&step).unwrap_or_default();
+        line.push(b'\n');
+        Some((Ok::<_, Infallible>(line), receive))
+    });
+    ([(header::CONTENT_TYPE, "application/jsonl")], Body::from_stream(stream)).into_response()
+}
+
+async fn rollback(
+    State(steward): State<Arc<Steward>>,
+    ConnectInfo(peer): Peered,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    answer_with(move || {
+        let who = operator(&peer)?;
+        let RollbackRequest { from } = read(body)?;
+        steward.rollback(who, from).map_err(ChangeError::answer)
+    })
+    .await
+}
+
+async fn key(
+    State(steward): State<Arc<Steward>>,
+    ConnectInfo(peer): Peered,
+    Path((name, verb)): Path<(String, String)>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    answer_with(move || {
+        let who = operator(&peer)?;
+        let asked: WordRequest = read(body)?;
+        let word = match verb.as_str() {
+            "deny" => Some(KeyWord::Deny),
+            "allow" => Some(KeyWord::Allow),
+            "clear" => None,
+            _ => return Err(no_verb(&verb, "deny, allow or clear")),
+        };
+        steward.key_word(&name, word, &asked, who).map_err(ChangeError::answer)
+    })
+    .await
+}
+
+async fn shard(
+    State(steward): State<Arc<Steward>>,
+    ConnectInfo(peer): Peered,
+    Path((name, verb)): Path<(String, String)>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    answer_with(move || {
+        let who = operator(&peer)?;
+        let asked: WordRequest = read(body)?;
+        let word = match verb.as_str() {
+            "disable" => Some(ShardWord::Disabled),
+            "enable" => None,
+            _ => return Err(no_verb(&verb, "disable or enable")),
+        };
+        steward.shard_word(&name, word, &asked, who).map_err(ChangeError::answer)
+    })
+    .await
+}
+
+fn no_verb(verb: &str, known: &str) -> Answer {
+    (StatusCode::NOT_FOUND, Problem { error: format!("there is no verb {verb} here; use {known}") })
+}
