@@ -1,13 +1,19 @@
-//! A platform without a kernel, for tests: it records what is asked of it and fails where told.
+//! A host without a kernel, for tests: it records what is asked of it and fails where told. What was pinned outlives the
+//! steward, as in the kernel.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use super::meter::{Cause, Meter};
-use super::platform::{Plane, Platform};
+use super::ground::{Compiled, Ground, Platform, Wanted};
+use super::meter::{Cause, Meter, Source};
+use super::node::Node;
+use crate::compile::{Host, compile_for};
 use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
-use crate::image::{Image, KeyInfo, Names, ShardInfo};
+use crate::image::{Image, KeyInfo, Names, ShardInfo, Words};
+use crate::kernel::interfaces::{Interface, Interfaces};
+use crate::policy::Policy;
 use crate::state::{Ids, Secrets};
 
 /// An image that has nothing but names: these keys with ids from 1, and the shards `a` and `b`.
@@ -43,13 +49,27 @@ pub(crate) fn image(keys: &[&str]) -> Image {
     Image { names, ..Image::default() }
 }
 
-/// Everything that was done, in order, and the counters.
+/// What is in the fake kernel, everything that was done, in order, and the counters.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     pub(crate) steps: Mutex<Vec<String>>,
     pub(crate) snapshot: Mutex<Snapshot>,
     /// The step that fails.
     pub(crate) fails: Option<&'static str>,
+    /// What is pinned.
+    pub(crate) pinned: Mutex<Pinned>,
+    /// What a source calls its numbers.
+    pub(crate) node: Mutex<Arc<Node>>,
+}
+
+/// What is pinned.
+#[derive(Debug, Default)]
+pub(crate) struct Pinned {
+    pub(crate) generations: BTreeMap<u64, Image>,
+    pub(crate) intent: Option<u64>,
+    /// By interface, the attached generation.
+    pub(crate) links: BTreeMap<u32, u64>,
+    pub(crate) words: Words,
 }
 
 impl Record {
@@ -59,40 +79,141 @@ impl Record {
     }
 
     pub(crate) fn steps(&self) -> Vec<String> {
-        self.steps.lock().unwrap().clone()
+        std::mem::take(&mut self.steps.lock().unwrap())
     }
 }
 
-/// A platform, a plane and a meter in one.
+/// A host, its ground, and a source in one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fake(pub(crate) Arc<Record>);
 
-impl Platform for Fake {
-    type Policy = ();
-
-    fn policy(&self, _: &Path) -> Result<((), Vec<String>), Cause> {
-        self.0.step("policy").map(|()| ((), Vec::new()))
-    }
-
-    fn compile(&self, _: &(), _: &Secrets, ids: &mut Ids) -> Result<Image, Cause> {
-        ids.keys.id("tenant=acme");
-        self.0.step("compile").map(|()| image(&["acme"]))
-    }
-
-    fn load(&self, _: &(), _: &Image) -> Result<Arc<dyn Plane>, Cause> {
-        self.0.step("load").map(|()| Arc::new(self.clone()) as Arc<dyn Plane>)
+impl Fake {
+    fn pinned(&self) -> std::sync::MutexGuard<'_, Pinned> {
+        self.0.pinned.lock().unwrap()
     }
 }
 
-impl Plane for Fake {
-    fn attach(&self, interface: &str) -> Result<InterfaceStatus, Cause> {
-        self.0.step(&format!("attach {interface}"))?;
-        let name = interface.to_owned();
-        Ok(InterfaceStatus { name, index: 7, mode: "native".to_owned(), fallback: None })
+/// The interfaces of the fake host.
+fn interfaces() -> Vec<Interface> {
+    let names = ["eth0", "eth1", "ks-a", "ks-b", "ks-c"];
+    let interface = |(index, name): (u32, &&str)| Interface { name: (*name).to_owned(), index, mac: [2; 6] };
+    (1..).zip(&names).map(interface).collect()
+}
+
+impl Platform for Fake {
+    fn compile(&self, policy: &Policy, secrets: &Secrets, ids: &mut Ids) -> Result<Compiled, Cause> {
+        self.0.step("compile")?;
+        let here = Interfaces(interfaces());
+        let image = compile_for(policy, Host { interfaces: &here, cpus: &[0] }, secrets, ids)?;
+        let wanted = policy.interfaces.iter().filter_map(|it| {
+            Some(Wanted { interface: here.find(&it.name)?.clone(), mode: it.mode })
+        });
+        Ok(Compiled { image, wanted: wanted.collect() })
     }
 
-    fn detach(&self) {
-        let _ = self.0.step("detach");
+    fn open(&self, _: &Path) -> Result<Box<dyn Ground>, Cause> {
+        self.0.step("open")?;
+        Ok(Box::new(self.clone()))
+    }
+
+    fn interfaces(&self) -> Result<Vec<Interface>, Cause> {
+        Ok(interfaces())
+    }
+}
+
+impl Ground for Fake {
+    fn pinned(&self) -> Result<Vec<u64>, Cause> {
+        Ok(self.pinned().generations.keys().copied().collect())
+    }
+
+    fn intent(&self) -> Result<Option<u64>, Cause> {
+        Ok(self.pinned().intent)
+    }
+
+    fn adopt(&mut self, number: u64, image: &Image) -> Result<bool, Cause> {
+        self.0.step(&format!("adopt {number}"))?;
+        Ok(self.pinned().generations.get(&number).is_some_and(|there| image.same_tables(there)))
+    }
+
+    fn load(&mut self, number: u64, image: &Image) -> Result<(), Cause> {
+        self.0.step("load")?;
+        self.pinned().generations.insert(number, image.clone());
+        Ok(())
+    }
+
+    fn prove(&mut self, _: u64, _: &Image, frames: &[Vec<u8>]) -> Result<(), Cause> {
+        assert!(!frames.is_empty());
+        self.0.step("prove")
+    }
+
+    fn commit(&mut self, number: u64, wanted: &[Wanted]) -> Result<Vec<InterfaceStatus>, Cause> {
+        let before: Vec<u32> = self.pinned().links.keys().copied().collect();
+        self.pinned().intent = Some(number);
+        for Wanted { interface, .. } in wanted {
+            if let Err(error) = self.0.step(&format!("commit {number} on {}", interface.name)) {
+                let mut pinned = self.pinned();
+                pinned.links.retain(|index, _| before.contains(index));
+                pinned.intent = None;
+                return Err(error);
+            }
+            self.pinned().links.insert(interface.index, number);
+        }
+        self.pinned().links.retain(|index, _| wanted.iter().any(|it| it.interface.index == *index));
+        let status = |wanted: &Wanted| InterfaceStatus {
+            name: wanted.interface.name.clone(),
+            index: wanted.interface.index,
+            mode: "native".to_owned(),
+            fallback: None,
+        };
+        Ok(wanted.iter().map(status).collect())
+    }
+
+    fn settle(&mut self, number: u64) -> Result<(), Cause> {
+        self.0.step(&format!("settle {number}"))?;
+        self.pinned().intent = None;
+        Ok(())
+    }
+
+    fn retire(&mut self, number: u64) -> Result<(), Cause> {
+        self.0.step(&format!("retire {number}"))?;
+        self.pinned().generations.remove(&number);
+        Ok(())
+    }
+
+    fn detach(&mut self) -> Result<(), Cause> {
+        self.0.step("detach")?;
+        self.pinned().links.clear();
+        Ok(())
+    }
+
+    fn attached(&self, number: u64) -> Result<Vec<u32>, Cause> {
+        Ok(self.pinned().links.iter().filter(|(_, on)| **on == number).map(|(index, _)| *index).collect())
+    }
+
+    fn counters(&self) -> Result<Snapshot, Cause> {
+        Meter::counters(self)
+    }
+
+    fn words(&self) -> Result<Words, Cause> {
+        Ok(self.pinned().words.clone())
+    }
+
+    fn set_words(&mut self, words: &Words) -> Result<(), Cause> {
+        self.0.step("words")?;
+        self.pinned().words = words.clone();
+        Ok(())
+    }
+
+    fn program(&self, _: u64) -> Result<ProgramStatus, Cause> {
+        Meter::program(self)
+    }
+
+    fn maps(&self, _: u64) -> Result<Vec<MapStatus>, Cause> {
+        Meter::maps(self)
+    }
+
+    fn tables(&self, number: u64) -> Result<Image, Cause> {
+        Ok(self.pinned().generations.get(&number).cloned().unwrap_or_default())
     }
 }
 
@@ -115,5 +236,11 @@ impl Meter for Fake {
 
     fn maps(&self) -> Result<Vec<MapStatus>, Cause> {
         Ok(vec![MapStatus { name: "KEYS".to_owned(), id: 9, entries: 64, bytes: 4_096 }])
+    }
+}
+
+impl Source for Fake {
+    fn node(&self) -> Arc<Node> {
+        Arc::clone(&self.0.node.lock().unwrap())
     }
 }

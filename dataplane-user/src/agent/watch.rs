@@ -116,7 +116,9 @@ fn seal(path: &Path) -> Seal {
         path.extension().is_some_and(|extension| ["yaml", "yml", "csv"].iter().any(|known| extension == *known))
     };
     let mut files: Vec<PathBuf> = beside.filter(belongs).collect();
-    files.push(path.to_owned());
+    if !path.is_dir() {
+        files.push(path.to_owned());
+    }
     files.sort();
     files.dedup();
     let about = |path: PathBuf| {

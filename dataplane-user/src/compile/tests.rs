@@ -116,7 +116,7 @@ fn widths_share_tables_and_agree_on_the_first_shard() {
     let image = build(&policy, &mut Ids::default()).unwrap();
     let tables: Vec<(&str, u16)> =
         image.names.tables.iter().map(|table| (table.pool.as_str(), table.width)).collect();
-    assert_eq!(tables, [("small", 1), ("general", 2), ("general", 1)]);
+    assert_eq!(tables, [("small", 1), ("general", 1), ("general", 2)]);
     assert_eq!(image.slots.len(), 4 * 65_536);
     let by_name = |name: &str| image.names.keys.iter().find(|key| key.name == name).expect("a key");
     assert_eq!((by_name("acme").width, by_name("acme").shards.len()), (2, 2));

@@ -28,9 +28,10 @@ fn serve_with(keys: &[&str], fake: Fake) -> Served {
     let eth0 =
         InterfaceStatus { name: "eth0".to_owned(), index: 7, mode: "native".to_owned(), fallback: None };
     let node = Arc::new(Node::new(image(keys), "edge.yaml".to_owned(), vec![eth0]));
-    let meter: Arc<dyn Meter> = Arc::new(fake.clone());
-    let telemetry = Arc::new(Telemetry::new(Arc::clone(&meter), Arc::clone(&node), 10));
-    let api = Api { node, meter, telemetry };
+    *fake.0.node.lock().unwrap() = node;
+    let source: Arc<dyn Source> = Arc::new(fake.clone());
+    let telemetry = Arc::new(Telemetry::new(Arc::clone(&source), 10));
+    let api = Api { source, telemetry, watch: None };
     let listener = socket.listener().unwrap();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -15,7 +15,7 @@ use super::place::Place;
 use super::{DemoError, signals};
 use crate::control::client::Client;
 use crate::control::types::Status;
-use crate::world::Namespace;
+use crate::world::{Namespace, Pinboard};
 
 /// The policy, in the binary so that the demo runs from anywhere.
 pub(super) const POLICY: &str = include_str!("../../../examples/demo.yaml");
@@ -51,9 +51,13 @@ impl Agent {
         let opened = File::create(&log).and_then(|file| Ok((file.try_clone()?, file)));
         let (out, err) = opened.map_err(DemoError::at(format_args!("write {}", log.display())))?;
         let program = std::env::current_exe().map_err(DemoError::at("find out which program this is"))?;
+        let pins = place.file("bpf");
+        fs::create_dir(&pins).map_err(DemoError::at(format_args!("make {}", pins.display())))?;
+        let pinboard = Pinboard::new(&pins)?;
         let mut command = Command::new(&program);
         command.arg("agent").arg("--policy").arg(&policy).arg("--state-dir").arg(&state);
         command.arg("--socket").arg(&socket).args(["--metrics-address", METRICS]);
+        command.arg("--bpffs").arg(pins.join("keysteer")).arg("--detach-on-exit");
         // In a group of its own: ctrl-C is for us, who end the agent in order.
         command.stdin(Stdio::null()).stdout(out).stderr(err).process_group(0);
         let us = Pid::from_raw(id().cast_signed());
@@ -64,7 +68,7 @@ impl Agent {
         };
         // SAFETY: between fork and exec the closure makes two system calls on plain integers; it takes
         // no lock and allocates nothing.
-        unsafe { node.put(&mut command).pre_exec(die_with_us) };
+        unsafe { node.put(pinboard.put(&mut command)).pre_exec(die_with_us) };
         let child = command.spawn().map_err(DemoError::at(format_args!("start {}", program.display())))?;
         let mut agent = Self { child, log, policy, state, socket };
         agent.await_steering()?;

@@ -5,6 +5,7 @@ use crate::state::crash::{every_power_cut, every_stop};
 
 fn record(number: u64, status: Status) -> Record {
     Record {
+        action: "apply".to_owned(),
         number,
         parent: number.checked_sub(1).filter(|parent| *parent > 0),
         made_at: Timestamp::from_millis(1_700_000_000_000_u64.saturating_add(number)),
@@ -129,7 +130,7 @@ fn numbers_can_be_skipped_and_a_record_completed() {
     generations.put(record(41, Status::Retired)).unwrap();
     assert_eq!(generations.next_number(), 42);
     assert_eq!(prepare(&mut generations), 42);
-    let completed = Record { image: "ff".to_owned(), ..record(42, Status::Prepared) };
+    let completed = Record { policy: "other".to_owned(), ..record(42, Status::Prepared) };
     generations.put(completed.clone()).unwrap();
     assert_eq!(Generations::open(directory.path()).unwrap().get(42), Some(&completed));
 }

@@ -49,7 +49,10 @@ mod tests {
     /// The answer to one request, over a real socket.
     fn ask(fake: Fake, path: &str) -> String {
         let node = Arc::new(Node::new(image(&["acme"]), "edge.yaml".to_owned(), Vec::new()));
-        let telemetry = Arc::new(Telemetry::new(Arc::new(fake), node, 10));
+        let telemetry = Arc::new({
+            *fake.0.node.lock().unwrap() = node;
+            Telemetry::new(Arc::new(fake), 10)
+        });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();

@@ -54,7 +54,10 @@ fn telemetry(keys: &[&str], top: usize) -> (Fake, Telemetry) {
     *fake.0.snapshot.lock().unwrap() = Snapshot::empty(keys.len() + 1, 2);
     let at = InterfaceStatus { name: "eth0".to_owned(), index: 2, mode: "native".to_owned(), fallback: None };
     let node = Arc::new(Node::new(image(keys), "edge.yaml".to_owned(), vec![at]));
-    (fake.clone(), Telemetry::new(Arc::new(fake), node, top))
+    (fake.clone(), {
+        *fake.0.node.lock().unwrap() = node;
+        Telemetry::new(Arc::new(fake), top)
+    })
 }
 
 fn find<'a>(samples: &'a [Sample], name: &str, labels: &[(&str, &str)]) -> &'a Sample {
@@ -105,7 +108,7 @@ fn sums_are_exact_through_promotions() {
             traffic(&fake, id, (round * u64::from(id) * 7) % 23);
         }
         if round % 3 != 0 {
-            telemetry.sample().unwrap();
+            telemetry.sample(|_| ()).unwrap();
         }
         let samples = parse(&telemetry.scrape().unwrap());
         let received = find(&samples, "keysteer_received_packets_total", &[]).value;
@@ -137,9 +140,12 @@ fn every_series_is_unique_and_every_outcome_begins_at_zero() {
 fn a_failed_reading_is_an_error_and_is_counted() {
     let fake = Fake(Arc::new(Record { fails: Some("counters"), ..Record::default() }));
     let node = Arc::new(Node::new(image(&["a"]), String::new(), Vec::new()));
-    let telemetry = Telemetry::new(Arc::new(fake), node, 10);
+    let telemetry = {
+            *fake.0.node.lock().unwrap() = node;
+            Telemetry::new(Arc::new(fake), 10)
+        };
     assert!(telemetry.scrape().is_err());
-    assert!(telemetry.sample().is_err());
+    assert!(telemetry.sample(|_| ()).is_err());
     assert_eq!(telemetry.state.lock().unwrap().errors, 2);
 }
 

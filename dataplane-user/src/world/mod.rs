@@ -7,6 +7,7 @@
 //!  tune       sysctls and offloads
 //!  capture    every frame that an interface sends or receives
 //!  echo       servers that answer with their own name
+//!  pinboard   a BPF file system for what an agent pins
 //!  client     sockets bound to a source address, a port and a DSCP
 //! ```
 //!
@@ -21,6 +22,7 @@ pub mod link;
 pub mod name;
 pub mod namespace;
 mod packet;
+pub mod pinboard;
 pub mod tune;
 
 pub use capture::{Capture, Captured, Direction};
@@ -29,6 +31,7 @@ pub use echo::Echo;
 pub use link::{End, Statistics, veth};
 pub use name::Name;
 pub use namespace::Namespace;
+pub use pinboard::Pinboard;
 
 use std::fmt::Display;
 use std::io;

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
 
-use keysteer::world::Namespace;
+use keysteer::world::{Namespace, Pinboard};
 use tempfile::TempDir;
 
 use super::agent::Agent;
@@ -17,6 +17,7 @@ pub const METRICS: &str = "127.0.0.1:9477";
 #[derive(Debug)]
 pub struct Place {
     directory: TempDir,
+    pinboard: Pinboard,
 }
 
 impl Place {
@@ -25,7 +26,10 @@ impl Place {
     /// # Panics
     /// The disk is full.
     pub fn new(policy: &str) -> Self {
-        let place = Self { directory: tempfile::tempdir().unwrap() };
+        let directory = tempfile::tempdir().unwrap();
+        let pins = directory.path().join("bpf");
+        fs::create_dir(&pins).unwrap();
+        let place = Self { pinboard: Pinboard::new(&pins).unwrap(), directory };
         fs::write(place.policy(), policy).unwrap();
         place
     }
@@ -50,6 +54,16 @@ impl Place {
         self.file("state")
     }
 
+    /// Where the agent pins.
+    pub fn pins(&self) -> PathBuf {
+        self.file("bpf/keysteer")
+    }
+
+    /// The BPF file system that they are on.
+    pub fn pinboard(&self) -> &Pinboard {
+        &self.pinboard
+    }
+
     /// The agent's messages.
     pub fn log(&self) -> PathBuf {
         self.file("agent.log")
@@ -61,7 +75,8 @@ impl Place {
         command.arg("--policy").arg(self.policy());
         command.arg("--state-dir").arg(self.state());
         command.arg("--socket").arg(self.socket());
-        namespace.put(&mut command);
+        command.arg("--bpffs").arg(self.pins());
+        self.pinboard.put(namespace.put(&mut command));
         command
     }
 
