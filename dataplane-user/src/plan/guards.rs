@@ -230,10 +230,10 @@ fn blast_radius(policy: &Policy, shards: &[ShardRadius]) -> Option<(String, List
     let said: Vec<String> = said
         .into_iter()
         .filter_map(|(worst, budget, what)| {
-            Some(format!("{} of the {what}, where {} is allowed", worst?, budget?))
+            Some(format!("up to {} of the {what} (allowed: {})", worst?, budget?))
         })
         .collect();
-    (!said.is_empty()).then(|| (format!("up to {} would hang on one shard", said.join(", and ")), of))
+    (!said.is_empty()).then(|| (format!("one shard would have {}", said.join(" and ")), of))
 }
 
 /// What is wrong when another generation is in force than a plan starts from.

@@ -167,11 +167,15 @@ fn notes(plan: &Plan, old: Option<Side<'_>>, new: Side<'_>) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |text: &str| notes.push(text.to_owned());
     match plan.traffic {
+        _ if plan.is_empty() => {}
         None => note("no live traffic was read: shares are of keys"),
         Some(live) if live.bytes == 0 => note("there was no live traffic: shares are of keys"),
         Some(_) => {}
     }
-    if new.policy.blast_radius.traffic.is_some() && plan.traffic.is_none_or(|live| live.bytes == 0) {
+    if !plan.is_empty()
+        && new.policy.blast_radius.traffic.is_some()
+        && plan.traffic.is_none_or(|live| live.bytes == 0)
+    {
         note("blastRadius.traffic was not checked");
     }
     if plan.keys.removed.traffic.is_some_and(|traffic| traffic > Share::NONE) {
