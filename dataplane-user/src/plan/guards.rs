@@ -112,8 +112,8 @@ impl<'s> Guards<'s> {
     }
 
     /// The refusals, in the order of their names. `schema` is what of it changes.
-    pub(super) fn finish(self, found: Found<'_>) -> Vec<Refusal> {
-        let Found { traffic, allow, policy, shards, schema, bases } = found;
+    pub(super) fn finish(self, found: &Found<'_>) -> Vec<Refusal> {
+        let Found { traffic, allow, policy, shards, schema, bases } = *found;
         let totals = |sum: Sum| Totals { keys: sum.keys, traffic: share(traffic, sum.bytes as f64) };
         let mut refusals = Vec::new();
         let mut refuse =

@@ -130,7 +130,7 @@ pub fn plan(old: Option<Side<'_>>, new: Side<'_>, context: &Context<'_>) -> Plan
     let overlap = overlaps(old, new, &rows, &survey);
     let keys = keys(old, new, traffic, &mut survey);
     let moves = moves(new, traffic, &rows, &mut survey);
-    let refusals = guards.finish(guards::Found {
+    let refusals = guards.finish(&guards::Found {
         traffic,
         allow: &allow,
         policy: new.policy,

@@ -56,7 +56,7 @@ fn head(plan: &Plan) -> String {
 fn percent(share: Share) -> String {
     match share.as_f64() * 100.0 {
         share if share > 0.0 && share < 0.05 => "<0.1 %".to_owned(),
-        share if share < 100.0 && share >= 99.95 => ">99.9 %".to_owned(),
+        share if (99.95..100.0).contains(&share) => ">99.9 %".to_owned(),
         share => format!("{share:.1} %"),
     }
 }

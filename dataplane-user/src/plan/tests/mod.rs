@@ -75,7 +75,12 @@ fn traffic(side: &Compiled, bytes: &[(&str, u64)], classes: [u64; 3]) -> Traffic
         keys[key.id as usize] = *bytes;
     }
     let all = keys.iter().chain(&classes).sum();
-    Traffic { keys, shards: Vec::new(), classes, live: Live { packets: all, bytes: all, seconds: 60.0 } }
+    Traffic {
+        keys,
+        shards: Vec::new(),
+        classes,
+        live: Live { packets: all, bytes: all, milliseconds: 60_000 },
+    }
 }
 
 /// Plans with traffic of the old policy's keys.

@@ -41,7 +41,7 @@ fn shards<'s>(side: &'s Compiled, entry: &KeyEntry) -> Vec<&'s str> {
         } else {
             // In the middle of one of the columns that 12 is divided by.
             let hash = (column * 2 + 1) * (1 << 32) / (2 * COLUMNS);
-            let column = hash * u64::from(table.width) >> 32;
+            let column = (hash * u64::from(table.width)) >> 32;
             u64::from(table.first) + u64::from(entry.place) * u64::from(table.width) + column
         };
         name(side.image.slots[at as usize])
@@ -146,7 +146,7 @@ proptest! {
                 }
             }
         }
-        let traffic = Traffic::between(None, engines[0].counters(), 1.0);
+        let traffic = Traffic::between(None, engines[0].counters(), std::time::Duration::from_secs(1));
         prop_assert_eq!(traffic.live.packets, TENANTS as u64 * u64::from(FLOWS));
         let context = Context { traffic: Some(&traffic), ..Context::default() };
         let plan = plan(Some(before.side()), after.side(), &context);

@@ -50,6 +50,9 @@ fn a_saved_plan_is_read_as_it_was_made_or_not_at_all() {
     assert_eq!(changed("\"generation\":7", "\"generation\":8"), what("the plan"));
     assert_eq!(changed("\"allow\":[]", "\"allow\":[\"schema\"]"), what("the plan"));
     assert_eq!(changed("weight: 2", "weight: 9"), what("the policy"));
+    // Also what differs from moment to moment.
+    assert_eq!(changed("\"milliseconds\":60000", "\"milliseconds\":60001"), what("the plan"));
+    assert_eq!(changed("\"flows\":0.5", "\"flows\":0.4"), what("the plan"));
     assert!(
         changed("{\"version\":1", "{\"version\":2")
             .contains("plan of version 2, this program knows version 1")

@@ -40,7 +40,7 @@ fn many_keys_are_planned_quickly() {
     let (old, more, wider) = (compiled(100, 2), compiled(101, 2), compiled(100, 3));
     let traffic = Traffic {
         keys: (0..=keys as u64).map(|id| id * id % 1_009).collect(),
-        live: Live { packets: 1, bytes: 500 * keys as u64, seconds: 1.0 },
+        live: Live { packets: 1, bytes: 500 * keys as u64, milliseconds: 1_000 },
         ..Traffic::default()
     };
     let context = Context { traffic: Some(&traffic), ..Context::default() };
