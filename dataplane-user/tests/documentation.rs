@@ -54,6 +54,11 @@ fn explain() {
 }
 
 #[test]
+fn plan() {
+    check("docs/plan.md", 5);
+}
+
+#[test]
 fn command_line() {
     check("docs/cli.md", 2);
 }

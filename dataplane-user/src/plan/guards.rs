@@ -112,8 +112,8 @@ impl<'s> Guards<'s> {
     }
 
     /// The refusals, in the order of their names. `schema` is what of it changes.
-    pub(super) fn finish(self, found: Found<'_>) -> Vec<Refusal> {
-        let Found { traffic, allow, policy, shards, schema, bases } = found;
+    pub(super) fn finish(self, found: &Found<'_>) -> Vec<Refusal> {
+        let Found { traffic, allow, policy, shards, schema, bases } = *found;
         let totals = |sum: Sum| Totals { keys: sum.keys, traffic: share(traffic, sum.bytes as f64) };
         let mut refusals = Vec::new();
         let mut refuse =
@@ -230,10 +230,10 @@ fn blast_radius(policy: &Policy, shards: &[ShardRadius]) -> Option<(String, List
     let said: Vec<String> = said
         .into_iter()
         .filter_map(|(worst, budget, what)| {
-            Some(format!("{} of the {what}, where {} is allowed", worst?, budget?))
+            Some(format!("up to {} of the {what} (allowed: {})", worst?, budget?))
         })
         .collect();
-    (!said.is_empty()).then(|| (format!("up to {} would hang on one shard", said.join(", and ")), of))
+    (!said.is_empty()).then(|| (format!("one shard would have {}", said.join(" and ")), of))
 }
 
 /// What is wrong when another generation is in force than a plan starts from.

@@ -130,7 +130,7 @@ pub fn plan(old: Option<Side<'_>>, new: Side<'_>, context: &Context<'_>) -> Plan
     let overlap = overlaps(old, new, &rows, &survey);
     let keys = keys(old, new, traffic, &mut survey);
     let moves = moves(new, traffic, &rows, &mut survey);
-    let refusals = guards.finish(guards::Found {
+    let refusals = guards.finish(&guards::Found {
         traffic,
         allow: &allow,
         policy: new.policy,
@@ -167,11 +167,15 @@ fn notes(plan: &Plan, old: Option<Side<'_>>, new: Side<'_>) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |text: &str| notes.push(text.to_owned());
     match plan.traffic {
+        _ if plan.is_empty() => {}
         None => note("no live traffic was read: shares are of keys"),
         Some(live) if live.bytes == 0 => note("there was no live traffic: shares are of keys"),
         Some(_) => {}
     }
-    if new.policy.blast_radius.traffic.is_some() && plan.traffic.is_none_or(|live| live.bytes == 0) {
+    if !plan.is_empty()
+        && new.policy.blast_radius.traffic.is_some()
+        && plan.traffic.is_none_or(|live| live.bytes == 0)
+    {
         note("blastRadius.traffic was not checked");
     }
     if plan.keys.removed.traffic.is_some_and(|traffic| traffic > Share::NONE) {

@@ -317,7 +317,7 @@ mod tests {
         };
         let counted = count(&[group(&[1, 2], 0), group(&[2, 3], 2)]);
         assert_eq!(counted.pairs, [0, 250_000_000_000, 2 * 124_999_750_000]);
-        assert_eq!(counted.example, Some([0, 1]));
+        assert!([Some([0, 1]), Some([2, 3])].contains(&counted.example), "{counted:?}");
         assert_eq!(count(&[]), Counted { pairs: vec![0], exact: true, example: None });
     }
 }

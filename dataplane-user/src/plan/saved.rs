@@ -5,9 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::types::{Plan, VERSION};
 use crate::policy::Bundle;
+use crate::policy::bundle::hexadecimal;
 
 /// A plan, with the policy that it is of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,6 +19,8 @@ pub struct SavedPlan {
     pub version: u32,
     /// [`Plan::digest`].
     pub digest: String,
+    /// SHA-256 of the whole, with what the digest leaves out, in hexadecimal digits.
+    pub sum: String,
     /// The plan.
     pub plan: Plan,
     /// The policy.
@@ -76,7 +80,7 @@ struct Versioned {
 impl SavedPlan {
     /// A plan, with the policy that it was made of.
     pub fn new(plan: Plan, bundle: Bundle) -> Self {
-        Self { version: VERSION, digest: plan.digest(), plan, bundle }
+        Self { version: VERSION, digest: plan.digest(), sum: sum(&plan, &bundle), plan, bundle }
     }
 
     /// Reads a plan, and makes sure that it is as it was made. Whether it still fits what is in force is another
@@ -100,10 +104,10 @@ impl SavedPlan {
 
     /// What was changed since the plan was made, if anything.
     pub fn changed(&self) -> Option<&'static str> {
-        if self.plan.digest() != self.digest {
-            Some("the plan")
-        } else if self.bundle.digest() != self.plan.bundle {
+        if self.bundle.digest() != self.plan.bundle {
             Some("the policy")
+        } else if self.plan.digest() != self.digest || sum(&self.plan, &self.bundle) != self.sum {
+            Some("the plan")
         } else {
             None
         }
@@ -121,6 +125,12 @@ impl SavedPlan {
         fs::write(&temporary, text).map_err(failed("write", Path::new(&temporary)))?;
         fs::rename(&temporary, path).map_err(failed("write", path))
     }
+}
+
+fn sum(plan: &Plan, bundle: &Bundle) -> String {
+    // What is made of numbers, texts and lists can be written.
+    let text = serde_json::to_vec(&(plan, bundle)).unwrap_or_default();
+    hexadecimal(&Sha256::digest(text))
 }
 
 fn failed(operation: &'static str, path: &Path) -> impl Fn(io::Error) -> SavedError {

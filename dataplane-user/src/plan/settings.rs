@@ -70,7 +70,7 @@ impl Things {
     }
 }
 
-fn field(name: &str, value: impl ToString) -> (String, String) {
+fn field<T: ToString + ?Sized>(name: &str, value: &T) -> (String, String) {
     (name.to_owned(), value.to_string())
 }
 
@@ -85,10 +85,10 @@ fn settings(policy: &Policy) -> Fields {
         field("mode", mode),
     ];
     for (name, action) in classes(policy) {
-        found.push(field(&format!("classes.{name}"), action_text(policy, action)));
+        found.push(field(&format!("classes.{name}"), &action_text(policy, action)));
     }
     let budget =
-        |name: &str, share: Option<Share>| share.map(|share| field(&format!("blastRadius.{name}"), share));
+        |name: &str, share: Option<Share>| share.map(|share| field(&format!("blastRadius.{name}"), &share));
     found.extend(budget("keys", policy.blast_radius.keys));
     found.extend(budget("traffic", policy.blast_radius.traffic));
     let residency = policy.residency.and_then(|at| policy.schema.fields.get(at));
@@ -117,15 +117,15 @@ pub(super) fn pool_name(policy: &Policy, pool: usize) -> &str {
 }
 
 fn schema(policy: &Policy, schema: &Schema) -> Fields {
-    let mut found = vec![field("version", schema.version)];
+    let mut found = vec![field("version", &schema.version)];
     // By name: the order of fields changes no key.
     let named: BTreeMap<&str, &Field> =
         schema.fields.iter().map(|field| (field.name.as_str(), field)).collect();
     for (name, it) in named {
-        found.push(field(&format!("field {name}"), carrier(policy, it)));
+        found.push(field(&format!("field {name}"), &carrier(policy, it)));
     }
     let levels: Vec<String> = levels(schema).map(|level| format!("[{}]", level.join(" "))).collect();
-    found.push(field("levels", levels.join(" ")));
+    found.push(field("levels", &levels.join(" ")));
     found
 }
 
@@ -157,7 +157,7 @@ pub(super) fn levels(schema: &Schema) -> impl Iterator<Item = Vec<&str>> {
 fn destination(destination: &Destination) -> (String, Fields) {
     let services: Vec<String> = destination.services.iter().map(service_text).collect();
     let services = if services.is_empty() { "everything".to_owned() } else { services.join(" ") };
-    (destination.prefix.to_string(), vec![field("services", services)])
+    (destination.prefix.to_string(), vec![field("services", &services)])
 }
 
 fn shard(shard: &Shard) -> (String, Fields) {
@@ -168,14 +168,14 @@ fn shard(shard: &Shard) -> (String, Fields) {
         Target::Interface { interface, mac } => format!("interface {interface} {}", mac_text(*mac)),
         Target::NextHop { interface, mac } => format!("next hop {} by {interface}", mac_text(*mac)),
     };
-    (shard.name.clone(), vec![field("weight", shard.weight), field("target", target)])
+    (shard.name.clone(), vec![field("weight", &shard.weight), field("target", &target)])
 }
 
 fn pool(policy: &Policy, pool: &Pool) -> (String, Fields) {
     let mut shards: Vec<&str> =
         pool.shards.iter().filter_map(|at| policy.shards.get(*at)).map(|shard| shard.name.as_str()).collect();
     shards.sort_unstable();
-    let mut found = vec![field("shards", shards.join(" "))];
+    let mut found = vec![field("shards", &shards.join(" "))];
     found.extend(pool.region.as_ref().map(|region| field("region", region)));
     (pool.name.clone(), found)
 }
@@ -189,11 +189,12 @@ pub(super) fn width_text(width: Width) -> String {
 }
 
 fn tier(policy: &Policy, tier: &Tier) -> (String, Fields) {
-    let mut found = vec![field("pool", pool_name(policy, tier.pool)), field("width", width_text(tier.width))];
+    let mut found =
+        vec![field("pool", pool_name(policy, tier.pool)), field("width", &width_text(tier.width))];
     let named = [("owner", &tier.owner), ("costCentre", &tier.cost_centre), ("account", &tier.account)];
     found.extend(named.into_iter().filter_map(|(name, value)| Some(field(name, value.as_ref()?))));
-    found.push(field("rank", tier.rank));
-    found.push(field("vip", tier.vip));
+    found.push(field("rank", &tier.rank));
+    found.push(field("vip", &tier.vip));
     (tier.name.clone(), found)
 }
 

@@ -1,5 +1,7 @@
 //! Recent traffic, from counters: what shares of traffic are shares of.
 
+use std::time::Duration;
+
 use keysteer_common::account::{Counter, ShardCounter};
 use keysteer_common::vocabulary::Class;
 
@@ -24,8 +26,8 @@ pub struct Traffic {
 pub(super) const CLASSES: [Class; 3] = [Class::Missing, Class::Unregistered, Class::Malformed];
 
 impl Traffic {
-    /// What came between two readings of the counters, `seconds` apart; all since they began without an earlier one.
-    pub fn between(earlier: Option<&Snapshot>, now: &Snapshot, seconds: f64) -> Self {
+    /// What came between two readings of the counters, `apart`; all since they began without an earlier one.
+    pub fn between(earlier: Option<&Snapshot>, now: &Snapshot, apart: Duration) -> Self {
         let nothing = Snapshot::default();
         let earlier = earlier.unwrap_or(&nothing);
         let bytes = |counters: &[Counter], before: &[Counter]| -> Vec<u64> {
@@ -48,7 +50,11 @@ impl Traffic {
             keys: bytes(&now.keys, &earlier.keys),
             shards: shards.collect(),
             classes: classes.map(|(_, bytes)| bytes),
-            live: Live { packets: live.0, bytes: live.1, seconds },
+            live: Live {
+                packets: live.0,
+                bytes: live.1,
+                milliseconds: u64::try_from(apart.as_millis()).unwrap_or(u64::MAX),
+            },
         }
     }
 

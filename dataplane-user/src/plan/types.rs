@@ -120,15 +120,15 @@ pub struct Plan {
 }
 
 /// A reading of traffic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Live {
     /// Frames that are ours.
     pub packets: u64,
     /// Bytes of those.
     pub bytes: u64,
-    /// Over how many seconds they came.
-    pub seconds: f64,
+    /// In how many milliseconds they came.
+    pub milliseconds: u64,
 }
 
 /// Items of a list: all, or the first [`LISTED`].

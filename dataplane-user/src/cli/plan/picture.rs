@@ -26,8 +26,8 @@ pub(super) fn draw(plan: &Plan) -> String {
         section(&mut text, "Changes", &changes(plan).render());
         section(&mut text, "Keys that move", &moves(plan));
         section(&mut text, "Classes that move", &classes(plan));
-        section(&mut text, "What is lost if a shard fails", &shards(plan));
-        section(&mut text, "Shards that keys have in common", &overlap(plan));
+        section(&mut text, "What is lost if a shard fails (before ▸ after)", &shards(plan));
+        section(&mut text, "Shards that keys have in common (before ▸ after)", &overlap(plan));
     }
     section(&mut text, "Refused", &refusals(plan));
     section(&mut text, "Notes", &plan.notes.iter().fold(String::new(), |text, note| text + note + "\n"));
@@ -56,7 +56,7 @@ fn head(plan: &Plan) -> String {
 fn percent(share: Share) -> String {
     match share.as_f64() * 100.0 {
         share if share > 0.0 && share < 0.05 => "<0.1 %".to_owned(),
-        share if share < 100.0 && share >= 99.95 => ">99.9 %".to_owned(),
+        share if (99.95..100.0).contains(&share) => ">99.9 %".to_owned(),
         share => format!("{share:.1} %"),
     }
 }
@@ -292,7 +292,7 @@ fn shards(plan: &Plan) -> String {
 fn overlap(plan: &Plan) -> String {
     let mut text = String::new();
     for pool in &plan.overlap {
-        let size = |side: &Option<Histogram>| side.as_ref().map_or(0, |histogram| histogram.most);
+        let size = |side: &Option<Histogram>| side.as_ref().map_or(0, |histogram| histogram.pairs.len());
         let widest = size(&pool.before).max(size(&pool.after));
         let count = |side: &Option<Histogram>| side.as_ref().map(|histogram| histogram.keys.to_string());
         let _ = writeln!(
@@ -303,8 +303,12 @@ fn overlap(plan: &Plan) -> String {
         );
         let mut table =
             Table::new([("  IN COMMON", Align::Right), ("PAIRS OF KEYS", Align::Right), ("", Align::Right)]);
-        for common in 0..=usize::try_from(widest).unwrap_or(usize::MAX) {
+        for common in 0..widest {
             let pairs = |histogram: &Histogram| histogram.pairs.get(common).copied().unwrap_or(0);
+            let sides = [&pool.before, &pool.after];
+            if widest > SHOWN && sides.into_iter().flatten().all(|histogram| pairs(histogram) == 0) {
+                continue;
+            }
             let part = |histogram: &Histogram| {
                 let all: u64 = histogram.pairs.iter().sum();
                 percent(Share::of(pairs(histogram) as f64, all as f64))
