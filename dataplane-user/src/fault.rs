@@ -77,6 +77,8 @@ steps! {
     VariantPinned = "variant-pinned",
     /// A link has the variant.
     VariantLinked = "variant-linked",
+    /// The generation that does not heed words is unpinned.
+    VariantAlone = "variant-alone",
     /// The variant has taken its generation's place.
     VariantInPlace = "variant-in-place",
     /// What was pinned is opened and checked; nothing is changed yet.

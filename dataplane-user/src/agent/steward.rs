@@ -396,7 +396,7 @@ impl Steward {
         let now = self.ground().counters().ok()?;
         let earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, before) = earlier.as_ref()?;
-        Some(Traffic::between(Some(before), &now, since.elapsed().as_secs_f64()))
+        Some(Traffic::between(Some(before), &now, since.elapsed()))
     }
 
     /// Applies a policy.

@@ -109,18 +109,8 @@ impl Home {
             let map = self.map(name).ok_or_else(|| KernelError::Object { what: format!("map {name}") })?;
             map.pin(directory.join(file)).map_err(|error| failed(&error))?;
         }
-        self.pin_program(&directory.join(PROGRAM_PIN))
-    }
-
-    /// Pins the constants alone.
-    pub(super) fn pin_constants(&self, path: &Path) -> Result<(), KernelError> {
-        let map = self.map(CONSTANTS).ok_or_else(|| KernelError::Object { what: format!("map {CONSTANTS}") })?;
-        map.pin(path).map_err(|error| KernelError::other("pin a program's constants", error))
-    }
-
-    /// Pins the program alone.
-    pub(super) fn pin_program(&mut self, path: &Path) -> Result<(), KernelError> {
-        self.xdp_mut()?.pin(path).map_err(|error| KernelError::other("pin a program", error))
+        let program = directory.join(PROGRAM_PIN);
+        self.xdp_mut()?.pin(program).map_err(|error| KernelError::other("pin a program", error))
     }
 
     /// Program and maps from the pins in `directory`, each checked, with the program's constants.

@@ -13,8 +13,8 @@ use keysteer_common::shared::{Shared, bytes_of};
 use keysteer_common::tables::target;
 
 use super::counter_set::{Capacity, CounterSet};
-use super::home::{self, Home};
-use super::tables::{Tables, leave_out};
+use super::home::Home;
+use super::tables::Tables;
 use super::{About, Dataplane, KernelError, PROGRAM, sys};
 use crate::image::Image;
 
@@ -78,12 +78,16 @@ impl Dataplane {
 
     /// [`Dataplane::load`] of a given variant.
     pub(super) fn load_variant(image: &Image, variant: Variant<'_>) -> Result<Self, KernelError> {
+        Self::load_tables(image, Capacity::of(image), variant)
+    }
+
+    /// [`Dataplane::load_variant`] that counts `counted`, of which an image without names does not know.
+    fn load_tables(image: &Image, counted: Capacity, variant: Variant<'_>) -> Result<Self, KernelError> {
         check_kernel()?;
         if image.config.abi != ABI {
             return Err(KernelError::Object { what: format!("ABI version {}", image.config.abi) });
         }
         let mut object = object(variant)?;
-        let need = Capacity::of(image);
         let tables = Tables::of(image)?;
         tables.resize(&mut object).map_err(|error| KernelError::Object { what: error.to_string() })?;
         let config = Config {
@@ -96,9 +100,9 @@ impl Dataplane {
         let mut loader = EbpfLoader::new();
         loader
             .map_max_entries("SERVICES", entries(image.services.len()))
-            .map_max_entries("DEVICES", need.shards)
+            .map_max_entries("DEVICES", entries(image.shards.len()))
             .map_max_entries("CPUS", entries(cpus));
-        let about = About { config, counted: need, to_cpu: image.steers_to_cpus(), cpus };
+        let about = About { config, counted, to_cpu: image.steers_to_cpus(), cpus };
         let mut dataplane = Self::load_object(&object, loader, variant.counters, &about, |ebpf| {
             let filler = Filler { megabytes: image.table_bytes() >> 20 };
             tables.fill(ebpf).map_err(|(map, cause)| filler.failed(map, cause))?;
@@ -111,23 +115,13 @@ impl Dataplane {
         Ok(dataplane)
     }
 
-    /// Another variant of this program over the same tables, which are pinned in `directory`.
-    pub(super) fn load_beside(&self, directory: &Path, variant: Variant<'_>) -> Result<Self, KernelError> {
-        let config = Config {
-            record: variant.record.into(),
-            overlay: variant.overlay.into(),
-            ..self.about.config
-        };
-        let mut object = object(variant)?;
-        leave_out(&mut object).map_err(|error| KernelError::Object { what: error.to_string() })?;
-        let mut loader = EbpfLoader::new();
-        for (name, file) in home::PINNED {
-            if name != home::CONSTANTS {
-                loader.map_pin_path(name, directory.join(file));
-            }
-        }
-        let counted = if variant.counters.is_none() { self.about.counted.at_most(SCRATCH) } else { self.about.counted };
-        Self::load_object(&object, loader, variant.counters, &About { config, counted, ..self.about }, |_| Ok(()))
+    /// Another variant of this program, over copies of its tables. Tables themselves cannot be shared with what is loaded:
+    /// the loader fills every section with zeroes first.
+    pub(super) fn load_beside(&self, variant: Variant<'_>) -> Result<Self, KernelError> {
+        let image = self.tables_in_force()?;
+        let counted =
+            if variant.counters.is_none() { self.about.counted.at_most(SCRATCH) } else { self.about.counted };
+        Self::load_tables(&image, counted, variant)
     }
 
     /// Loads an object whose maps `loader` knows the sizes or pins of, and which `fill` fills.

@@ -4,6 +4,7 @@
 //!  <root>/abi-<ABI>/
 //!    counters-<n>/    TALLIES KEY_COUNTERS KEY_EVENTS KEY_WORDS SHARD_WORDS     shared by generations
 //!    generation-<n>/  program, and the maps of its policy
+//!    variant-<n>      the same, until it takes the place of generation n
 //!    link-<index>     the program on the interface of that index
 //!    intent-<n>       while generation n is being committed
 //! ```
@@ -90,6 +91,7 @@ pub struct Pins {
 
 const COUNTERS: &str = "counters-";
 const GENERATION: &str = "generation-";
+const VARIANT: &str = "variant-";
 const LINK: &str = "link-";
 const INTENT: &str = "intent-";
 
@@ -120,6 +122,16 @@ impl Pins {
     /// Where generation `number` is.
     pub(super) fn generation(&self, number: u64) -> PathBuf {
         self.root.join(format!("{GENERATION}{number}"))
+    }
+
+    /// Where a variant of generation `number` is until it takes its place.
+    pub(super) fn variant(&self, number: u64) -> PathBuf {
+        self.root.join(format!("{VARIANT}{number}"))
+    }
+
+    /// Numbers of the generations that have a variant pinned.
+    pub(super) fn variants(&self) -> Result<Vec<u64>, PinError> {
+        self.numbers(VARIANT)
     }
 
     /// Where the link of interface `index` is.

@@ -35,9 +35,6 @@ const SMALLEST: Capacity = Capacity { keys: 1024, shards: 256 };
 /// The interface that test runs arrive on: the loopback of any namespace.
 const LOOPBACK: u32 = 1;
 
-/// Where a variant's program is pinned before it takes the place of the other.
-const NEXT_PROGRAM: &str = "program_next";
-
 /// A steered interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
@@ -91,9 +88,17 @@ impl Steering {
         }
         for number in pins.generations()? {
             let path = pins.generation(number);
-            pins.remove(&path.join(NEXT_PROGRAM))?;
             if !path.join(PROGRAM_PIN).exists() {
                 pins.remove(&path)?;
+            }
+        }
+        for number in pins.variants()? {
+            // The variant is whole once the other is gone; else its generation is asked to heed once more.
+            let (path, variant) = (pins.generation(number), pins.variant(number));
+            if path.exists() {
+                pins.remove(&variant)?;
+            } else {
+                std::fs::rename(&variant, &path).map_err(PinError::io("rename", &variant))?;
             }
         }
         Ok(Self { pins, sets, generations: BTreeMap::new(), links })
@@ -188,7 +193,7 @@ impl Steering {
     pub fn twin(&self, number: u64) -> Result<Dataplane, KernelError> {
         let generation = self.generation(number)?;
         let variant = Variant { overlay: generation.about.config.overlay != 0, ..Variant::default() };
-        generation.load_beside(&self.pins.generation(number), variant)
+        generation.load_beside(variant)
     }
 
     /// Proves that generation `number` decides `frames` as the host engine does over `image`: what becomes of each frame,
@@ -405,28 +410,26 @@ impl Steering {
             Some((set, it)) => (self.pins.counters(*set), it.capacity),
             None => return Ok(()),
         };
-        let directory = self.pins.generation(number);
         let old = self.generation(number)?;
         let program = old.program()?.id;
         let variant = Variant { overlay: true, counters: Some((&set, capacity)), ..Variant::default() };
-        let mut new = old.load_beside(&directory, variant)?;
-        let next = directory.join(NEXT_PROGRAM);
-        self.pins.remove(&next)?;
-        new.home.pin_program(&next)?;
-        // The constants first: a program whose constants say that it heeds is one that does, or is asked again.
-        let constants = directory.join("constants");
+        let mut new = old.load_beside(variant)?;
+        let (directory, beside) = (self.pins.generation(number), self.pins.variant(number));
+        self.pins.fresh(&beside)?;
+        new.home.pin(&beside)?;
         point(Step::VariantPinned);
         let fd = new.xdp()?.fd().map_err(used)?;
         for link in self.links.values() {
             let facts = link.facts().map_err(|error| KernelError::other("read a link", error))?;
             if facts.interface != 0 && facts.program == program {
-                link.update(fd.as_fd()).map_err(|error| KernelError::other("replace the program of a link", error))?;
+                link.update(fd.as_fd())
+                    .map_err(|error| KernelError::other("replace the program of a link", error))?;
                 point(Step::VariantLinked);
             }
         }
-        std::fs::rename(&next, directory.join(PROGRAM_PIN)).map_err(PinError::io("rename", &next))?;
-        self.pins.remove(&constants)?;
-        new.home.pin_constants(&constants)?;
+        self.pins.remove(&directory)?;
+        point(Step::VariantAlone);
+        std::fs::rename(&beside, &directory).map_err(PinError::io("rename", &beside))?;
         point(Step::VariantInPlace);
         self.generations.insert(number, new);
         Ok(())

@@ -91,12 +91,6 @@ impl<'a> Tables<'a> {
     }
 }
 
-/// Gives the sections of the tables no size: for a program over tables that are there already, which the loader would
-/// else fill with zeroes.
-pub(super) fn leave_out(object: &mut [u8]) -> Result<(), ResizeError> {
-    Tables::of(&Image::default()).map_or(Ok(()), |tables| resize(object, tables.0.each_ref().map(|it| (it.section, 0))))
-}
-
 /// Gives sections of `object` that hold nothing their sizes.
 fn resize<const N: usize>(object: &mut [u8], sizes: [(&'static str, u32); N]) -> Result<(), ResizeError> {
         let (headers, count, found) = {
