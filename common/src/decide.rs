@@ -13,8 +13,9 @@ use crate::account::{Counted, Meters, account};
 use crate::config::class_action;
 use crate::extract::extract;
 use crate::forward::{Action, to_shard};
-use crate::headers::{Decision, Headers, NO_LEVEL, Record, found};
+use crate::headers::{Decision, Headers, NO_LEVEL, NO_SHARD, Record, found};
 use crate::hint::rare;
+use crate::overlay::Chosen;
 use crate::parse::plain::{self, Family};
 use crate::parse::{link, network, transport};
 use crate::resolve::{Resolved, resolve};
@@ -211,7 +212,10 @@ where
         let mut choice = select::for_key(packet, tables, frame.headers, entry);
         if tables.config().overlay != 0 {
             rare();
-            choice.shard = overlay::around(tables, entry, choice.shard, choice.slot, choice.flow);
+            if !overlay::takes(tables, choice.shard) {
+                let chosen = Chosen::for_key(tables, entry, choice.slot, choice.flow);
+                choice.shard = chosen.map_or(NO_SHARD, |chosen| tables.around(chosen));
+            }
         }
         return hand_on(packet, tables, home, notes, frame, &way, choice);
     }
@@ -223,7 +227,9 @@ where
             let mut choice = select::over_pool(packet, tables, frame.headers, config.slots);
             if tables.config().overlay != 0 {
                 rare();
-                choice.shard = overlay::around_pool(tables, config.slots, choice.shard, choice.flow);
+                if !overlay::takes(tables, choice.shard) {
+                    choice.shard = tables.around(Chosen::over_pool(config.slots, choice.flow));
+                }
             }
             hand_on(packet, tables, home, notes, frame, &way, choice)
         }

@@ -12,7 +12,7 @@
 //! or the flow gives.
 
 use crate::headers::NO_SHARD;
-use crate::tables::{KeyEntry, SLOTS, Slot, Tables, WIDTH_ALL};
+use crate::tables::{KeyEntry, SLOTS, Slot, Tables};
 
 /// Bits of [`Tables::key_word`].
 pub mod key_word {
@@ -34,48 +34,57 @@ const IN_ROW: u32 = 16;
 const IN_POOL: u32 = 16;
 
 /// Whether a key is denied, by the operators' word over the policy's.
-///
-/// Like the others here a function of its own in the kernel: only the variant that heeds words calls it, and the
-/// program has room for one copy.
 #[inline(never)]
 pub fn is_denied<T: Tables>(tables: &T, entry: &KeyEntry) -> bool {
     let word = tables.key_word(entry.id);
     word & key_word::DENY != 0 || entry.meta.is_denied() && word & key_word::ALLOW == 0
 }
 
-/// The shard that takes a packet of a registered key in place of `choice`'s, if that is disabled; [`NO_SHARD`] if none
-/// does. `slot` and `flow` are those of the choice.
-#[inline(never)]
-pub fn around<T: Tables>(tables: &T, entry: &KeyEntry, shard: Slot, slot: u32, flow: u32) -> Slot {
-    if takes(tables, shard) {
-        return shard;
-    }
-    let Some(table) = tables.slot_table(entry.meta.table()) else {
-        return NO_SHARD;
-    };
-    if entry.meta.is_direct() {
-        return in_pool(tables, table.pool, entry.key);
-    }
-    if table.width != WIDTH_ALL {
-        let row = table.first.wrapping_add((entry.place as u32).wrapping_mul(table.width));
-        let other = in_row(tables, row, table.width, slot.wrapping_sub(row));
-        if other != NO_SHARD {
-            return other;
-        }
-    }
-    in_pool(tables, table.pool, flow as u64)
+/// A decision that a disabled shard may stand in the way of: all that a fall-back depends on, as plain numbers, so
+/// that the kernel home can have one function for it that is verified once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Chosen {
+    /// What the walk over a pool's slots begins with: the key of a key of width 1, else the flow.
+    pub seed: u64,
+    /// Slots of the row that may be used instead: first and number; none where the number is under 2.
+    pub row: (u32, u32),
+    /// The chosen slot's place in the row.
+    pub column: u32,
+    /// First slot of the pool.
+    pub pool: u32,
 }
 
-/// The shard that takes a packet of a class that is spread over the pool whose slots begin at `first`, in place of
-/// `shard`, if that is disabled; [`NO_SHARD`] if none does.
-#[inline(never)]
-pub fn around_pool<T: Tables>(tables: &T, first: u32, shard: Slot, flow: u32) -> Slot {
-    if takes(tables, shard) { shard } else { in_pool(tables, first, flow as u64) }
+impl Chosen {
+    /// For a registered key, of whose choice `slot` and `flow` are.
+    #[inline(always)]
+    pub fn for_key<T: Tables>(tables: &T, entry: &KeyEntry, slot: u32, flow: u32) -> Option<Self> {
+        let table = tables.slot_table(entry.meta.table())?;
+        if entry.meta.is_direct() {
+            return Some(Self { seed: entry.key, pool: table.pool, ..Self::default() });
+        }
+        let row = table.first.wrapping_add((entry.place as u32).wrapping_mul(table.width));
+        let column = slot.wrapping_sub(row);
+        Some(Self { seed: flow as u64, row: (row, table.width), column, pool: table.pool })
+    }
+
+    /// For a class that is spread over a pool.
+    #[inline(always)]
+    pub const fn over_pool(pool: u32, flow: u32) -> Self {
+        Self { seed: flow as u64, row: (0, 0), column: 0, pool }
+    }
+}
+
+/// The shard that takes a packet in the place of a disabled one; [`NO_SHARD`] if none does.
+#[inline(always)]
+pub fn around<T: Tables>(tables: &T, chosen: Chosen) -> Slot {
+    let Chosen { seed, row: (row, width), column, pool } = chosen;
+    let other = in_row(tables, row, width, column);
+    if other != NO_SHARD { other } else { in_pool(tables, pool, seed) }
 }
 
 /// Whether a shard takes packets.
 #[inline(always)]
-fn takes<T: Tables>(tables: &T, shard: Slot) -> bool {
+pub fn takes<T: Tables>(tables: &T, shard: Slot) -> bool {
     tables.shard_word(shard as u32) & shard_word::DISABLED == 0
 }
 

@@ -6,6 +6,7 @@
 //! a power of two, because a table of a million keys costs what its cache misses cost.
 
 use crate::config::Config;
+use crate::overlay::{self, Chosen};
 
 /// A step of the prefix search: everything from `start` up to the next step's start has `value`.
 #[repr(C)]
@@ -257,6 +258,14 @@ pub trait Tables {
     /// The operators' word on a key, of [`crate::overlay::key_word`]; 0: none. Asked only where
     /// [`crate::config::Config::overlay`] is set.
     fn key_word(&self, id: u32) -> u64;
+    /// The shard that takes a packet in the place of a disabled one.
+    #[inline(always)]
+    fn around(&self, chosen: Chosen) -> Slot
+    where
+        Self: Sized,
+    {
+        overlay::around(self, chosen)
+    }
     /// The operators' word on a shard, of [`crate::overlay::shard_word`]; 0: none. As [`Tables::key_word`].
     fn shard_word(&self, shard: u32) -> u64;
 }

@@ -9,6 +9,7 @@ use aya_ebpf::maps::{Array, CpuMap, DevMap, PerCpuArray};
 use keysteer_common::account::{Counter, KeyCounter, KeyEvents, Meters, TALLY_SHARDS, Tally, way};
 use keysteer_common::config::Config;
 use keysteer_common::headers::Work;
+use keysteer_common::overlay::{self, Chosen};
 use keysteer_common::state::Area;
 use keysteer_common::tables::{
     Exits, KeyEntry, KeyMeta, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables,
@@ -37,7 +38,6 @@ table!(
     ShardEntry,
     ShardEntry { target: 0, port: 0, destination: [0; 6], source: [0; 6], _pad: [0; 12] }
 );
-
 
 #[map]
 static SERVICES: Array<ServiceSet> = Array::with_max_entries(1, MMAPABLE);
@@ -82,6 +82,15 @@ pub(crate) struct Maps;
 
 /// Counters and exits.
 pub(crate) struct Kernel;
+
+/// [`overlay::around`] as a global function, which the verifier looks at once, for any arguments, and not on each of the
+/// many ways that lead here. `row` is the row's first slot and, in the upper half, its length.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn keysteer_around(seed: u64, row: u64, column: u32, pool: u32) -> u32 {
+    let chosen = Chosen { seed, row: (row as u32, (row >> 32) as u32), column, pool };
+    overlay::around(&Maps, chosen) as u32
+}
 
 impl Tables for Maps {
     #[inline(always)]
@@ -143,6 +152,12 @@ impl Tables for Maps {
     fn key_word(&self, id: u32) -> u64 {
         // SAFETY: an aligned word in a map value, which user space may change meanwhile.
         KEY_WORDS.get_ptr(id).map_or(0, |word| unsafe { word.read_volatile() })
+    }
+
+    #[inline(always)]
+    fn around(&self, chosen: Chosen) -> Slot {
+        let Chosen { seed, row: (row, width), column, pool } = chosen;
+        keysteer_around(seed, row as u64 | (width as u64) << 32, column, pool) as Slot
     }
 
     #[inline(always)]

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use keysteer_common::carrier::Carrier;
 use keysteer_common::config::{Bounds, Config};
 use keysteer_common::shared::{Shared, bytes_of};
-use keysteer_common::tables::{KeyEntry, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables, target};
+use keysteer_common::tables::{
+    KeyEntry, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables, target,
+};
 
 /// The tables and the names behind their numbers.
 #[derive(Clone, Default)]
@@ -186,7 +188,8 @@ impl Image {
             let (ours, theirs) = (bytes_of(ours), bytes_of(theirs));
             theirs.strip_prefix(ours).is_some_and(|rest| rest.iter().all(|byte| *byte == 0))
         }
-        let constants = |config: &Config| Config { bounds: Bounds::default(), record: 0, overlay: 0, ..*config };
+        let constants =
+            |config: &Config| Config { bounds: Bounds::default(), record: 0, overlay: 0, ..*config };
         constants(&self.config) == constants(&kernel.config)
             && same(&self.prefix_index, &kernel.prefix_index)
             && same(&self.prefix_steps, &kernel.prefix_steps)

@@ -6,6 +6,7 @@ mod decide;
 mod flow;
 mod hash;
 mod junk;
+mod overlay;
 mod parse;
 mod prefix;
 mod vocabulary;

@@ -105,9 +105,10 @@ impl Platform for Fake {
         self.0.step("compile")?;
         let here = Interfaces(interfaces());
         let image = compile_for(policy, Host { interfaces: &here, cpus: &[0] }, secrets, ids)?;
-        let wanted = policy.interfaces.iter().filter_map(|it| {
-            Some(Wanted { interface: here.find(&it.name)?.clone(), mode: it.mode })
-        });
+        let wanted = policy
+            .interfaces
+            .iter()
+            .filter_map(|it| Some(Wanted { interface: here.find(&it.name)?.clone(), mode: it.mode }));
         Ok(Compiled { image, wanted: wanted.collect() })
     }
 

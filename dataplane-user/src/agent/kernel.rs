@@ -20,9 +20,10 @@ impl Platform for Kernel {
     fn compile(&self, policy: &Policy, secrets: &Secrets, ids: &mut Ids) -> Result<Compiled, Cause> {
         let interfaces = Interfaces::read()?;
         let image = crate::compile::compile(policy, &interfaces, secrets, ids)?;
-        let wanted = policy.interfaces.iter().filter_map(|it| {
-            Some(Wanted { interface: interfaces.find(&it.name)?.clone(), mode: it.mode })
-        });
+        let wanted = policy
+            .interfaces
+            .iter()
+            .filter_map(|it| Some(Wanted { interface: interfaces.find(&it.name)?.clone(), mode: it.mode }));
         Ok(Compiled { image, wanted: wanted.collect() })
     }
 

@@ -32,8 +32,7 @@ pub fn frames(policy: &Policy, image: &Image) -> Vec<Vec<u8>> {
         frame.truncate(frame.len() - cut);
         let decided = engine.decide(&mut frame.clone(), INGRESS);
         let decision = decided.work.record.decision;
-        let what: Shown =
-            (decision.class, decision.level, decision.verdict, decision.shard, decision.reason);
+        let what: Shown = (decision.class, decision.level, decision.verdict, decision.shard, decision.reason);
         if shown.insert(what) {
             frames.push(frame);
         }
@@ -92,8 +91,10 @@ const PLACES: usize = 8;
 fn places(policy: &Policy) -> Vec<Place> {
     let place = |destination: &Destination| {
         let services = &destination.services;
-        let service = services.iter().find(|service| matches!(service.protocol(), TCP | UDP)).or(services.first());
-        let (protocol, port) = service.map_or((TCP, 443), |service| (service.protocol(), service.ports().0.max(1)));
+        let service =
+            services.iter().find(|service| matches!(service.protocol(), TCP | UDP)).or(services.first());
+        let (protocol, port) =
+            service.map_or((TCP, 443), |service| (service.protocol(), service.ports().0.max(1)));
         Place { destination: destination.prefix.addr(), protocol, port }
     };
     let of = |v4: bool| policy.scope.iter().filter(move |it| it.prefix.addr().is_ipv4() == v4).take(PLACES);
@@ -131,7 +132,9 @@ fn set(policy: &Policy, packet: &mut Packet, field: &Field, value: u128) -> Opti
         Carrier::VlanId => tag(packet, 0).0 = value as u16,
         Carrier::VlanInnerId => tag(packet, 1).0 = value as u16,
         Carrier::VlanPcp => tag(packet, 0).1 = value as u8,
-        Carrier::Ipv4Src if packet.source.is_ipv4() => packet.source = Ipv4Addr::from_bits(value as u32).into(),
+        Carrier::Ipv4Src if packet.source.is_ipv4() => {
+            packet.source = Ipv4Addr::from_bits(value as u32).into()
+        }
         Carrier::Ipv4Dst if packet.source.is_ipv4() => {
             packet.destination = Ipv4Addr::from_bits(value as u32).into();
         }

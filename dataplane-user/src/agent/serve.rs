@@ -90,8 +90,11 @@ impl Runtime {
 fn spawn(started: &Started, watch: &Arc<Watch>, options: &Options) -> Result<JoinSet<()>, AgentError> {
     let steward = &started.steward;
     let telemetry = Arc::new(Telemetry::new(Arc::clone(steward) as Arc<dyn Source>, options.top_keys));
-    let api =
-        Api { source: Arc::clone(steward) as Arc<dyn Source>, telemetry: Arc::clone(&telemetry), watch: Some(Arc::clone(watch)) };
+    let api = Api {
+        source: Arc::clone(steward) as Arc<dyn Source>,
+        telemetry: Arc::clone(&telemetry),
+        watch: Some(Arc::clone(watch)),
+    };
     let changes = changes::router(Arc::clone(steward));
 
     let control = started.socket.listener().map_err(failed("serve the local API"))?;
@@ -150,7 +153,9 @@ async fn sample(telemetry: Arc<Telemetry>, steward: Arc<Steward>) {
     loop {
         tick.tick().await;
         let (telemetry, steward) = (Arc::clone(&telemetry), Arc::clone(&steward));
-        match tokio::task::spawn_blocking(move || telemetry.sample(|snapshot| steward.sampled(snapshot))).await {
+        match tokio::task::spawn_blocking(move || telemetry.sample(|snapshot| steward.sampled(snapshot)))
+            .await
+        {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the counters cannot be read"),
             Err(error) => tracing::error!(%error, "a sample failed"),

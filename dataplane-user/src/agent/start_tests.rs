@@ -148,7 +148,10 @@ fn a_failure_leaves_what_was_there() {
         let error = begin(&place, &fake).err().unwrap();
         assert!(error.contains("planted"), "{step}: {error}");
         let pinned = fake.0.pinned.lock().unwrap();
-        assert!(pinned.links.is_empty() && pinned.generations.is_empty() && pinned.intent.is_none(), "{step}");
+        assert!(
+            pinned.links.is_empty() && pinned.generations.is_empty() && pinned.intent.is_none(),
+            "{step}"
+        );
         assert!(!place.options.socket.exists(), "{step}");
     }
 }

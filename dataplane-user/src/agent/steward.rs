@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use keysteer_common::config::ABI;
 use keysteer_common::overlay::{key_word, shard_word};
 
-use super::ground::{Compiled, Ground, Platform, Wanted};
 use super::audit::{self, Changes};
+use super::ground::{Compiled, Ground, Platform, Wanted};
 use super::meter::{Cause, Meter, Source};
 use super::node::Node;
 use super::probe;
@@ -231,7 +231,11 @@ impl Steward {
         let pinned = ground.pinned().map_err(ChangeError::Kernel)?;
         let intent = ground.intent().map_err(ChangeError::Kernel)?;
         let recorded = desk.generations.live().map(|record| record.number);
-        if recorded.is_none() && intent.is_none() && !pinned.is_empty() && desk.generations.iter().next().is_none() {
+        if recorded.is_none()
+            && intent.is_none()
+            && !pinned.is_empty()
+            && desk.generations.iter().next().is_none()
+        {
             return Err(ChangeError::Conflict(format!(
                 "generation {} is steering, but {} does not know it: give the agent the state directory that it was made with \
                  (--state-dir), or end it with `keysteer agent --cleanup`",
@@ -296,7 +300,8 @@ impl Steward {
     /// Takes the last generation over too, if it is there as it was; else there is none to go back to.
     fn adopt_last(&self, desk: &mut Desk, ground: &mut dyn Ground, pinned: &[u64], live: u64) {
         let others = [desk.generations.last(), desk.generations.live()];
-        let Some(number) = others.into_iter().flatten().map(|record| record.number).find(|it| *it != live) else {
+        let Some(number) = others.into_iter().flatten().map(|record| record.number).find(|it| *it != live)
+        else {
             return;
         };
         let adopted = pinned.contains(&number)
@@ -340,7 +345,11 @@ impl Steward {
         let wanted = desk.wanted.get(&number).map_or(&[][..], Vec::as_slice);
         let status = |wanted: &Wanted| desk.attached.get(&wanted.interface.index).cloned();
         let interfaces = wanted.iter().filter_map(status).collect();
-        let node = Node { generation: number, digest: digest.to_owned(), ..Node::new(image, self.file.clone(), interfaces) };
+        let node = Node {
+            generation: number,
+            digest: digest.to_owned(),
+            ..Node::new(image, self.file.clone(), interfaces)
+        };
         *self.node.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(node);
     }
 
@@ -434,10 +443,12 @@ impl Steward {
 
     fn try_apply(&self, desk: &mut Desk, apply: &Apply<'_>, plans: bool) -> Result<Applied, ChangeError> {
         let begun = Instant::now();
-        let going = || if apply.gone.load(Ordering::Relaxed) { Err(ChangeError::Interrupted) } else { Ok(()) };
+        let going =
+            || if apply.gone.load(Ordering::Relaxed) { Err(ChangeError::Interrupted) } else { Ok(()) };
         (apply.progress)("compiling");
         let (plan, policy, compiled) = if plans && desk.generations.live().is_some() {
-            let (plan, policy, compiled) = self.plan_at(desk, &apply.bundle, &apply.allow, apply.base.clone())?;
+            let (plan, policy, compiled) =
+                self.plan_at(desk, &apply.bundle, &apply.allow, apply.base.clone())?;
             (Some(plan), policy, compiled)
         } else {
             let (policy, compiled) = self.compile(desk, &apply.bundle)?;
@@ -458,7 +469,12 @@ impl Steward {
             }
             if plan.is_empty() && apply.action != "restore" && apply.action != "interfaces" {
                 let live = desk.generations.live().map_or(0, |record| record.number);
-                return Ok(Applied { generation: live, changed: false, plan: digest, millis: elapsed(begun) });
+                return Ok(Applied {
+                    generation: live,
+                    changed: false,
+                    plan: digest,
+                    millis: elapsed(begun),
+                });
             }
         }
         going()?;
@@ -578,7 +594,13 @@ impl Steward {
     ///
     /// # Errors
     /// There is no such key, another change is being made, or it cannot be kept.
-    pub fn key_word(&self, name: &str, word: Option<KeyWord>, asked: &WordRequest, who: Who) -> Result<(), ChangeError> {
+    pub fn key_word(
+        &self,
+        name: &str,
+        word: Option<KeyWord>,
+        asked: &WordRequest,
+        who: Who,
+    ) -> Result<(), ChangeError> {
         let mut desk = self.free_desk()?;
         let node = self.node();
         let key = node.names.keys.iter().find(|key| key.name == name);
@@ -638,7 +660,10 @@ impl Steward {
         let before = desk.overlay.clone();
         let now = Timestamp::now();
         let until = asked.seconds.map(|seconds| now.after(Duration::from_secs(seconds)));
-        change(&mut desk.overlay, Circumstances { reason: asked.reason.clone(), by: who.clone(), since: now, until });
+        change(
+            &mut desk.overlay,
+            Circumstances { reason: asked.reason.clone(), by: who.clone(), since: now, until },
+        );
         let done = self.enact(desk);
         if done.is_err() {
             desk.overlay = before;
@@ -676,7 +701,8 @@ impl Steward {
             };
             Standing::new("key", name(identity), said, word)
         };
-        let shard = |(name, word): (&str, &Word<ShardWord>)| Standing::new("shard", name.to_owned(), "disable", word);
+        let shard =
+            |(name, word): (&str, &Word<ShardWord>)| Standing::new("shard", name.to_owned(), "disable", word);
         desk.overlay.keys().map(key).chain(desk.overlay.shards().map(shard)).collect()
     }
 
@@ -693,8 +719,12 @@ impl Steward {
             if let Err(error) = self.enact(&mut desk) {
                 tracing::error!(%error, "words whose time is over cannot be ended");
             }
-            let keys = over.keys.iter().map(|(identity, word)| (Subject::Key(identity.clone()), word.reason.clone()));
-            let shards = over.shards.iter().map(|(name, word)| (Subject::Shard(name.clone()), word.reason.clone()));
+            let keys = over
+                .keys
+                .iter()
+                .map(|(identity, word)| (Subject::Key(identity.clone()), word.reason.clone()));
+            let shards =
+                over.shards.iter().map(|(name, word)| (Subject::Shard(name.clone()), word.reason.clone()));
             for (subject, reason) in keys.chain(shards) {
                 let event = Event {
                     subject: Some(subject),
@@ -734,14 +764,17 @@ impl Steward {
         }
         let none = AtomicBool::new(false);
         match self.carry_out(desk, Apply::by_agent(bundle, "interfaces", &none), false) {
-            Ok(applied) => tracing::info!(generation = applied.generation, "interfaces changed: attached again"),
+            Ok(applied) => {
+                tracing::info!(generation = applied.generation, "interfaces changed: attached again")
+            }
             Err(error) => tracing::error!(%error, "interfaces changed, and cannot be attached again"),
         }
     }
 
     /// Takes a sample of the counters, for what plans call live traffic.
     pub fn sampled(&self, snapshot: &Snapshot) {
-        *self.earlier.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), snapshot.clone()));
+        *self.earlier.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((Instant::now(), snapshot.clone()));
     }
 
     /// Ends steering.

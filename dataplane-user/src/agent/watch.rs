@@ -80,11 +80,9 @@ impl Watch {
     pub fn take_up(&self, steward: &Steward, why: &'static str) {
         let before = seal(&self.path);
         let none = AtomicBool::new(false);
-        let done = Bundle::read(&self.path)
-            .map_err(|error| error.to_string())
-            .and_then(|bundle| {
-                steward.apply(Apply::by_agent(bundle, why, &none)).map_err(|error| error.to_string())
-            });
+        let done = Bundle::read(&self.path).map_err(|error| error.to_string()).and_then(|bundle| {
+            steward.apply(Apply::by_agent(bundle, why, &none)).map_err(|error| error.to_string())
+        });
         let mut state = self.state();
         state.seal = before;
         state.moving = None;
@@ -92,7 +90,11 @@ impl Watch {
             Ok(applied) => {
                 let generation = applied.generation;
                 if applied.changed {
-                    tracing::info!(generation, millis = applied.millis, "the policy file changed and is in force");
+                    tracing::info!(
+                        generation,
+                        millis = applied.millis,
+                        "the policy file changed and is in force"
+                    );
                 } else {
                     tracing::info!(generation, "the policy file means what is in force");
                 }
@@ -111,9 +113,11 @@ impl Watch {
 fn seal(path: &Path) -> Seal {
     let directory = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new(".")) };
     let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-    let beside = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+    let beside =
+        fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
     let belongs = |path: &PathBuf| {
-        path.extension().is_some_and(|extension| ["yaml", "yml", "csv"].iter().any(|known| extension == *known))
+        path.extension()
+            .is_some_and(|extension| ["yaml", "yml", "csv"].iter().any(|known| extension == *known))
     };
     let mut files: Vec<PathBuf> = beside.filter(belongs).collect();
     if !path.is_dir() {

@@ -46,7 +46,9 @@ pub(super) fn apply(args: &ApplyArgs) -> anyhow::Result<()> {
         (None, Some(policy)) => {
             ApplyRequest { bundle: Bundle::read(policy)?, allow: args.allow.clone(), plan: None, base: None }
         }
-        (None, None) => anyhow::bail!("there is nothing to apply: name a policy, or a saved plan with --plan"),
+        (None, None) => {
+            anyhow::bail!("there is nothing to apply: name a policy, or a saved plan with --plan")
+        }
     };
     let applied: Applied = Client::new(&args.socket).apply(&request, |stage| say(stage))?;
     print_one(args.output, &applied, || render(&applied))
@@ -85,7 +87,10 @@ pub(super) fn rollback(args: &RollbackArgs) -> anyhow::Result<()> {
     let done: RolledBack = Client::new(&args.socket).post("/v1/rollback", &request)?;
     print_one(args.output, &done, || {
         let RolledBack { generation, from, micros } = &done;
-        format!("generation {generation} is in force again, in place of {from} ({:.1} ms)\n", *micros as f64 / 1e3)
+        format!(
+            "generation {generation} is in force again, in place of {from} ({:.1} ms)\n",
+            *micros as f64 / 1e3
+        )
     })
 }
 

@@ -4,8 +4,8 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
 use super::Read;
-use super::word::WordArgs;
 use super::output::{Align, Table, print_list, print_one};
+use super::word::WordArgs;
 use crate::control::client::segment;
 use crate::control::types::Key;
 

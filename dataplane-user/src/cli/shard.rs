@@ -3,8 +3,8 @@
 use clap::{Args, Subcommand};
 
 use super::Read;
-use super::word::WordArgs;
 use super::output::{Align, Table, print_list};
+use super::word::WordArgs;
 use crate::control::types::Shard;
 
 /// Show shards, and take them out or back in

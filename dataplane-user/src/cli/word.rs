@@ -37,10 +37,13 @@ impl WordArgs {
         let Self { name, time, reason, socket } = self;
         let request = WordRequest { reason: reason.clone(), seconds: *time };
         Client::new(socket).post::<()>(&format!("/v1/{kind}/{}/{verb}", segment(name)), &request)?;
-        say(&format!("{name} {done}, over any policy, until {}", match time {
-            Some(seconds) => format!("{seconds} s have passed"),
-            None => "it is taken back".to_owned(),
-        }));
+        say(&format!(
+            "{name} {done}, over any policy, until {}",
+            match time {
+                Some(seconds) => format!("{seconds} s have passed"),
+                None => "it is taken back".to_owned(),
+            }
+        ));
         Ok(())
     }
 

@@ -176,7 +176,17 @@ impl<'p> Held<'p> {
         if table.width == WIDTH_ALL {
             let members = self.policy.pools.get(pool).map_or(&[][..], |pool| pool.shards.as_slice());
             let Some(whole) = self.whole.get_mut(pool) else { return (0, Arc::default()) };
-            return (0, Arc::clone(whole.get_or_insert_with(|| named(&mut members.iter().filter_map(|at| self.indices.get(*at)).map(|index| usize::from(*index))))));
+            return (
+                0,
+                Arc::clone(whole.get_or_insert_with(|| {
+                    named(
+                        &mut members
+                            .iter()
+                            .filter_map(|at| self.indices.get(*at))
+                            .map(|index| usize::from(*index)),
+                    )
+                })),
+            );
         }
         let width = table.width as usize;
         let first = table.first as usize + usize::from(entry.place) * width;

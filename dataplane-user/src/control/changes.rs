@@ -57,7 +57,8 @@ impl ChangeError {
 fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Answer> {
     let wrong = |error: String| (StatusCode::BAD_REQUEST, Problem { error });
     let body = body.map_err(|error| wrong(error.to_string()))?;
-    serde_json::from_slice(&body).map_err(|error| wrong(format!("the body is not what is asked for here: {error}")))
+    serde_json::from_slice(&body)
+        .map_err(|error| wrong(format!("the body is not what is asked for here: {error}")))
 }
 
 fn operator(peer: &Peer) -> Result<Who, Answer> {
@@ -100,8 +101,16 @@ async fn apply(
                 gone.store(true, Ordering::Relaxed);
             }
         };
-        let done =
-            steward.apply(Apply { bundle, allow, plan, base, who, action: "apply", progress: &progress, gone: &gone });
+        let done = steward.apply(Apply {
+            bundle,
+            allow,
+            plan,
+            base,
+            who,
+            action: "apply",
+            progress: &progress,
+            gone: &gone,
+        });
         // Whoever is not there any more needs no answer: the journal has it.
         let _ = lines.send(match done {
             Ok(applied) => Step::Done(applied),

@@ -71,7 +71,9 @@ pub enum ClientError {
         cause: hyper::Error,
     },
     /// The agent ended in the middle.
-    #[error("the agent ended before it was done: start it again, which finishes or undoes the change; `keysteer generations` then shows what is in force")]
+    #[error(
+        "the agent ended before it was done: start it again, which finishes or undoes the change; `keysteer generations` then shows what is in force"
+    )]
     Ended,
     /// The agent answered with a problem.
     #[error("{0}")]

@@ -13,7 +13,11 @@ pub struct Peer(Option<Who>);
 impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
         let credentials = stream.io().peer_cred();
-        Self(credentials.ok().map(|peer| Who::peer(peer.uid(), peer.pid().and_then(|pid| u32::try_from(pid).ok()))))
+        Self(
+            credentials
+                .ok()
+                .map(|peer| Who::peer(peer.uid(), peer.pid().and_then(|pid| u32::try_from(pid).ok()))),
+        )
     }
 }
 

@@ -115,7 +115,8 @@ fn part(node: &Node, snapshot: &Snapshot, begin: usize) -> io::Result<Vec<u8>> {
 }
 
 async fn key(State(api): State<Api>, Path(name): Path<String>) -> Response {
-    answer(move || view::key(&api.source.node(), &api.source.counters()?, &name).map_err(Refusal::NotFound)).await
+    answer(move || view::key(&api.source.node(), &api.source.counters()?, &name).map_err(Refusal::NotFound))
+        .await
 }
 
 async fn shards(State(api): State<Api>) -> Response {
@@ -146,7 +147,9 @@ async fn explain(State(api): State<Api>, body: Result<Bytes, BytesRejection>) ->
 async fn unknown(uri: Uri) -> Response {
     problem(
         StatusCode::NOT_FOUND,
-        format!("no such path: {uri}; try /v1/status, /v1/keys, /v1/keys/NAME, /v1/shards, /v1/explain, /v1/generations, /v1/words, /v1/plan, /v1/apply or /v1/rollback"),
+        format!(
+            "no such path: {uri}; try /v1/status, /v1/keys, /v1/keys/NAME, /v1/shards, /v1/explain, /v1/generations, /v1/words, /v1/plan, /v1/apply or /v1/rollback"
+        ),
     )
 }
 

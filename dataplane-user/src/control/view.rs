@@ -6,7 +6,9 @@ use std::sync::Arc;
 use keysteer_common::account::{Counter, drop_slot};
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
-use super::types::{Count, Key, MapStatus, Outcome, PolicyStatus, Problem, ProgramStatus, Rate, Shard, Status};
+use super::types::{
+    Count, Key, MapStatus, Outcome, PolicyStatus, Problem, ProgramStatus, Rate, Shard, Status,
+};
 use crate::agent::node::{Node, VERSION};
 use crate::counters::Snapshot;
 use crate::explain::types::{Explanation, Question};

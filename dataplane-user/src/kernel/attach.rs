@@ -113,7 +113,8 @@ impl Dataplane {
             return Err(KernelError::CpuInGeneric { interface: interface.name.clone() });
         }
         let program = self.xdp()?.fd().map_err(|error| KernelError::other("use the program", error))?;
-        Link::create(program.as_fd(), interface.index, mode).map_err(|error| attach_error(error, interface, mode))
+        Link::create(program.as_fd(), interface.index, mode)
+            .map_err(|error| attach_error(error, interface, mode))
     }
 }
 

@@ -179,7 +179,8 @@ impl CounterSet {
         let (name, _) = MAPS[at];
         let Map::Array(data) = &self.maps[at] else { return Err(no_array(name)) };
         let entries = self.capacity.entries(name);
-        let values = sys::read_batch(data.fd().as_fd(), entries, size_of::<u64>()).map_err(failed("read", name))?;
+        let values =
+            sys::read_batch(data.fd().as_fd(), entries, size_of::<u64>()).map_err(failed("read", name))?;
         let words = values.chunks_exact(size_of::<u64>()).filter_map(from_bytes::<u64>);
         Ok((0..).zip(words).filter(|(_, word)| *word != 0).collect())
     }

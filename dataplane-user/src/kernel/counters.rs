@@ -13,7 +13,8 @@ impl Dataplane {
     /// # Errors
     /// The kernel does not let the maps be read.
     pub fn counters(&self) -> Result<Snapshot, KernelError> {
-        let mut snapshot = Snapshot::empty(self.about.counted.keys as usize, self.about.counted.shards as usize);
+        let mut snapshot =
+            Snapshot::empty(self.about.counted.keys as usize, self.about.counted.shards as usize);
         self.set.add_to(&mut snapshot)?;
         Ok(snapshot)
     }

@@ -134,7 +134,8 @@ impl Dataplane {
     ) -> Result<Self, KernelError> {
         let constants = bytes_of(std::slice::from_ref(&about.config));
         loader.override_global("CONFIG", constants, true);
-        let (pins, capacity) = counters.map_or((None, about.counted), |(pins, capacity)| (Some(pins), capacity));
+        let (pins, capacity) =
+            counters.map_or((None, about.counted), |(pins, capacity)| (Some(pins), capacity));
         CounterSet::prepare(&mut loader, capacity, pins);
         let mut ebpf = loader.load(object).map_err(load_error)?;
         #[cfg(feature = "bpf-log")]

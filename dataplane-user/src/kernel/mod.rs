@@ -35,7 +35,7 @@ pub use attach::{Attachment, Mode, WantedMode};
 pub use error::KernelError;
 pub use foreign::{ForeignProgram, foreign_program, mode_of};
 pub use load::check_kernel;
-pub use steering::{Steering, Link as SteeredInterface};
+pub use steering::{Link as SteeredInterface, Steering};
 pub use tables::{KEYS_MAP, change_keys};
 pub use test_run::{TestRunOutcome, pin_to_cpu};
 

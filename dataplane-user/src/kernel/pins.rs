@@ -105,7 +105,8 @@ impl Pins {
         let ours = format!("abi-{ABI}");
         for name in names(directory)? {
             if name != ours {
-                let found = name.strip_prefix("abi-").map_or_else(|| format!("unknown ({name})"), str::to_owned);
+                let found =
+                    name.strip_prefix("abi-").map_or_else(|| format!("unknown ({name})"), str::to_owned);
                 return Err(PinError::Version { path: directory.to_owned(), found });
             }
         }
@@ -218,7 +219,8 @@ const MOUNT: &str = "/sys/fs/bpf";
 /// Whether `directory` is on a BPF file system, or would be.
 fn is_bpf(directory: &Path) -> Result<bool, PinError> {
     let parent = directory.ancestors().find(|path| path.exists()).unwrap_or(directory);
-    let about = nix::sys::statfs::statfs(parent).map_err(|error| PinError::io("use", parent)(error.into()))?;
+    let about =
+        nix::sys::statfs::statfs(parent).map_err(|error| PinError::io("use", parent)(error.into()))?;
     Ok(about.filesystem_type().0 as i64 == BPF_FS)
 }
 
@@ -226,7 +228,8 @@ fn is_bpf(directory: &Path) -> Result<bool, PinError> {
 /// lack it. Who may not is told by what follows.
 fn mount(directory: &Path) {
     if directory.starts_with(MOUNT) && Path::new(MOUNT).is_dir() {
-        let flags = nix::mount::MsFlags::MS_NOSUID | nix::mount::MsFlags::MS_NODEV | nix::mount::MsFlags::MS_NOEXEC;
+        let flags =
+            nix::mount::MsFlags::MS_NOSUID | nix::mount::MsFlags::MS_NODEV | nix::mount::MsFlags::MS_NOEXEC;
         if nix::mount::mount(Some("bpf"), MOUNT, Some("bpf"), flags, Some("mode=0700")).is_ok() {
             tracing::info!("mounted a BPF file system at {MOUNT}");
         }
@@ -270,5 +273,7 @@ fn remove(path: &Path) -> Result<(), PinError> {
 fn names(directory: &Path) -> Result<Vec<String>, PinError> {
     let failed = |error| PinError::io("list", directory)(error);
     let entries = fs::read_dir(directory).map_err(failed)?;
-    entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()).map_err(failed)).collect()
+    entries
+        .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()).map_err(failed))
+        .collect()
 }

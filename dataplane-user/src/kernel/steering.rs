@@ -20,10 +20,10 @@ use super::attach::{Attachment, WantedMode};
 use super::counter_set::{Capacity, CounterSet};
 use super::home::{Home, PROGRAM_PIN};
 use super::interfaces::Interface;
+use super::link::Link as BpfLink;
 use super::load::{Variant, cpus};
 use super::pins::{PinError, Pins};
 use super::{About, Dataplane, KernelError};
-use super::link::Link as BpfLink;
 use crate::counters::Snapshot;
 use crate::engine::Engine;
 use crate::fault::{Step, point};
@@ -223,7 +223,11 @@ impl Steering {
             && kernel.shards.iter().eq(host.shards.iter().take(kernel.shards.len()))
             && kernel.keys.iter().take(keys).eq(host.keys.iter().take(keys));
         let frame = String::from("any of the probes");
-        if same { Ok(()) } else { Err(KernelError::Disproved { what: "it counts otherwise".to_owned(), frame }) }
+        if same {
+            Ok(())
+        } else {
+            Err(KernelError::Disproved { what: "it counts otherwise".to_owned(), frame })
+        }
     }
 
     /// Puts generation `number` on every interface of `wanted`, and takes keysteer off every other. From the first to
@@ -251,7 +255,8 @@ impl Steering {
         for link in self.links.values() {
             let facts = link.facts().map_err(|error| KernelError::other("read a link", error))?;
             if facts.interface != 0 && facts.program != program {
-                link.update(fd.as_fd()).map_err(|error| KernelError::other("replace the program of a link", error))?;
+                link.update(fd.as_fd())
+                    .map_err(|error| KernelError::other("replace the program of a link", error))?;
                 point(Step::LinkUpdated);
             }
         }
@@ -373,7 +378,8 @@ impl Steering {
     pub fn counters(&self) -> Result<Snapshot, KernelError> {
         let most = |part: fn(Capacity) -> u32| self.sets.values().map(|set| part(set.capacity)).max();
         let keys = most(|capacity| capacity.keys).unwrap_or_default() as usize;
-        let mut snapshot = Snapshot::empty(keys, most(|capacity| capacity.shards).unwrap_or_default() as usize);
+        let mut snapshot =
+            Snapshot::empty(keys, most(|capacity| capacity.shards).unwrap_or_default() as usize);
         self.sets.values().try_for_each(|set| set.add_to(&mut snapshot))?;
         Ok(snapshot)
     }

@@ -93,29 +93,27 @@ impl<'a> Tables<'a> {
 
 /// Gives sections of `object` that hold nothing their sizes.
 fn resize<const N: usize>(object: &mut [u8], sizes: [(&'static str, u32); N]) -> Result<(), ResizeError> {
-        let (headers, count, found) = {
-            let header = FileHeader64::<LittleEndian>::parse(&*object)?;
-            let sections = header.sections(LittleEndian, &*object)?;
-            let find = |name: &str| {
-                sections.enumerate().find_map(|(index, section)| {
-                    let named =
-                        sections.section_name(LittleEndian, section).is_ok_and(|it| it == name.as_bytes());
-                    (named && section.sh_type(LittleEndian) == SHT_NOBITS).then_some(index.0)
-                })
-            };
-            let found = sizes.map(|(section, size)| (find(section), section, size));
-            (header.e_shoff.get(LittleEndian), sections.len(), found)
+    let (headers, count, found) = {
+        let header = FileHeader64::<LittleEndian>::parse(&*object)?;
+        let sections = header.sections(LittleEndian, &*object)?;
+        let find = |name: &str| {
+            sections.enumerate().find_map(|(index, section)| {
+                let named =
+                    sections.section_name(LittleEndian, section).is_ok_and(|it| it == name.as_bytes());
+                (named && section.sh_type(LittleEndian) == SHT_NOBITS).then_some(index.0)
+            })
         };
-        let headers =
-            usize::try_from(headers).ok().and_then(|from| object.get_mut(from..)).unwrap_or_default();
-        let headers = slice_from_bytes_mut::<SectionHeader64<LittleEndian>>(headers, count).map(|(it, _)| it);
-        let headers = headers.unwrap_or_default();
-        for (index, section, size) in found {
-            let header =
-                index.and_then(|index| headers.get_mut(index)).ok_or(ResizeError::Section(section))?;
-            header.sh_size = U64::new(LittleEndian, u64::from(size));
-        }
-        Ok(())
+        let found = sizes.map(|(section, size)| (find(section), section, size));
+        (header.e_shoff.get(LittleEndian), sections.len(), found)
+    };
+    let headers = usize::try_from(headers).ok().and_then(|from| object.get_mut(from..)).unwrap_or_default();
+    let headers = slice_from_bytes_mut::<SectionHeader64<LittleEndian>>(headers, count).map(|(it, _)| it);
+    let headers = headers.unwrap_or_default();
+    for (index, section, size) in found {
+        let header = index.and_then(|index| headers.get_mut(index)).ok_or(ResizeError::Section(section))?;
+        header.sh_size = U64::new(LittleEndian, u64::from(size));
+    }
+    Ok(())
 }
 
 /// Name of the map of keys, as the kernel knows it.

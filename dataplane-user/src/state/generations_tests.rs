@@ -12,7 +12,7 @@ fn record(number: u64, status: Status) -> Record {
         by: Who { uid: 0, pid: 7, user: Some("root".to_owned()), exe: None },
         policy: "edge".to_owned(),
         bundle: "b0".to_owned(),
-            abi: 2,
+        abi: 2,
         interfaces: vec!["eth0".to_owned()],
         schema: 1,
         keys: 3,

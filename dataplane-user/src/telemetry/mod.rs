@@ -67,7 +67,13 @@ impl Telemetry {
     /// Telemetry of `source`, with series for about `top` keys at a time.
     pub fn new(source: Arc<dyn Source>, top: usize) -> Self {
         let keys = TopKeys::new(top, source.node().names.keys.iter().map(|key| key.id));
-        let state = State { keys, windows: Windows::default(), first_seen: FirstSeen::default(), errors: 0, generation: source.node().generation };
+        let state = State {
+            keys,
+            windows: Windows::default(),
+            first_seen: FirstSeen::default(),
+            errors: 0,
+            generation: source.node().generation,
+        };
         Self { source, state: Mutex::new(state) }
     }
 

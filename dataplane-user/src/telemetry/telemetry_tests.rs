@@ -141,9 +141,9 @@ fn a_failed_reading_is_an_error_and_is_counted() {
     let fake = Fake(Arc::new(Record { fails: Some("counters"), ..Record::default() }));
     let node = Arc::new(Node::new(image(&["a"]), String::new(), Vec::new()));
     let telemetry = {
-            *fake.0.node.lock().unwrap() = node;
-            Telemetry::new(Arc::new(fake), 10)
-        };
+        *fake.0.node.lock().unwrap() = node;
+        Telemetry::new(Arc::new(fake), 10)
+    };
     assert!(telemetry.scrape().is_err());
     assert!(telemetry.sample(|_| ()).is_err());
     assert_eq!(telemetry.state.lock().unwrap().errors, 2);
