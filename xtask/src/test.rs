@@ -38,8 +38,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         "xtask",
     ]))?;
     if !options.unprivileged {
-        // The tests end to end run the real program, from the same target directory.
-        run_command(cargo().args(["build", "--package", "keysteer"]))?;
+        // The tests end to end run the real program, from the same target directory; some kill it at named steps.
+        run_command(cargo().args(["build", "--package", "keysteer", "--features", "faults"]))?;
         // One thread: the tests share the machine's BPF and network state, and time real traffic.
         run_command(cargo().args(["test", "--package", "keysteer-tests", "--", "--test-threads=1"]))?;
     }

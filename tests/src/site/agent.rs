@@ -34,17 +34,38 @@ pub struct Agent {
 
 impl Agent {
     pub(super) fn start(command: &mut Command, place: &Place) -> Self {
+        let agent = Self::try_start(command, place);
+        agent.unwrap_or_else(|| panic!("no agent: {}", fs::read_to_string(place.log()).unwrap_or_default()))
+    }
+
+    /// Starts it and waits until it steers; nothing where it ends before.
+    pub(super) fn try_start(command: &mut Command, place: &Place) -> Option<Self> {
         // SAFETY: between fork and exec the closure makes one system call on a plain integer.
         unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let mut agent = Self { child, socket: place.socket(), log: place.log() };
         let end = Instant::now() + PATIENCE;
         while !agent.log().lines().any(is_ready) {
-            let ended = agent.child.try_wait().unwrap();
-            assert!(ended.is_none() && Instant::now() < end, "no agent ({ended:?}): {}", agent.log());
+            if agent.has_ended() {
+                return None;
+            }
+            assert!(Instant::now() < end, "the agent does not steer: {}", agent.log());
             std::thread::sleep(Duration::from_millis(5));
         }
-        agent
+        Some(agent)
+    }
+
+    /// Whether it has ended by itself.
+    ///
+    /// # Panics
+    /// The system does not say.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// A command that works on the state directory.
+    pub fn read_state(&self, arguments: &[&str], place: &Place) -> Said {
+        binary::run(binary::command(arguments).arg("--state-dir").arg(place.state()))
     }
 
     /// Its process id.

@@ -195,6 +195,14 @@ impl Site {
         asked.answer.unwrap_or_else(|| panic!("nobody answered {source}"))
     }
 
+    /// Who answers a small question by UDP from `source`, if anybody does at once.
+    ///
+    /// # Panics
+    /// The socket is refused.
+    pub fn try_who(&self, source: IpAddr) -> Option<String> {
+        self.ask(Transport::Udp, source, 32, Duration::from_millis(400)).unwrap().answer
+    }
+
     /// The id of the XDP program on an interface of the node.
     ///
     /// # Panics

@@ -69,8 +69,15 @@ impl Place {
         self.file("agent.log")
     }
 
-    /// The command that runs an agent here, in `namespace`.
+    /// The command that runs an agent here, in `namespace`, with which steering ends.
     pub fn command(&self, namespace: &Namespace) -> Command {
+        let mut command = self.lasting(namespace);
+        command.arg("--detach-on-exit");
+        command
+    }
+
+    /// The command that runs an agent here, in `namespace`, after which steering goes on.
+    pub fn lasting(&self, namespace: &Namespace) -> Command {
         let mut command = binary::command(&["agent", "--metrics-address", METRICS]);
         command.arg("--policy").arg(self.policy());
         command.arg("--state-dir").arg(self.state());
@@ -97,8 +104,24 @@ impl Place {
         Agent::start(command.stderr(log), self)
     }
 
+    /// The same; nothing where it ends before it steers.
+    ///
+    /// # Panics
+    /// It neither steers nor ends.
+    pub fn try_start_as(&self, mut command: Command) -> Option<Agent> {
+        let log = File::create(self.log()).unwrap();
+        Agent::try_start(command.stderr(log), self)
+    }
+
     /// Runs an agent that cannot start, to its end.
     pub fn refused(&self, namespace: &Namespace) -> Said {
         binary::run(&mut self.command(namespace))
+    }
+
+    /// Ends steering, as after a crash.
+    pub fn clean_up(&self, namespace: &Namespace) -> Said {
+        let mut command = binary::command(&["agent", "--cleanup"]);
+        command.arg("--bpffs").arg(self.pins());
+        binary::run(self.pinboard.put(namespace.put(&mut command)))
     }
 }

@@ -26,29 +26,35 @@ fn sigterm_and_sigint_detach_and_leave_nothing() {
         // Nobody steers any more: the node itself answers.
         assert_eq!(site.who(v4(1, 1)), "node");
     }
+    drop(place);
     no_program_is_left();
 }
 
 #[test]
-fn kill_9_leaves_nothing_attached_and_the_next_start_replaces_the_stale_socket() {
+fn kill_9_ends_the_agent_and_not_steering_and_the_next_start_replaces_the_stale_socket() {
     let site = Site::new(1500);
     let place = Place::new(&usual());
     let mut agent = place.start(&site.node);
     let before: Vec<_> = agent.keys().into_iter().map(|key| (key.id, key.name, key.shards)).collect();
+    let program = agent.status().program.id;
     agent.signal(Signal::SIGKILL);
     assert_eq!(agent.wait().code(), None);
-    assert_eq!(site.attached(UP0), None);
-    no_program_is_left();
+    assert_eq!(site.attached(UP0), Some(program));
+    assert!(site.who(v4(1, 1)) != "node", "packets go on");
     assert!(fs::metadata(place.socket()).unwrap().file_type().is_socket(), "a stale socket is there");
     agent.read(&["status"]).refuses(&["no agent listens on", "the one that made it died", "keysteer agent"]);
 
     let mut agent = place.start(&site.node);
-    assert_eq!(agent.status().pid, agent.pid());
+    let status = agent.status();
+    assert_eq!((status.pid, status.program.id), (agent.pid(), program), "the program is taken over");
     let after: Vec<_> = agent.keys().into_iter().map(|key| (key.id, key.name, key.shards)).collect();
     assert_eq!(after, before, "ids and places outlive the agent");
     agent.signal(Signal::SIGTERM);
     assert!(agent.wait().success());
+    assert_eq!(site.attached(UP0), None);
     agent.read(&["status"]).refuses(&["no agent is running", "keysteer agent --policy"]);
+    drop(place);
+    no_program_is_left();
 }
 
 #[test]
@@ -86,8 +92,8 @@ fn another_keysteer_on_the_interface_is_named_and_left_alone() {
     let mut command =
         keysteer_tests::site::binary::command(&["agent", "--metrics-address", "127.0.0.1:9478"]);
     command.arg("--policy").arg(other.policy()).arg("--state-dir").arg(other.state());
-    command.arg("--socket").arg(other.socket());
-    let said = keysteer_tests::site::binary::run(site.node.put(&mut command));
+    command.arg("--socket").arg(other.socket()).arg("--bpffs").arg(other.pins());
+    let said = keysteer_tests::site::binary::run(other.pinboard().put(site.node.put(&mut command)));
     let holder = format!("keysteer (pid {})", agent.pid());
     said.refuses(&[
         "up0 already has an XDP program",

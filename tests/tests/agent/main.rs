@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests state what must hold")]
 
+mod changes;
+mod crashes;
 mod explain;
 mod frames;
 mod lifecycle;
