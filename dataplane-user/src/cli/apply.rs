@@ -1,5 +1,6 @@
 //! `keysteer apply` and `keysteer rollback`
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -50,8 +51,15 @@ pub(super) fn apply(args: &ApplyArgs) -> anyhow::Result<()> {
             anyhow::bail!("there is nothing to apply: name a policy, or a saved plan with --plan")
         }
     };
-    let applied: Applied = Client::new(&args.socket).apply(&request, |stage| say(stage))?;
+    let applied: Applied = Client::new(&args.socket).apply(&request, progress)?;
     print_one(args.output, &applied, || render(&applied))
+}
+
+/// Shows how far it is, to somebody who looks on.
+fn progress(stage: &str) {
+    if std::io::stderr().is_terminal() {
+        say(&format!("{stage} ..."));
+    }
 }
 
 fn render(applied: &Applied) -> String {

@@ -71,6 +71,15 @@ pub fn run(command: &mut Command) -> Said {
 }
 
 impl Said {
+    /// Its data; it succeeded, whatever it said beside.
+    ///
+    /// # Panics
+    /// It failed.
+    pub fn done(self) -> String {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self.out
+    }
+
     /// The data of a command that succeeded and had nothing else to say.
     ///
     /// # Panics

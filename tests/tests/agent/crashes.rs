@@ -83,9 +83,9 @@ fn every_step_leaves_the_old_or_the_new() {
         // What it found it can go on with.
         let new = place.file("new.yaml");
         fs::write(&new, globex_on("c")).unwrap();
-        agent.read(&["apply", new.to_str().unwrap()]).data();
+        agent.read(&["apply", new.to_str().unwrap()]).done();
         assert_eq!(site.who(v4(2, 1)), "c", "{step}");
-        agent.read_state(&["audit", "verify"], &place).data();
+        agent.read_state(&["audit", "verify"], &place).done();
     }
     let missed: Vec<_> = Step::ALL.iter().filter(|step| !reached.contains(step)).collect();
     assert!(missed.is_empty(), "never reached: {missed:?}");
