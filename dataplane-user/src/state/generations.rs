@@ -398,10 +398,13 @@ impl Generations {
                 format!("it holds {given} ids, but {had} were given when generation {number} was made")
             };
             if keys.given() < record.key_ids {
-                return Err(keys.damaged(directory, lost(keys.given().into(), record.key_ids.into())));
+                return Err(KeyIds::damaged(directory, lost(keys.given().into(), record.key_ids.into())));
             }
             if shards.given() < record.shard_ids {
-                return Err(shards.damaged(directory, lost(shards.given().into(), record.shard_ids.into())));
+                return Err(ShardIds::damaged(
+                    directory,
+                    lost(shards.given().into(), record.shard_ids.into()),
+                ));
             }
         }
         Ok(())

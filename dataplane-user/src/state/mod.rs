@@ -17,6 +17,8 @@ pub mod audit;
 #[cfg(test)]
 mod crash;
 mod disk;
+#[cfg(test)]
+mod fault_tests;
 mod file;
 pub mod generations;
 pub mod key_ids;
