@@ -149,6 +149,11 @@ pub struct Generations {
     records: BTreeMap<u64, Record>,
 }
 
+/// Whether a state directory has any.
+pub(super) fn are_kept(state: &Path) -> bool {
+    state.join(DIRECTORY).join(FILE).exists()
+}
+
 impl Generations {
     /// The generations kept in a state directory; none yet on first use. Nothing is written.
     ///

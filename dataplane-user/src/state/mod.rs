@@ -23,6 +23,8 @@ mod file;
 pub mod generations;
 pub mod key_ids;
 pub mod overlay;
+#[cfg(test)]
+mod published_tests;
 pub mod secrets;
 pub mod shard_ids;
 pub mod time;

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::state::Who;
-use crate::state::crash::{every_power_cut, every_stop};
+use crate::state::crash::{every_power_cut, every_stop, unsynced};
 use crate::state::file::sha256;
 
 fn event(number: u64) -> Event {
@@ -194,6 +194,13 @@ fn what_was_done_to_a_log_is_told_with_its_line() {
         error.contains("audit.head is damaged: it is missing") && error.contains("a new chain begins"),
         "{error}"
     );
+    // Both are gone, and other files show that an agent was here.
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(whole(directory.path()).entries, 0);
+    crate::state::Generations::open(directory.path()).unwrap().put_bundle(1, &"").unwrap();
+    assert_eq!(broken(directory.path()).what, "it is missing, but generations were made");
+    drop(Audit::open(directory.path()).unwrap());
+    assert_eq!(whole(directory.path()).entries, 0);
     let directory = log_of(2);
     fs::remove_file(directory.path().join(LOG)).unwrap();
     assert_eq!(broken(directory.path()).what, "the log ends here, but its head knows 2 entries");
@@ -203,6 +210,7 @@ fn what_was_done_to_a_log_is_told_with_its_line() {
 /// Of an append that a crash cut off after any byte, the log goes on: with the entry where it is whole, else without.
 #[test]
 fn an_unfinished_entry_is_kept_aside_and_the_chain_goes_on() {
+    let _quick = unsynced();
     let directory = log_of(2);
     let [log, head, torn] = [LOG, HEAD, TORN].map(|name| directory.path().join(name));
     let old = (fs::read(&log).unwrap(), fs::read(&head).unwrap());

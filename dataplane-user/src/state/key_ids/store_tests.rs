@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::state::crash::{Left, every_power_cut, every_stop};
+use crate::state::crash::{Left, every_power_cut, every_stop, unsynced};
 
 fn identity(number: usize) -> String {
     format!("prod;tenant={number}")
@@ -63,7 +63,7 @@ fn the_files_are_those_that_were_published() {
     let body = |path: &Path| String::from_utf8(KIND.read(path).unwrap().unwrap()).unwrap();
     let head = "{\"next\":3,\"segments\":[],\"ids\":{\"prod;tenant=0\":1,\"prod;tenant=1\":2}}\n";
     assert_eq!(body(&path_of(directory.path())), head);
-    assert_eq!(segments(directory.path()), [PathBuf::new(); 0]);
+    assert!(segments(directory.path()).is_empty());
 
     give(&mut ids, 9);
     ids.save(directory.path()).unwrap();
@@ -71,7 +71,7 @@ fn the_files_are_those_that_were_published() {
         \x01\x0c\x011\x01\x0c\x012\x01\x0c\x013\x01\x0c\x014\x01\x0c\x015\x01\x0c\x016\x01\x0c\x017\x01\x0c\x018";
     let digest = SEGMENTS.seal(sealed.as_bytes()).sha256().to_owned();
     let segment = directory.path().join(DIRECTORY).join(format!("{}.segment", &digest[..16]));
-    assert_eq!(segments(directory.path()), [segment.clone()]);
+    assert_eq!(segments(directory.path()), std::slice::from_ref(&segment));
     assert_eq!(SEGMENTS.read(&segment).unwrap().unwrap(), sealed.as_bytes());
     let head =
         format!("{{\"next\":10,\"segments\":[{{\"sha256\":\"{digest}\",\"entries\":9}}],\"ids\":{{}}}}\n");
@@ -174,6 +174,7 @@ fn what_contradicts_itself_is_refused() {
 
 #[test]
 fn segments_are_written_once_and_stay_few() {
+    let _quick = unsynced();
     let directory = tempfile::tempdir().unwrap();
     let mut ids = KeyIds::default();
     let mut seen: Vec<PathBuf> = Vec::new();
@@ -321,6 +322,7 @@ proptest! {
     fn any_sequence_is_as_a_simple_model_says(
         steps in proptest::collection::vec((0..3_u8, 0..200_usize, 0..60_usize), 1..20)
     ) {
+        let _quick = unsynced();
         let directory = tempfile::tempdir().unwrap();
         let mut ids = KeyIds::open(directory.path()).unwrap();
         let mut model: Vec<String> = Vec::new();
