@@ -32,6 +32,13 @@ thread_local! {
     static JOURNAL: RefCell<Option<Vec<Kept>>> = const { RefCell::new(None) };
 }
 
+/// Puts bytes into a file as no writer of ours would. The file is made anew, because file systems hurry to write one that was
+/// made empty to the disk, and tests do this thousands of times.
+pub(super) fn spoil(path: &Path, bytes: &[u8]) {
+    let _ = fs::remove_file(path);
+    fs::write(path, bytes).unwrap();
+}
+
 /// While this lives, its thread syncs nothing: for tests that write thousands of files.
 pub(super) struct Unsynced {
     before: bool,

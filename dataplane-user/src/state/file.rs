@@ -192,6 +192,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::state::crash::spoil;
 
     const KIND: Kind = Kind { name: "test", version: 2, consequence: "nothing is lost" };
 
@@ -230,7 +231,7 @@ mod tests {
         let (_directory, path) = written(b"{\"keys\":{}}\n");
         let whole = fs::read(&path).unwrap();
         let refused = |bytes: &[u8], what: &dyn std::fmt::Debug| {
-            fs::write(&path, bytes).unwrap();
+            spoil(&path, bytes);
             let error = KIND.read(&path).unwrap_err();
             assert!(matches!(error, StateError::Damaged { .. }), "{what:?}: {error}");
             let error = error.to_string();

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::state::crash::{every_power_cut, every_stop, unsynced};
+use crate::state::crash::{every_power_cut, every_stop, spoil, unsynced};
 
 fn record(number: u64, status: Status) -> Record {
     Record {
@@ -188,9 +188,9 @@ fn damage_is_told() {
     for at in 0..whole.len() {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x20;
-        fs::write(&records, &bytes).unwrap();
+        spoil(&records, &bytes);
         assert!(matches!(opened(directory.path()), StateError::Damaged { .. }), "{at}");
-        fs::write(&records, &whole[..at]).unwrap();
+        spoil(&records, &whole[..at]);
         assert!(matches!(opened(directory.path()), StateError::Damaged { .. }), "{at}");
     }
     fs::write(&records, &whole).unwrap();

@@ -3,7 +3,7 @@ use std::fs;
 use proptest::prelude::*;
 
 use super::*;
-use crate::state::crash::{every_power_cut, every_stop, unsynced};
+use crate::state::crash::{every_power_cut, every_stop, spoil, unsynced};
 
 fn word<W>(word: W, since: u64, until: Option<u64>) -> Word<W> {
     Word {
@@ -64,7 +64,7 @@ fn every_flipped_byte_and_every_cut_is_told() {
         let mut bytes = whole.clone();
         bytes[at] ^= 1;
         for damaged in [&bytes[..], &whole[..at]] {
-            fs::write(&path, damaged).unwrap();
+            spoil(&path, damaged);
             let error = Overlay::open(directory.path()).unwrap_err();
             assert!(matches!(error, StateError::Damaged { .. }), "{at}: {error}");
             assert!(error.to_string().contains("keys that they denied are steered again"), "{error}");

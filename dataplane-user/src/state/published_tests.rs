@@ -6,10 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::audit::{Event, Outcome, Subject, Verdict, verify};
+use super::audit::{Event, Filter, Outcome, Subject, Verdict, list, verify};
+use super::crash::spoil;
 use super::generations::{Record, Status};
 use super::overlay::{KeyWord, ShardWord, Word};
-use super::{Audit, Generations, KeyIds, Overlay, ShardIds, Timestamp, Who};
+use super::{Audit, Generations, KeyIds, Overlay, ShardIds, StateError, Timestamp, Who};
 
 fn example() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/state-example")
@@ -158,4 +159,67 @@ fn the_example_is_read() {
     assert_eq!(overlay.key("prod;tenant=tenant-7").unwrap().word, KeyWord::Deny);
     assert_eq!(overlay.shard("b").unwrap().word, ShardWord::Disabled);
     assert!(matches!(verify(&example).unwrap(), Verdict::Whole(report) if report.entries == 7));
+}
+
+/// Everything that there is to read, in words; or what is wrong.
+fn read(directory: &Path) -> Result<Vec<String>, StateError> {
+    let (keys, shards) = (KeyIds::open(directory)?, ShardIds::open(directory)?);
+    let generations = Generations::open(directory)?;
+    generations.check_registries(&keys, &shards)?;
+    let mut read = vec![format!("{keys:?}"), format!("{:?}", shards.iter().collect::<Vec<_>>())];
+    for record in generations.iter() {
+        read.push(format!("{record:?}"));
+        if record.status == Status::Live || record.status == Status::Last {
+            read.push(generations.bundle::<serde_json::Value>(record.number)?.to_string());
+        }
+    }
+    read.push(format!("{:?}", Overlay::open(directory)?));
+    match verify(directory)? {
+        Verdict::Whole(report) => read.push(format!("{report:?}")),
+        Verdict::Broken(broken) => {
+            let what = broken.what;
+            return Err(StateError::Damaged { path: broken.file.into(), what, consequence: "" });
+        }
+    }
+    read.push(format!("{:?}", list(directory, &Filter::default())?));
+    Ok(read)
+}
+
+/// Each file of the example, cut at every byte and with a bit of every byte flipped: told, and told of that file.
+#[test]
+fn no_damage_is_misread() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = files(&example());
+    for (path, content) in &files {
+        let path = directory.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    let whole = read(directory.path()).unwrap();
+    for (name, content) in &files {
+        let path = directory.path().join(name);
+        let told = |what: &dyn std::fmt::Debug| {
+            let error = read(directory.path()).expect_err(&format!("{name:?} {what:?}"));
+            assert!(matches!(error, StateError::Damaged { .. }), "{name:?} {what:?}: {error}");
+            // Of a log that its head does not know it is the log that is told.
+            let also = if name.ends_with("audit.head") { "audit.jsonl" } else { "" };
+            let error = error.to_string();
+            let name = name.to_str().unwrap();
+            assert!(error.contains(name) || (!also.is_empty() && error.contains(also)), "{name}: {error}");
+        };
+        for at in 0..content.len() {
+            spoil(&path, &content[..at]);
+            told(&at);
+            let mut flipped = content.clone();
+            flipped[at] ^= 1 << (at * 5 % 8);
+            spoil(&path, &flipped);
+            told(&at);
+        }
+        fs::remove_file(&path).unwrap();
+        // A node's first moments look like that of what nothing else tells of.
+        let is_told = !["overlay", "key-ids.json"].iter().any(|harmless| name.ends_with(harmless));
+        assert_eq!(read(directory.path()).is_err(), is_told, "{name:?} is gone");
+        spoil(&path, content);
+    }
+    assert_eq!(read(directory.path()).unwrap(), whole);
 }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::state::Who;
-use crate::state::crash::{every_power_cut, every_stop, unsynced};
+use crate::state::crash::{every_power_cut, every_stop, spoil, unsynced};
 use crate::state::file::sha256;
 
 fn event(number: u64) -> Event {
@@ -123,15 +123,15 @@ fn every_flip_and_every_cut_is_told() {
         for at in 0..content.len() {
             let mut flipped = content.clone();
             flipped[at] ^= 1 << (at % 8);
-            fs::write(&path, &flipped).unwrap();
+            spoil(&path, &flipped);
             broken(directory.path());
             let writer = Audit::open(directory.path());
             assert_eq!(writer.is_err(), file == HEAD || at as u64 >= known.start, "{file} {at}");
-            fs::write(&path, &content[..at]).unwrap();
+            spoil(&path, &content[..at]);
             broken(directory.path());
             assert!(Audit::open(directory.path()).is_err(), "{file} {at}");
         }
-        fs::write(&path, content).unwrap();
+        spoil(&path, content);
     }
     assert_eq!(whole(directory.path()).entries, 3);
     assert!(!directory.path().join(TORN).exists());
@@ -225,8 +225,8 @@ fn an_unfinished_entry_is_kept_aside_and_the_chain_goes_on() {
                 left[old.0.len()..].fill(0);
             }
             let _ = fs::remove_file(&torn);
-            fs::write(&log, &left).unwrap();
-            fs::write(&head, &old.1).unwrap();
+            spoil(&log, &left);
+            spoil(&head, &old.1);
             let report = whole(directory.path());
             let there = if is_whole && !zeros { 3 } else { 2 };
             assert_eq!((report.entries, report.unfinished > 0), (there, there == 2));

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::state::crash::{Left, every_power_cut, every_stop, unsynced};
+use crate::state::crash::{Left, every_power_cut, every_stop, spoil, unsynced};
 
 fn identity(number: usize) -> String {
     format!("prod;tenant={number}")
@@ -219,7 +219,7 @@ fn damage_is_told() {
         let whole = fs::read(path).unwrap();
         let refused = |bytes: Option<&[u8]>, what: &dyn std::fmt::Debug| {
             match bytes {
-                Some(bytes) => fs::write(path, bytes).unwrap(),
+                Some(bytes) => spoil(path, bytes),
                 None => fs::remove_file(path).unwrap(),
             }
             let error = KeyIds::open(directory.path()).map(drop).expect_err(&format!("{path:?} {what:?}"));
@@ -235,7 +235,7 @@ fn damage_is_told() {
         if !path.ends_with(PUBLISHED) {
             refused(None, &"gone");
         }
-        fs::write(path, &whole).unwrap();
+        spoil(path, &whole);
     }
     assert_eq!(KeyIds::open(directory.path()).unwrap(), ids);
     // A segment of another directory.
