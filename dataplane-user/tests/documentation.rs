@@ -63,6 +63,11 @@ fn command_line() {
     check("docs/cli.md", 2);
 }
 
+#[test]
+fn state() {
+    check("docs/state.md", 6);
+}
+
 /// The table of commands has every command and no other.
 #[test]
 fn every_command_is_listed() {

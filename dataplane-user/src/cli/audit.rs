@@ -141,8 +141,8 @@ fn check(read: &Read) -> anyhow::Result<()> {
                 line => format!("{}:{line}", broken.file),
             };
             anyhow::bail!(
-                "{place}: {}; what is before can be trusted: keep a copy of the files as evidence, and compare with copies \
-                 of the log and hashes that are kept elsewhere",
+                "{place}: {}; keep a copy of the files as evidence, and compare with copies of the log and hashes that are \
+                 kept elsewhere",
                 broken.what
             )
         }

@@ -16,7 +16,7 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
         Self(
             credentials
                 .ok()
-                .map(|peer| Who::peer(peer.uid(), peer.pid().and_then(|pid| u32::try_from(pid).ok()))),
+                .map(|peer| Who::peer(peer.uid(), peer.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0))),
         )
     }
 }

@@ -26,12 +26,37 @@ enum Kept {
 thread_local! {
     /// How many more operations may happen; none: any number.
     static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
+    /// Whether files are synced.
+    static SYNCS: Cell<bool> = const { Cell::new(true) };
     /// What happened, while it is recorded.
     static JOURNAL: RefCell<Option<Vec<Kept>>> = const { RefCell::new(None) };
 }
 
-/// What [`super::disk`] asks before it does anything.
-pub(super) fn about_to(operation: &Operation<'_>) -> io::Result<()> {
+/// Puts bytes into a file as no writer of ours would. The file is made anew, because file systems hurry to write one that was
+/// made empty to the disk, and tests do this thousands of times.
+pub(super) fn spoil(path: &Path, bytes: &[u8]) {
+    let _ = fs::remove_file(path);
+    fs::write(path, bytes).unwrap();
+}
+
+/// While this lives, its thread syncs nothing: for tests that write thousands of files.
+pub(super) struct Unsynced {
+    before: bool,
+}
+
+/// Syncs nothing for a while.
+pub(super) fn unsynced() -> Unsynced {
+    Unsynced { before: SYNCS.replace(false) }
+}
+
+impl Drop for Unsynced {
+    fn drop(&mut self) {
+        SYNCS.set(self.before);
+    }
+}
+
+/// What [`super::disk`] asks before it does anything: whether to do it.
+pub(super) fn about_to(operation: &Operation<'_>) -> io::Result<bool> {
     if let Some(left) = LEFT.get() {
         LEFT.set(Some(left.checked_sub(1).ok_or_else(|| io::Error::other("stopped by the test"))?));
     }
@@ -51,7 +76,7 @@ pub(super) fn about_to(operation: &Operation<'_>) -> io::Result<()> {
             });
         }
     });
-    Ok(())
+    Ok(SYNCS.get() || !matches!(operation, Operation::Sync(_) | Operation::SyncDirectory(_)))
 }
 
 /// What a crash left.
@@ -72,6 +97,7 @@ pub(super) fn every_stop(
     change: impl Fn(&Path) -> Result<(), StateError>,
     check: impl Fn(Left<'_>),
 ) -> usize {
+    let _quick = unsynced();
     for at in 0.. {
         let directory = tempfile::tempdir().unwrap();
         before(directory.path());
@@ -96,6 +122,7 @@ pub(super) fn every_power_cut(
     change: impl Fn(&Path) -> Result<(), StateError>,
     check: impl Fn(Left<'_>),
 ) -> usize {
+    let _quick = unsynced();
     let directory = tempfile::tempdir().unwrap();
     before(directory.path());
     let mut disk = Disk::of(directory.path());

@@ -73,26 +73,48 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
+/// A body with its header.
+pub(super) struct Sealed<'b> {
+    header: Header,
+    body: &'b [u8],
+}
+
+impl Sealed<'_> {
+    /// The digest that the header has.
+    pub(super) fn sha256(&self) -> &str {
+        &self.header.sha256
+    }
+
+    /// Puts it into the file `path`; on the disk when this returns.
+    pub(super) fn write(&self, path: &Path) -> Result<(), StateError> {
+        disk::replace(path, &[self.header.line().as_bytes(), self.body])
+    }
+}
+
+/// What a file holds, checked.
+pub(super) struct Opened {
+    /// The digest that the header has.
+    pub(super) sha256: String,
+    bytes: Vec<u8>,
+    begin: usize,
+}
+
+impl Opened {
+    /// The body.
+    pub(super) fn body(&self) -> &[u8] {
+        self.bytes.get(self.begin..).unwrap_or_default()
+    }
+}
+
 impl Kind {
+    /// Computes the header of `body`.
+    pub(super) fn seal<'b>(&self, body: &'b [u8]) -> Sealed<'b> {
+        Sealed { header: Header::of(self.name, self.version, body), body }
+    }
+
     /// Puts `body` into the file `path`, framed; on the disk when this returns.
     pub(super) fn write(&self, path: &Path, body: &[u8]) -> Result<(), StateError> {
-        self.write_framed(path, body, &Header::of(self.name, self.version, body))
-    }
-
-    /// The same; says the digest that the header has.
-    pub(super) fn write_and_tell(&self, path: &Path, body: &[u8]) -> Result<String, StateError> {
-        let header = Header::of(self.name, self.version, body);
-        self.write_framed(path, body, &header)?;
-        Ok(header.sha256)
-    }
-
-    /// The digest that the header of a file with `body` has.
-    pub(super) fn digest(&self, body: &[u8]) -> String {
-        Header::of(self.name, self.version, body).sha256
-    }
-
-    fn write_framed(&self, path: &Path, body: &[u8], header: &Header) -> Result<(), StateError> {
-        disk::replace(path, &[header.line().as_bytes(), body])
+        self.seal(body).write(path)
     }
 
     /// Puts `value` into the file `path` as JSON, framed.
@@ -106,18 +128,17 @@ impl Kind {
         self.write(path, &body)
     }
 
-    /// The body of the file `path`, checked; `None` where there is no file.
-    pub(super) fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, StateError> {
-        let Some(mut bytes) = disk::read(path)? else { return Ok(None) };
-        let begin = self.check(path, &bytes)?;
-        bytes.drain(..begin);
-        Ok(Some(bytes))
+    /// The file `path`, checked; `None` where there is none.
+    pub(super) fn open(&self, path: &Path) -> Result<Option<Opened>, StateError> {
+        let Some(bytes) = disk::read(path)? else { return Ok(None) };
+        let (sha256, begin) = self.check(path, &bytes)?;
+        Ok(Some(Opened { sha256, bytes, begin }))
     }
 
     /// What the file `path` holds as JSON; `None` where there is no file.
     pub(super) fn read_json<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, StateError> {
-        let Some(body) = self.read(path)? else { return Ok(None) };
-        serde_json::from_slice(&body).map(Some).map_err(|error| self.damaged(path, error.to_string()))
+        let Some(opened) = self.open(path)? else { return Ok(None) };
+        serde_json::from_slice(opened.body()).map(Some).map_err(|error| self.damaged(path, error.to_string()))
     }
 
     /// The file does not hold what it should.
@@ -125,8 +146,8 @@ impl Kind {
         StateError::Damaged { path: path.to_owned(), what: what.into(), consequence: self.consequence }
     }
 
-    /// Where the body begins.
-    fn check(&self, path: &Path, bytes: &[u8]) -> Result<usize, StateError> {
+    /// The digest that the header has, and where the body begins.
+    fn check(&self, path: &Path, bytes: &[u8]) -> Result<(String, usize), StateError> {
         let Self { name, version: known, .. } = self;
         let damaged = |what: String| self.damaged(path, what);
         if bytes.is_empty() {
@@ -152,8 +173,16 @@ impl Kind {
         match header.version {
             0 => Err(damaged("its version is 0".to_owned())),
             found if found > *known => Err(StateError::Newer { path: path.to_owned(), found, known: *known }),
-            _ => Ok(end + 1),
+            _ => Ok((header.sha256, end + 1)),
         }
+    }
+}
+
+#[cfg(test)]
+impl Kind {
+    /// The body of the file `path`.
+    pub(super) fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(self.open(path)?.map(|opened| opened.body().to_owned()))
     }
 }
 
@@ -163,6 +192,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::state::crash::spoil;
 
     const KIND: Kind = Kind { name: "test", version: 2, consequence: "nothing is lost" };
 
@@ -201,7 +231,7 @@ mod tests {
         let (_directory, path) = written(b"{\"keys\":{}}\n");
         let whole = fs::read(&path).unwrap();
         let refused = |bytes: &[u8], what: &dyn std::fmt::Debug| {
-            fs::write(&path, bytes).unwrap();
+            spoil(&path, bytes);
             let error = KIND.read(&path).unwrap_err();
             assert!(matches!(error, StateError::Damaged { .. }), "{what:?}: {error}");
             let error = error.to_string();

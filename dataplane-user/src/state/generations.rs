@@ -147,6 +147,11 @@ pub struct Generations {
     records: BTreeMap<u64, Record>,
 }
 
+/// Whether a state directory has any.
+pub(super) fn are_kept(state: &Path) -> bool {
+    state.join(DIRECTORY).join(FILE).exists()
+}
+
 impl Generations {
     /// The generations kept in a state directory; none yet on first use. Nothing is written.
     ///
@@ -396,10 +401,13 @@ impl Generations {
                 format!("it holds {given} ids, but {had} were given when generation {number} was made")
             };
             if keys.given() < record.key_ids {
-                return Err(keys.damaged(directory, lost(keys.given().into(), record.key_ids.into())));
+                return Err(KeyIds::damaged(directory, lost(keys.given().into(), record.key_ids.into())));
             }
             if shards.given() < record.shard_ids {
-                return Err(shards.damaged(directory, lost(shards.given().into(), record.shard_ids.into())));
+                return Err(ShardIds::damaged(
+                    directory,
+                    lost(shards.given().into(), record.shard_ids.into()),
+                ));
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::state::crash::{every_power_cut, every_stop};
+use crate::state::crash::{every_power_cut, every_stop, spoil, unsynced};
 
 fn record(number: u64, status: Status) -> Record {
     Record {
@@ -187,9 +187,9 @@ fn damage_is_told() {
     for at in 0..whole.len() {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x20;
-        fs::write(&records, &bytes).unwrap();
+        spoil(&records, &bytes);
         assert!(matches!(opened(directory.path()), StateError::Damaged { .. }), "{at}");
-        fs::write(&records, &whole[..at]).unwrap();
+        spoil(&records, &whole[..at]);
         assert!(matches!(opened(directory.path()), StateError::Damaged { .. }), "{at}");
     }
     fs::write(&records, &whole).unwrap();
@@ -371,10 +371,11 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn any_sequence_is_as_a_simple_model_says(steps in proptest::collection::vec((0..7_u8, 0..3_u64), 1..24)) {
+        let _quick = unsynced();
         let directory = tempfile::tempdir().unwrap();
         let mut generations = Generations::open(directory.path()).unwrap();
         let mut model = Model::default();

@@ -17,11 +17,15 @@ pub mod audit;
 #[cfg(test)]
 mod crash;
 mod disk;
+#[cfg(test)]
+mod fault_tests;
 mod file;
 pub mod generations;
 mod ids;
 pub mod key_ids;
 pub mod overlay;
+#[cfg(test)]
+mod published_tests;
 pub mod secrets;
 pub mod shard_ids;
 pub mod time;

@@ -3,7 +3,7 @@ use std::fs;
 use proptest::prelude::*;
 
 use super::*;
-use crate::state::crash::{every_power_cut, every_stop};
+use crate::state::crash::{every_power_cut, every_stop, spoil, unsynced};
 
 fn word<W>(word: W, since: u64, until: Option<u64>) -> Word<W> {
     Word {
@@ -64,7 +64,7 @@ fn every_flipped_byte_and_every_cut_is_told() {
         let mut bytes = whole.clone();
         bytes[at] ^= 1;
         for damaged in [&bytes[..], &whole[..at]] {
-            fs::write(&path, damaged).unwrap();
+            spoil(&path, damaged);
             let error = Overlay::open(directory.path()).unwrap_err();
             assert!(matches!(error, StateError::Damaged { .. }), "{at}: {error}");
             assert!(error.to_string().contains("keys that they denied are steered again"), "{error}");
@@ -125,15 +125,19 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
+/// As what a key is spoken of (none: a shard), since which change, and until when.
+type Said = (Option<KeyWord>, u64, Option<u64>);
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn any_sequence_is_as_a_simple_model_says(changes in proptest::collection::vec(change(), 1..40)) {
+        let _quick = unsynced();
         let directory = tempfile::tempdir().unwrap();
         let mut overlay = Overlay::open(directory.path()).unwrap();
-        // Whether a key (0..4) or a shard (4..8) is spoken of, as what, since which change, and until when.
-        let mut model: [Option<(Option<KeyWord>, u64, Option<u64>)>; 8] = [None; 8];
+        // Keys are 0..4, shards 4..8.
+        let mut model: [Option<Said>; 8] = [None; 8];
         for (at, change) in (0..).zip(changes) {
             match change {
                 Change::Key(key, says, until) => {

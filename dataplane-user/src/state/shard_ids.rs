@@ -81,7 +81,7 @@ impl ShardIds {
     }
 
     /// The file in `directory` does not hold what it should.
-    pub(super) fn damaged(&self, directory: &Path, what: String) -> StateError {
+    pub(super) fn damaged(directory: &Path, what: String) -> StateError {
         KIND.damaged(&directory.join(FILE), what)
     }
 

@@ -1,7 +1,9 @@
 //! Who asked for a change: the peer of the local socket as the kernel names it, or the agent itself.
 
 use std::fmt;
+use std::fs;
 
+use nix::unistd::{Uid, User};
 use serde::{Deserialize, Serialize};
 
 /// A process that asked for something.
@@ -21,27 +23,17 @@ pub struct Who {
 }
 
 impl Who {
-    /// The process at the other end of a local socket.
-    pub fn peer(uid: u32, pid: Option<u32>) -> Self {
-        let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid));
-        let exe = pid.and_then(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).ok());
-        Self {
-            uid,
-            pid: pid.unwrap_or_default(),
-            user: user.ok().flatten().map(|user| user.name),
-            exe: exe.map(|path| path.display().to_string()),
-        }
+    /// The peer of a socket, by its credentials (`SO_PEERCRED`), with what the node knows of it now. The program is what the
+    /// process runs by now: a hint, where the user is certain.
+    pub fn peer(uid: u32, pid: u32) -> Self {
+        let user = User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name);
+        let exe = (pid > 0).then(|| fs::read_link(format!("/proc/{pid}/exe")).ok()).flatten();
+        Self { uid, pid, user, exe: exe.map(|path| path.display().to_string()) }
     }
 
     /// This process: for what the agent does by itself, such as ending a word whose time is over.
     pub fn this() -> Self {
-        let uid = nix::unistd::Uid::effective();
-        Self {
-            uid: uid.as_raw(),
-            pid: std::process::id(),
-            user: nix::unistd::User::from_uid(uid).ok().flatten().map(|user| user.name),
-            exe: std::env::current_exe().ok().map(|path| path.display().to_string()),
-        }
+        Self::peer(Uid::effective().as_raw(), std::process::id())
     }
 }
 
@@ -52,5 +44,25 @@ impl fmt::Display for Who {
             Some(user) => f.write_str(user),
             None => write!(f, "uid {}", self.uid),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_known_by_what_the_node_says() {
+        let this = Who::this();
+        assert_eq!(this.exe.as_deref(), std::env::current_exe().unwrap().to_str());
+        assert_eq!(Who::peer(this.uid, 0), Who { pid: 0, exe: None, ..this });
+        assert_eq!(Who::peer(0, 0).to_string(), "root");
+        let nobody = Who::peer(4_000_000_000, 0);
+        assert_eq!((nobody.user.as_deref(), nobody.to_string().as_str()), (None, "uid 4000000000"));
+        let text = serde_json::to_string(&nobody).unwrap();
+        assert_eq!(
+            (text.as_str(), serde_json::from_str(&text).ok()),
+            (r#"{"uid":4000000000,"pid":0}"#, Some(nobody))
+        );
     }
 }

@@ -80,7 +80,7 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// Opens the log of a state directory; it begins with the first entry. What a crash left is settled.
+    /// Opens the log of a state directory, or begins one. What a crash left is settled.
     ///
     /// # Errors
     /// The files cannot be read or written, or the end of the log is not what its head says.
@@ -93,7 +93,12 @@ impl Audit {
                 KIND.damaged(&directory.join(HEAD), format!("it is missing, but {} is there", log.display()))
             );
         }
+        let is_new = head.is_none();
         let mut audit = Self { directory: directory.to_owned(), head: head.unwrap_or_default() };
+        if is_new {
+            // Before everything else, so that a log without a head is never what a crash left.
+            audit.save(Head::default())?;
+        }
         audit.check_last(length)?;
         audit.settle(length)?;
         Ok(audit)
@@ -118,15 +123,11 @@ impl Audit {
     }
 
     /// The same, at a moment.
-    fn append_at(&mut self, time: Timestamp, event: Event) -> Result<Entry, StateError> {
+    pub(super) fn append_at(&mut self, time: Timestamp, event: Event) -> Result<Entry, StateError> {
         fault::point(Step::BeforeAuditAppended);
         let log = self.directory.join(LOG);
         // An append that failed may have left a part.
         self.settle(length(&log)?)?;
-        if self.head.seq == 0 {
-            // First of all, so that a log without a head is never what a crash left.
-            self.save(Head::default())?;
-        }
         let entry = chain::link(self.head.seq + 1, time, event, &self.head.hash);
         let line = chain::line(&entry).map_err(|error| StateError::Io {
             operation: "append to",

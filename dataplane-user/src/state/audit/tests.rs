@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::state::Who;
-use crate::state::crash::{every_power_cut, every_stop};
+use crate::state::crash::{every_power_cut, every_stop, spoil, unsynced};
 use crate::state::file::sha256;
 
 fn event(number: u64) -> Event {
@@ -123,15 +123,15 @@ fn every_flip_and_every_cut_is_told() {
         for at in 0..content.len() {
             let mut flipped = content.clone();
             flipped[at] ^= 1 << (at % 8);
-            fs::write(&path, &flipped).unwrap();
+            spoil(&path, &flipped);
             broken(directory.path());
             let writer = Audit::open(directory.path());
             assert_eq!(writer.is_err(), file == HEAD || at as u64 >= known.start, "{file} {at}");
-            fs::write(&path, &content[..at]).unwrap();
+            spoil(&path, &content[..at]);
             broken(directory.path());
             assert!(Audit::open(directory.path()).is_err(), "{file} {at}");
         }
-        fs::write(&path, content).unwrap();
+        spoil(&path, content);
     }
     assert_eq!(whole(directory.path()).entries, 3);
     assert!(!directory.path().join(TORN).exists());
@@ -194,6 +194,13 @@ fn what_was_done_to_a_log_is_told_with_its_line() {
         error.contains("audit.head is damaged: it is missing") && error.contains("a new chain begins"),
         "{error}"
     );
+    // Both are gone, and other files show that an agent was here.
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(whole(directory.path()).entries, 0);
+    crate::state::Generations::open(directory.path()).unwrap().put_bundle(1, &"").unwrap();
+    assert_eq!(broken(directory.path()).what, "it is missing, but generations were made");
+    drop(Audit::open(directory.path()).unwrap());
+    assert_eq!(whole(directory.path()).entries, 0);
     let directory = log_of(2);
     fs::remove_file(directory.path().join(LOG)).unwrap();
     assert_eq!(broken(directory.path()).what, "the log ends here, but its head knows 2 entries");
@@ -203,6 +210,7 @@ fn what_was_done_to_a_log_is_told_with_its_line() {
 /// Of an append that a crash cut off after any byte, the log goes on: with the entry where it is whole, else without.
 #[test]
 fn an_unfinished_entry_is_kept_aside_and_the_chain_goes_on() {
+    let _quick = unsynced();
     let directory = log_of(2);
     let [log, head, torn] = [LOG, HEAD, TORN].map(|name| directory.path().join(name));
     let old = (fs::read(&log).unwrap(), fs::read(&head).unwrap());
@@ -217,8 +225,8 @@ fn an_unfinished_entry_is_kept_aside_and_the_chain_goes_on() {
                 left[old.0.len()..].fill(0);
             }
             let _ = fs::remove_file(&torn);
-            fs::write(&log, &left).unwrap();
-            fs::write(&head, &old.1).unwrap();
+            spoil(&log, &left);
+            spoil(&head, &old.1);
             let report = whole(directory.path());
             let there = if is_whole && !zeros { 3 } else { 2 };
             assert_eq!((report.entries, report.unfinished > 0), (there, there == 2));

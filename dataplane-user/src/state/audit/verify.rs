@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{HEAD, Head, LOG, TORN, chain, failed};
-use crate::state::{StateError, Timestamp};
+use crate::state::{StateError, Timestamp, generations};
 
 /// How often the files are read again because an agent appended meanwhile.
 const ATTEMPTS: usize = 5;
@@ -87,6 +87,9 @@ fn verify_by(directory: &Path, head: &Result<Option<Head>, String>) -> Result<Ve
         Ok(head) => head.clone(),
         Err(what) => return broken(&directory.join(HEAD), 0, what.clone()),
     };
+    if known.is_none() && generations::are_kept(directory) {
+        return broken(&directory.join(HEAD), 0, "it is missing, but generations were made".to_owned());
+    }
     let file = match File::open(&log) {
         Ok(file) => Some(file),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
