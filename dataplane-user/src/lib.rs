@@ -8,6 +8,7 @@
 //!  engine     the host home of the decision, with the same counters as the kernel
 //!  kernel     load the object, fill its maps, attach, read counters; one `sys` for raw bpf(2)
 //!  capture    pcap and pcapng files, packet by packet
+//!  replay     captures through either home of the decision
 //!  state      what outlives the agent: secrets, key ids
 //!  agent      the long-running process
 //!  control    the local API: types once, server and client
@@ -31,6 +32,7 @@ pub mod engine;
 pub mod kernel;
 
 pub mod capture;
+pub mod replay;
 
 pub mod state;
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use keysteer::capture::Capture;
-use keysteer_tests::captures::{files, own, shared};
+use keysteer_tests::captures::{all, shared};
 
 /// How many packets the captures of other projects have, by file, as their list says.
 fn listed() -> BTreeMap<String, u64> {
@@ -29,7 +29,7 @@ fn listed() -> BTreeMap<String, u64> {
 fn every_packet_of_every_capture_is_read() {
     let listed = listed();
     let mut seen = 0;
-    for path in files(&own()).into_iter().chain(files(&shared())) {
+    for path in all() {
         let mut capture = Capture::open(&path).unwrap_or_else(|error| panic!("{error}"));
         while let Some(packet) = capture.next().unwrap_or_else(|error| panic!("{error}")) {
             assert!(packet.frame.len() >= 14, "{}: packet {}", path.display(), packet.number);

@@ -8,6 +8,8 @@ mod error;
 mod key;
 mod log;
 pub mod output;
+mod progress;
+mod replay;
 mod shard;
 mod status;
 mod validate;
@@ -46,6 +48,7 @@ enum Command {
     Agent(agent::AgentArgs),
     Demo(demo::DemoArgs),
     Validate(validate::ValidateArgs),
+    Replay(replay::ReplayArgs),
     Status(status::StatusArgs),
     Key(key::KeyArgs),
     Shard(shard::ShardArgs),
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Agent(args) => agent::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Validate(args) => validate::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Key(args) => key::run(&args),
         Command::Shard(args) => shard::run(&args),
@@ -117,6 +121,8 @@ mod tests {
             "keysteer agent --policy edge.yaml",
             "keysteer agent --policy p --state-dir /s --socket /a --metrics-address [::1]:9 --top-keys 5",
             "keysteer -v validate a.yaml b.yaml",
+            "keysteer replay --policy p a.pcap",
+            "keysteer replay --policy p --engine host -o jsonl --state-dir /s --top 5 a.pcap b.pcapng.gz -",
             "keysteer status -o json",
             "keysteer key list -o jsonl --socket /tmp/a.sock",
             "keysteer key get acme -o json",
@@ -125,7 +131,15 @@ mod tests {
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
-        for line in ["keysteer", "keysteer validate", "keysteer agent", "keysteer status -o xml"] {
+        for line in [
+            "keysteer",
+            "keysteer validate",
+            "keysteer agent",
+            "keysteer status -o xml",
+            "keysteer replay a.pcap",
+            "keysteer replay --policy p",
+            "keysteer replay --policy p --engine both a.pcap",
+        ] {
             let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");
         }
