@@ -8,6 +8,7 @@
 //!  engine     the host home of the decision, with the same counters as the kernel
 //!  kernel     load the object, fill its maps, attach, read counters; one `sys` for raw bpf(2)
 //!  capture    pcap and pcapng files, packet by packet
+//!  inspect    what captures carry, and a policy to begin with
 //!  replay     captures through either home of the decision
 //!  state      what outlives the agent: secrets, key ids
 //!  agent      the long-running process
@@ -32,6 +33,7 @@ pub mod engine;
 pub mod kernel;
 
 pub mod capture;
+pub mod inspect;
 pub mod replay;
 
 pub mod state;

@@ -5,6 +5,7 @@
 mod agent;
 mod demo;
 mod error;
+mod inspect;
 mod key;
 mod log;
 pub mod output;
@@ -48,6 +49,7 @@ enum Command {
     Agent(agent::AgentArgs),
     Demo(demo::DemoArgs),
     Validate(validate::ValidateArgs),
+    Inspect(inspect::InspectArgs),
     Replay(replay::ReplayArgs),
     Status(status::StatusArgs),
     Key(key::KeyArgs),
@@ -80,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Agent(args) => agent::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Validate(args) => validate::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Key(args) => key::run(&args),
@@ -121,6 +124,8 @@ mod tests {
             "keysteer agent --policy edge.yaml",
             "keysteer agent --policy p --state-dir /s --socket /a --metrics-address [::1]:9 --top-keys 5",
             "keysteer -v validate a.yaml b.yaml",
+            "keysteer inspect a.pcap",
+            "keysteer inspect -o yaml --write-policy p.yaml a.pcap -",
             "keysteer replay --policy p a.pcap",
             "keysteer replay --policy p --engine host -o jsonl --state-dir /s --top 5 a.pcap b.pcapng.gz -",
             "keysteer status -o json",
@@ -136,6 +141,7 @@ mod tests {
             "keysteer validate",
             "keysteer agent",
             "keysteer status -o xml",
+            "keysteer inspect",
             "keysteer replay a.pcap",
             "keysteer replay --policy p",
             "keysteer replay --policy p --engine both a.pcap",
