@@ -61,6 +61,8 @@ pub struct FieldInfo {
     pub carrier: Carrier,
     /// How many bits of the key it takes.
     pub bits: u8,
+    /// The prefix table that it is looked up in.
+    pub table: Option<String>,
     /// Labels by number, for a field behind a prefix table; entry 0 is "no prefix".
     pub labels: Vec<String>,
 }

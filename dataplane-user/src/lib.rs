@@ -6,6 +6,7 @@
 //!  compile    Policy -> Image: the tables of one generation
 //!  image      those tables; both homes decide over them
 //!  engine     the host home of the decision, with the same counters as the kernel
+//!  explain    why a packet goes where it goes, stage by stage
 //!  kernel     load the object, fill its maps, attach, read counters; one `sys` for raw bpf(2)
 //!  capture    pcap and pcapng files, packet by packet
 //!  inspect    what captures carry, and a policy to begin with
@@ -29,6 +30,8 @@ pub mod image;
 
 pub mod counters;
 pub mod engine;
+
+pub mod explain;
 
 pub mod kernel;
 

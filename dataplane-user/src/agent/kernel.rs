@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::meter::{Cause, Meter};
+use super::meter::{Cause, Meter, Table};
 use super::platform::{Plane, Platform};
 use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
@@ -67,6 +67,10 @@ impl Loaded {
 impl Meter for Loaded {
     fn counters(&self) -> Result<Snapshot, Cause> {
         Ok(self.lock().as_ref().ok_or(Detached)?.counters()?)
+    }
+
+    fn entry(&self, table: Table, index: u32) -> Result<Option<Vec<u8>>, Cause> {
+        Ok(self.lock().as_ref().ok_or(Detached)?.entry(table, index)?)
     }
 
     fn program(&self) -> Result<ProgramStatus, Cause> {

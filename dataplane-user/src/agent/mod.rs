@@ -17,6 +17,7 @@ pub mod privilege;
 pub mod serve;
 pub mod start;
 pub mod state;
+pub mod tables;
 
 #[cfg(test)]
 pub(crate) mod fake;

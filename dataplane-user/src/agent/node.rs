@@ -2,8 +2,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use keysteer_common::config::Config;
+use keysteer_common::tables::{Tables, target};
+
 use crate::control::types::{InterfaceStatus, PolicyStatus};
+use crate::explain::Generation;
 use crate::image::{Image, Names};
+use crate::kernel::interfaces::Interfaces;
 
 /// This agent's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -15,6 +20,8 @@ pub struct Node {
     pub names: Names,
     /// Schema version.
     pub schema: u32,
+    /// What the program was loaded with.
+    pub config: Config,
     /// The policy's file.
     pub file: String,
     /// When steering began, in seconds since 1970.
@@ -28,7 +35,34 @@ impl Node {
     /// are let go: the kernel has its copy.
     pub fn new(image: Image, file: String, interfaces: Vec<InterfaceStatus>) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Self { schema: image.config.schema, names: image.names, file, since, interfaces }
+        Self {
+            schema: image.config.schema,
+            config: image.config,
+            names: image.names,
+            file,
+            since,
+            interfaces,
+        }
+    }
+
+    /// What frames are explained by: the `tables` in force, where this host has `interfaces` now. The kernel takes
+    /// a shard's exit out of its map when the interface goes; one that comes back under the same name is another.
+    pub fn generation<'a, T: Tables>(&'a self, tables: &'a T, interfaces: &Interfaces) -> Generation<'a, T> {
+        let has_gone = |shard: &u16| {
+            tables.shard(u32::from(*shard)).is_some_and(|shard| {
+                matches!(shard.target, target::INTERFACE | target::NEXT_HOP)
+                    && interfaces.0.iter().all(|interface| interface.index != shard.port)
+            })
+        };
+        let shards = (0_u16..).zip(&self.names.shards).map(|(index, _)| index);
+        Generation {
+            tables,
+            names: &self.names,
+            policy: self.policy(),
+            live: true,
+            lost: shards.filter(has_gone).collect(),
+            assumed: Vec::new(),
+        }
     }
 
     /// `steer` or `observe`.
@@ -47,5 +81,39 @@ impl Node {
             keys: self.names.keys.len(),
             shards: self.names.shards.len(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keysteer_common::tables::ShardEntry;
+
+    use super::*;
+    use crate::kernel::interfaces::Interface;
+
+    #[test]
+    fn an_exit_has_gone_with_its_interface_also_when_another_took_its_name() {
+        let shard = |target, port| ShardEntry { target, port, ..ShardEntry::default() };
+        let image = Image {
+            shards: vec![
+                shard(target::INTERFACE, 7),
+                shard(target::NEXT_HOP, 8),
+                shard(target::CPU, 9),
+                shard(target::PASS, 0),
+            ],
+            ..Image::default()
+        };
+        let names = Names {
+            shards: vec![crate::agent::fake::image(&[]).names.shards.remove(0); 4],
+            ..Names::default()
+        };
+        let node = Node { names, ..Node::default() };
+        let here = |indices: &[u32]| {
+            let interface = |index: &u32| Interface { name: "veth-a".to_owned(), index: *index, mac: [0; 6] };
+            Interfaces(indices.iter().map(interface).collect())
+        };
+        assert_eq!(node.generation(&image, &here(&[7, 8])).lost, [0; 0]);
+        assert_eq!(node.generation(&image, &here(&[17, 8])).lost, [0]);
+        assert_eq!(node.generation(&image, &here(&[])).lost, [0, 1]);
     }
 }

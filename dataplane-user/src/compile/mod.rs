@@ -14,6 +14,7 @@
 //! CPUs) is checked here, and only here.
 
 mod identity;
+mod imagined;
 mod keys;
 mod names;
 mod prefixes;
@@ -36,6 +37,7 @@ use crate::policy::{ClassAction, Diagnostic, Mode, Policy, Target};
 use crate::state::{KeyIds, Secrets};
 
 pub use identity::{Identities, identity, slot};
+pub use imagined::Imagined;
 
 /// A policy that cannot become an image.
 #[derive(Debug, thiserror::Error)]

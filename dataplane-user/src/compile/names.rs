@@ -44,6 +44,7 @@ fn field_info(policy: &Policy, field: &Field) -> FieldInfo {
         name: field.name.clone(),
         carrier: field.carrier,
         bits: field.bits,
+        table: table.map(|table| table.name.clone()),
         labels: labels.unwrap_or_default(),
     }
 }

@@ -21,6 +21,7 @@ mod load;
 mod record;
 mod runs;
 mod sys;
+mod tables;
 mod test_run;
 
 use aya::Ebpf;

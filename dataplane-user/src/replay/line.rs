@@ -6,7 +6,8 @@ use keysteer_common::headers::{FIELDS, Headers, NO_LEVEL, NO_SHARD, Work, found}
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::image::{FieldInfo, Image, KeyInfo, TableInfo};
+use crate::image::{FieldInfo, Image, KeyInfo};
+use crate::policy::{ClassAction, Policy};
 
 /// What was decided about a packet.
 #[derive(Clone, Debug)]
@@ -27,8 +28,8 @@ pub struct Line<'i> {
     pub level: Option<u8>,
     /// Its fields.
     pub fields: Fields<'i>,
-    /// The slot table that its shard was looked up in.
-    pub table: Option<&'i TableInfo>,
+    /// The pool that a shard was looked for in.
+    pub pool: Option<&'i str>,
     /// Its shard's dense index.
     pub shard: Option<u16>,
     /// Bytes of the frame.
@@ -53,8 +54,8 @@ struct Value {
 }
 
 impl<'i> Line<'i> {
-    /// Reads what was decided by `image` about packet `packet`.
-    pub(super) fn new(packet: u64, work: &Work, image: &'i Image) -> Self {
+    /// Reads what was decided about packet `packet` by a policy that was compiled to `image`.
+    pub(super) fn new(packet: u64, work: &Work, policy: &'i Policy, image: &'i Image) -> Self {
         let decision = &work.decision;
         let names = &image.names;
         // Both homes write nothing but numbers of the vocabulary.
@@ -65,10 +66,7 @@ impl<'i> Line<'i> {
         let assigned = class == Class::Assigned;
         let placed =
             matches!(reason, Reason::Steered | Reason::TargetDrop | Reason::NoShard | Reason::NoExit);
-        let table = || {
-            let after = names.tables.partition_point(|table| table.first <= decision.slot);
-            names.tables.get(after.checked_sub(1)?)
-        };
+        let key = names.key(decision.key_id).filter(|_| assigned);
         let shard = (placed && decision.shard != NO_SHARD).then_some(decision.shard);
         let mut values = [None; FIELDS];
         if extracted {
@@ -81,15 +79,29 @@ impl<'i> Line<'i> {
             verdict,
             reason,
             class,
-            key: names.key(decision.key_id).filter(|_| assigned),
+            key,
             schema: extracted.then_some(image.config.schema),
             level: (assigned && decision.level != NO_LEVEL).then_some(decision.level),
             fields: Fields { infos: &names.fields, values },
-            table: if placed { table() } else { None },
+            pool: if placed { pool(policy, class, key) } else { None },
             shard,
             bytes: decision.bytes,
             shard_name: shard.and_then(|shard| names.shard(shard)),
         }
+    }
+}
+
+/// The pool of a key, or of a class without one.
+fn pool<'i>(policy: &'i Policy, class: Class, key: Option<&'i KeyInfo>) -> Option<&'i str> {
+    let action = match class {
+        Class::Missing => policy.classes.missing,
+        Class::Unregistered => policy.classes.unregistered,
+        Class::Malformed => policy.classes.malformed,
+        Class::Foreign | Class::Assigned | Class::Unauthenticated => return Some(&*key?.pool),
+    };
+    match action {
+        ClassAction::Pool(at) => policy.pools.get(at).map(|pool| pool.name.as_str()),
+        ClassAction::Pass | ClassAction::Drop => None,
     }
 }
 
@@ -152,7 +164,7 @@ impl Serialize for Line<'_> {
         map.serialize_entry("schema", &self.schema)?;
         map.serialize_entry("level", &self.level)?;
         map.serialize_entry("fields", &self.fields)?;
-        map.serialize_entry("pool", &self.table.map(|table| &table.pool))?;
+        map.serialize_entry("pool", &self.pool)?;
         map.serialize_entry("shard", &self.shard_name)?;
         map.end()
     }

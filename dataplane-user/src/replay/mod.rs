@@ -21,10 +21,12 @@ pub use tally::Tally;
 use crate::capture::Packet;
 use crate::image::Image;
 use crate::kernel::KernelError;
+use crate::policy::Policy;
 
 /// Packets through an engine, one after the other.
 #[derive(Debug)]
 pub struct Replay<'i> {
+    policy: &'i Policy,
     image: &'i Image,
     engine: Engine<'i>,
     tally: Tally,
@@ -32,9 +34,9 @@ pub struct Replay<'i> {
 }
 
 impl<'i> Replay<'i> {
-    /// A replay by `image`, with nothing counted yet.
-    pub fn new(image: &'i Image, engine: Engine<'i>) -> Self {
-        Self { image, engine, tally: Tally::new(image), packets: 0 }
+    /// A replay by a policy and what it was compiled to, with nothing counted yet.
+    pub fn new(policy: &'i Policy, image: &'i Image, engine: Engine<'i>) -> Self {
+        Self { policy, image, engine, tally: Tally::new(image), packets: 0 }
     }
 
     /// Decides a packet. Packets are numbered from 1, through all captures.
@@ -44,7 +46,7 @@ impl<'i> Replay<'i> {
     pub fn packet(&mut self, packet: &mut Packet<'_>) -> Result<Line<'i>, KernelError> {
         self.packets += 1;
         let (work, elsewhere) = self.engine.decide(packet.frame)?;
-        let line = Line::new(self.packets, &work, self.image);
+        let line = Line::new(self.packets, &work, self.policy, self.image);
         self.tally.add(&line, packet.missing, elsewhere);
         Ok(line)
     }

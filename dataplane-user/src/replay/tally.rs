@@ -1,5 +1,7 @@
 //! Decisions, summed.
 
+use std::collections::{BTreeMap, HashMap};
+
 use keysteer_common::account::Counter;
 use keysteer_common::vocabulary::{CLASSES, Class, REASONS, Reason};
 
@@ -21,8 +23,8 @@ pub struct Tally {
     keys: Vec<Counter>,
     /// By shard index.
     shards: Vec<Counter>,
-    /// By slot table: what was looked up in it.
-    tables: Vec<(u32, Counter)>,
+    /// By name of a pool: packets that a shard was looked for in it.
+    pools: HashMap<String, u64>,
 }
 
 fn add(to: Option<&mut Counter>, bytes: u64) {
@@ -44,7 +46,7 @@ impl Tally {
             reasons: [Counter::default(); REASONS],
             keys: vec![Counter::default(); image.key_ids() as usize],
             shards: vec![Counter::default(); names.shards.len()],
-            tables: names.tables.iter().map(|table| (table.first, Counter::default())).collect(),
+            pools: HashMap::new(),
         }
     }
 
@@ -60,9 +62,13 @@ impl Tally {
         if let Some(shard) = line.shard {
             add(self.shards.get_mut(usize::from(shard)), bytes);
         }
-        if let Some(table) = line.table {
-            let at = self.tables.binary_search_by_key(&table.first, |(first, _)| *first).ok();
-            add(at.and_then(|at| self.tables.get_mut(at)).map(|(_, counter)| counter), bytes);
+        if let Some(pool) = line.pool {
+            match self.pools.get_mut(pool) {
+                Some(packets) => *packets += 1,
+                None => {
+                    self.pools.insert(pool.to_owned(), 1);
+                }
+            }
         }
         self.cut += u64::from(missing > 0);
         self.elsewhere += u64::from(elsewhere);
@@ -91,12 +97,14 @@ impl Tally {
     /// How many packets each shard would have if those of its pools were spread exactly by weight.
     pub fn by_weight(&self, names: &Names) -> Vec<f64> {
         let mut shares = vec![0.0; names.shards.len()];
-        for (table, (_, counter)) in names.tables.iter().zip(&self.tables) {
-            let members = || names.shards.iter().enumerate().filter(|(_, it)| it.pools.contains(&table.pool));
+        // In one order, so that sums are the same every time.
+        let pools: BTreeMap<&String, &u64> = self.pools.iter().collect();
+        for (pool, packets) in pools {
+            let members = || names.shards.iter().enumerate().filter(|(_, it)| it.pools.contains(pool));
             let weights: f64 = members().map(|(_, shard)| f64::from(shard.weight)).sum();
             for (at, shard) in members() {
                 if let Some(share) = shares.get_mut(at) {
-                    *share += counter.packets as f64 * f64::from(shard.weight) / weights;
+                    *share += *packets as f64 * f64::from(shard.weight) / weights;
                 }
             }
         }

@@ -79,7 +79,7 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<()> {
         Some(kernel) => Engine::kernel(&image, kernel).map_err(|error| without_kernel(&error))?,
         None => Engine::host(&image),
     };
-    let mut replay = Replay::new(&image, engine);
+    let mut replay = Replay::new(&policy, &image, engine);
     let mut lines = Lines::new(args.output);
     let read = captures(&args.captures, &mut replay, &mut lines);
     let written = lines.finish();
