@@ -26,9 +26,14 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
+/// The capture of the documentation's tour.
+pub fn tour() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/tour.pcap")
+}
+
 /// All captures that there are.
 pub fn all() -> Vec<PathBuf> {
-    [files(&own()), files(&shared())].concat()
+    [files(&own()), vec![tour()], files(&shared())].concat()
 }
 
 /// Frames as a capture file: pcap, microseconds, Ethernet, at time zero.
