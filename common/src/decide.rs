@@ -36,6 +36,10 @@ where
     let plainly = match plain::family(packet) {
         Some(Family::V4) => plainly::<true, P, T, H, A>(packet, tables, home, area),
         Some(Family::V6) => plainly::<false, P, T, H, A>(packet, tables, home, area),
+        Some(Family::Other) => {
+            let bytes = bytes(packet);
+            Some(foreign(tables, home, &mut Apart(area), &Headers::NONE, bytes))
+        }
         None => None,
     };
     match plainly {

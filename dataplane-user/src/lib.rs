@@ -46,4 +46,5 @@ pub mod world;
 
 pub mod cli;
 
+mod messages;
 mod suggest;

@@ -12,7 +12,7 @@ use network_types::udp::UdpHdr;
 
 use crate::access::{Packet, Pos, Wire, load_u16};
 use crate::headers::{Headers, found};
-use crate::parse::link::{ETHER_TYPE_IPV4, ETHER_TYPE_IPV6};
+use crate::parse::link::{self, ETHER_TYPE_IPV4, ETHER_TYPE_IPV6};
 use crate::parse::network::{Destination, FRAGMENT_BITS, Ipv6Words};
 use crate::parse::transport::{self, TCP, UDP};
 use crate::seeded::bug;
@@ -45,22 +45,25 @@ const L3: Pos = Pos::START.plus::<{ EthHdr::LEN }>();
 /// Version 4 and a header of five words.
 const VERSION_AND_LENGTH: u8 = 0x45;
 
-/// An address family.
+/// What an untagged frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// IPv4.
     V4,
     /// IPv6.
     V6,
+    /// Neither: it is foreign.
+    Other,
 }
 
-/// The family of an untagged frame.
+/// What an untagged frame carries; `None` of a tagged or cut one.
 #[inline(always)]
 pub fn family<P: Packet>(packet: &P) -> Option<Family> {
-    match load_u16(packet, Pos::START, core::mem::offset_of!(EthHdr, ether_type))? {
+    match load_u16(packet, Pos::START, offset_of!(EthHdr, ether_type))? {
         ETHER_TYPE_IPV4 => Some(Family::V4),
         ETHER_TYPE_IPV6 => Some(Family::V6),
-        _ => None,
+        ether_type if link::is_vlan(ether_type) => None,
+        _ => Some(Family::Other),
     }
 }
 

@@ -58,8 +58,3 @@ pub fn run(options: &Options) -> Result<(), AgentError> {
     memory::give_back();
     runtime.serve(started, options)
 }
-
-/// Tells the operator something, on stderr: stdout is for data.
-pub(crate) fn say(message: &str) {
-    eprintln!("{message}");
-}

@@ -5,6 +5,7 @@
 mod explain;
 mod frames;
 mod lifecycle;
+mod log;
 mod modes;
 mod reads;
 mod scale;
