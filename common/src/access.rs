@@ -75,6 +75,11 @@ pub trait Packet {
     /// Reads a `T` at `pos + d`; `d` must be a constant at the call.
     fn load<T: Wire>(&self, pos: Pos, d: usize) -> Option<T>;
 
+    /// Gives [`Packet::forget`] what it needs: a zero that the verifier does not know for one. Called once, before any
+    /// position that is not a constant.
+    #[inline(always)]
+    fn arm(&mut self, _zero: u64) {}
+
     /// Makes the verifier forget what it knows of `x`, so that paths which differ only in `x` merge.
     #[inline(always)]
     fn forget(&self, x: usize) -> usize {

@@ -4,9 +4,9 @@
 //! `received = Σ verdicts = Σ (class, reason) = Σ keys + Σ classes other than assigned`, and a key's
 //! drops are part of the key.
 
-use crate::headers::{NO_SHARD, Work, found};
+use crate::hint::rare;
 use crate::seeded::bug;
-use crate::vocabulary::{CLASSES, Class, REASONS, Reason, VERDICTS, Verdict};
+use crate::vocabulary::{CLASSES, Class, Reason, VERDICTS, Verdict};
 
 /// Packets and bytes.
 #[repr(C)]
@@ -18,17 +18,8 @@ pub struct Counter {
     pub bytes: u64,
 }
 
-/// What a key received.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct KeyCounter {
-    /// Every frame of the key, whatever became of it.
-    pub packets: u64,
-    /// Bytes of those frames.
-    pub bytes: u64,
-    /// Flows opened: TCP segments with SYN and without ACK.
-    pub flows: u64,
-}
+/// What a key received: every frame of it, whatever became of it.
+pub type KeyCounter = Counter;
 
 /// What a shard was given.
 #[repr(C)]
@@ -50,6 +41,18 @@ pub const KEY_DROP_REASONS: usize = 4;
 /// A key's drops, by [`drop_slot`].
 pub type KeyDrops = [Counter; KEY_DROP_REASONS];
 
+/// What happens to a key more rarely than a frame, apart from what every frame touches.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyEvents {
+    /// Flows opened: TCP segments with SYN and without ACK.
+    pub flows: u64,
+    /// Of the key's frames, those dropped.
+    pub drops: KeyDrops,
+}
+
+const _: () = assert!(size_of::<KeyEvents>() == 8 + 16 * KEY_DROP_REASONS);
+
 /// Where a key's drops for `reason` are counted in [`KeyDrops`]; `None` when it is no drop of a key.
 pub const fn drop_slot(reason: Reason) -> Option<usize> {
     match reason {
@@ -61,54 +64,105 @@ pub const fn drop_slot(reason: Reason) -> Option<usize> {
     }
 }
 
-/// Counters of the node as a whole.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NodeCounters {
-    /// By [`Verdict`] number.
-    pub verdicts: [Counter; VERDICTS],
-    /// By class number times [`REASONS`] plus reason number.
-    pub outcomes: [Counter; CLASSES * REASONS],
+/// How many counters a node has: one for each way that a frame can end, so that one addition counts it by
+/// class, reason and verdict.
+pub const WAYS: usize = CLASSES * WAYS_OF_CLASS;
+const WAYS_OF_CLASS: usize = 32;
+/// Reasons below this number have one verdict each; a steered frame has its target's.
+const STEERED_WAYS: usize = WAYS_OF_CLASS - VERDICTS;
+
+const _: () = assert!(Reason::ALL.len() <= STEERED_WAYS);
+
+/// The number of the counter for frames of `class` that ended with `verdict` for `reason`.
+#[inline(always)]
+pub const fn way(class: Class, verdict: Verdict, reason: Reason) -> usize {
+    let last = match reason {
+        Reason::Steered => STEERED_WAYS + verdict as usize,
+        _ => reason as usize,
+    };
+    class as usize * WAYS_OF_CLASS + last
 }
 
-impl Default for NodeCounters {
-    fn default() -> Self {
-        Self { verdicts: [Counter::default(); VERDICTS], outcomes: [Counter::default(); CLASSES * REASONS] }
+/// Class, verdict and reason of counter `way` in a program that observes, or not; `None` for a number that
+/// nothing is counted under.
+pub fn way_of(way: usize, observes: bool) -> Option<(Class, Verdict, Reason)> {
+    let class = Class::from_number((way / WAYS_OF_CLASS) as u8)?;
+    let last = way % WAYS_OF_CLASS;
+    if last >= STEERED_WAYS {
+        return Some((class, Verdict::from_number((last - STEERED_WAYS) as u8)?, Reason::Steered));
     }
+    let reason = Reason::from_number(last as u8)?;
+    let verdict = match reason {
+        Reason::OutOfScope => Verdict::Pass,
+        _ if observes => Verdict::Observe,
+        Reason::ClassPass => Verdict::Pass,
+        _ => Verdict::Drop,
+    };
+    Some((class, verdict, reason))
 }
+
+/// How many shards' counters there are in one [`Tally`].
+pub const TALLY_SHARDS: usize = 256;
+
+/// The node's counters and some shards', in one per-CPU value, so that one look-up serves both. There are as many
+/// as it takes for all shards; the node's counters are the sums over them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// By [`way`].
+    pub ways: [Counter; WAYS],
+    /// By shard index modulo [`TALLY_SHARDS`].
+    pub shards: [ShardCounter; TALLY_SHARDS],
+}
+
+// The kernel's bound for a value of a per-CPU map (`PCPU_MIN_UNIT_SIZE`, Linux 6.1).
+const _: () = assert!(size_of::<Tally>() == 16 * WAYS + 32 * TALLY_SHARDS && size_of::<Tally>() <= 32_768);
 
 /// Where counts go.
 pub trait Meters {
-    /// Counts a frame at the node.
-    fn node(&mut self, class: Class, verdict: Verdict, reason: Reason, bytes: u64);
-    /// Counts a frame for a key, and in its drops when `drop` is a slot of [`KeyDrops`].
-    fn key(&mut self, id: u32, bytes: u64, opens: bool, drop: Option<usize>);
-    /// Counts a frame for a shard.
-    fn shard(&mut self, index: u32, bytes: u64, opens: bool, dropped: bool);
+    /// Counts a frame at the node, and for the shard that it was decided for.
+    fn node(&mut self, class: Class, verdict: Verdict, reason: Reason, bytes: u64, shard: Option<u32>);
+    /// Counts a frame for a key.
+    fn key(&mut self, id: u32, bytes: u64);
+    /// Counts a dropped frame in slot `drop` of a key's [`KeyDrops`].
+    fn key_dropped(&mut self, id: u32, bytes: u64, drop: usize);
+    /// Counts a frame for a shard as dropped.
+    fn shard_dropped(&mut self, shard: u32);
+    /// Counts an opened flow for the key and the shard that there are.
+    fn opened(&mut self, key: Option<u32>, shard: Option<u32>);
+}
+
+/// What there is to count of a frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
+    /// Bytes of the frame as received.
+    pub bytes: u64,
+    /// Whether it opens a flow.
+    pub opens: bool,
+    /// The key's id, when the class is `assigned`.
+    pub key: Option<u32>,
+    /// The shard that was chosen.
+    pub shard: Option<u32>,
 }
 
 /// Counts what was decided. Called once per frame, after its action could last fail.
 #[inline(always)]
-pub fn account<M: Meters>(meters: &mut M, work: &mut Work, class: Class, verdict: Verdict, reason: Reason) {
-    work.decision.class = class as u8;
-    work.decision.verdict = verdict as u8;
-    work.decision.reason = reason as u8;
-    let bytes = work.decision.bytes as u64;
-    meters.node(class, verdict, reason, bytes);
-    if class as u8 == Class::Foreign as u8 {
-        return;
+pub fn account<M: Meters>(meters: &mut M, counted: Counted, class: Class, verdict: Verdict, reason: Reason) {
+    let Counted { bytes, opens, key, shard } = counted;
+    meters.node(class, verdict, reason, bytes, shard);
+    if let Some(id) = key {
+        meters.key(id, bytes);
     }
-    let opens = work.headers.has(found::OPENS);
-    let dropped = verdict as u8 == Verdict::Drop as u8;
-    if class as u8 == Class::Assigned as u8 {
-        meters.key(
-            work.decision.key_id,
-            bytes,
-            opens,
-            if bug!(Account, dropped, false) { drop_slot(reason) } else { None },
-        );
+    if verdict as u8 == Verdict::Drop as u8 {
+        if let (Some(id), Some(slot)) = (key, bug!(Account, drop_slot(reason), None)) {
+            meters.key_dropped(id, bytes, slot);
+        }
+        if let Some(shard) = shard {
+            meters.shard_dropped(shard);
+        }
     }
-    if work.decision.shard != NO_SHARD {
-        meters.shard(work.decision.shard as u32, bytes, opens, dropped);
+    if opens {
+        rare();
+        meters.opened(key, shard);
     }
 }

@@ -4,7 +4,7 @@
 
 use network_types::eth::EthHdr;
 
-use crate::access::{Packet, Pos, load_u32, load_u128};
+use crate::access::{Packet, Pos, load_u16, load_u32, load_u128};
 use crate::headers::{Headers, found};
 
 /// A place in a packet that holds bits of a key.
@@ -177,7 +177,7 @@ pub fn read<P: Packet>(packet: &P, headers: &Headers, carrier: u8) -> Option<[u6
         number::IPV6_DST if has(found::IPV6) => address6(packet, headers.destination),
         number::IP_SRC => address(packet, headers, headers.source),
         number::IP_DST => address(packet, headers, headers.destination),
-        number::IP_DSCP => low(headers.dscp as u64),
+        number::IP_DSCP if headers.found & (found::IPV4 | found::IPV6) != 0 => dscp(packet, headers),
         number::IP_PROTOCOL if has(found::PROTOCOL) => low(headers.protocol as u64),
         number::IPV6_FLOW_LABEL if has(found::IPV6) => {
             low((load_u32(packet, Pos::from_stored(headers.l3), 0)? & 0xf_ffff) as u64)
@@ -186,6 +186,16 @@ pub fn read<P: Packet>(packet: &P, headers: &Headers, carrier: u8) -> Option<[u6
         number::L4_DST_PORT if has(found::PORTS) => low(headers.destination_port as u64),
         _ => None,
     }
+}
+
+/// The DSCP of the outer IP header.
+#[inline(always)]
+fn dscp<P: Packet>(packet: &P, headers: &Headers) -> Option<[u64; 2]> {
+    let first = load_u16(packet, Pos::from_stored(headers.l3), 0)?;
+    // IPv4: version and length, 8 bits, then the DSCP. IPv6: version 4 bits, then the traffic class, whose top
+    // six bits are the DSCP.
+    let dscp = if headers.has(found::IPV4) { (first >> 2) & 0x3f } else { (first >> 6) & 0x3f };
+    low(dscp as u64)
 }
 
 #[inline(always)]

@@ -7,7 +7,7 @@ use crate::vocabulary::CLASSES;
 
 /// Version of everything that crosses the boundary between the program and user space: [`Config`],
 /// the table entries, the counters, the vocabulary. Raise it with any change to them.
-pub const ABI: u32 = 1;
+pub const ABI: u32 = 2;
 
 /// Where one address family's prefixes of a table are; see [`crate::prefix`].
 #[repr(C)]
@@ -19,6 +19,10 @@ pub struct PrefixIndex {
     pub mask: [u64; 2],
     /// First entry of this family in the index table.
     pub base: u32,
+    /// Of an IPv4 family: the common bits and their mask once more, as an address.
+    pub common4: u32,
+    /// See `common4`.
+    pub mask4: u32,
     /// What every address with the common bits maps to, where `bits` is 0; 0: no prefixes at all.
     pub value: u32,
     /// How many leading bits come before those that select an index entry, at most 63.
@@ -29,7 +33,7 @@ pub struct PrefixIndex {
     pub _pad: [u8; 6],
 }
 
-const _: () = assert!(size_of::<PrefixIndex>() == 48);
+const _: () = assert!(size_of::<PrefixIndex>() == 56);
 
 /// A prefix table: addresses of both families to numbers.
 #[repr(C)]
@@ -64,7 +68,7 @@ pub struct FieldConfig {
     pub _pad: [u8; 3],
 }
 
-const _: () = assert!(size_of::<FieldConfig>() == 120);
+const _: () = assert!(size_of::<FieldConfig>() == 136);
 
 /// One level: a subset of the fields.
 #[repr(C)]
@@ -108,15 +112,30 @@ pub const INLINE_SERVICES: usize = 4;
 /// [`Config::services_len`] where the services are in the table of service sets.
 pub const SERVICES_IN_TABLE: u32 = u32::MAX;
 
-/// Bits of [`Config::flags`].
-pub mod flag {
-    /// `mode: observe`: decide and count, then pass unmodified.
-    pub const OBSERVE: u32 = 1 << 0;
-    /// Some schema field reads a carrier that lies beyond the first 64 bits of the key.
-    pub const WIDE_KEY: u32 = 1 << 1;
-    /// Some key has a width above 1 or some class is steered: a flow hash may be needed.
-    pub const FLOWS: u32 = 1 << 2;
+/// The size of each table in bytes, a power of two, less one. The kernel home masks offsets with these, which
+/// is what lets the verifier see that no access leaves a table; an index inside a table is not changed by it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// Of the prefix index.
+    pub prefix_index: u32,
+    /// Of the prefix steps.
+    pub prefix_steps: u32,
+    /// Of the steps' lower halves.
+    pub prefix_low: u32,
+    /// Of the key table.
+    pub keys: u32,
+    /// Of the keys' upper halves.
+    pub keys_high: u32,
+    /// Of the list of slot tables.
+    pub slot_tables: u32,
+    /// Of all slots.
+    pub slots: u32,
+    /// Of the shards.
+    pub shards: u32,
 }
+
+const _: () = assert!(size_of::<Bounds>() == 32);
 
 /// The whole configuration of one program.
 #[repr(C)]
@@ -124,8 +143,15 @@ pub mod flag {
 pub struct Config {
     /// [`ABI`].
     pub abi: u32,
-    /// Bits of [`flag`].
-    pub flags: u32,
+    /// 1 for `mode: observe`: decide and count, then pass unmodified.
+    pub observe: u8,
+    /// 1 where the schema's fields take more than the lower 64 bits of the key.
+    pub wide: u8,
+    /// 1 to note every packet's headers, key and decision in the work area, for tests and tools: the traced
+    /// variant of a program.
+    pub record: u8,
+    /// Explicit padding.
+    pub _pad: u8,
     /// The secret of the flow hash (SipHash key).
     pub flow_secret: [u64; 2],
     /// Destinations that are ours: address to number of a [`crate::tables::ServiceSet`]; 0 is foreign.
@@ -149,17 +175,28 @@ pub struct Config {
     pub services_len: u32,
     /// The schema's version.
     pub schema: u32,
-    /// Explicit padding.
-    pub _pad: u32,
+    /// How many shards there are.
+    pub shards: u32,
+    /// How the program's address arithmetic is kept inside its tables.
+    pub bounds: Bounds,
 }
 
-const _: () = assert!(size_of::<Config>() == 8 + 16 + 96 + 4 * 8 + 4 * 120 + 4 * 40 + 8 * 8 + 24);
+const _: () = assert!(size_of::<Config>() == 8 + 16 + 112 + 4 * 8 + 4 * 136 + 4 * 40 + 8 * 8 + 24 + 32);
 
 impl Config {
     /// All zeroes: no scope, so everything is foreign.
     pub const ZERO: Self = {
-        const INDEX: PrefixIndex =
-            PrefixIndex { common: [0; 2], mask: [0; 2], base: 0, value: 0, skip: 0, bits: 0, _pad: [0; 6] };
+        const INDEX: PrefixIndex = PrefixIndex {
+            common: [0; 2],
+            mask: [0; 2],
+            base: 0,
+            common4: 0,
+            mask4: 0,
+            value: 0,
+            skip: 0,
+            bits: 0,
+            _pad: [0; 6],
+        };
         const PREFIXES: PrefixTable = PrefixTable { v4: INDEX, v6: INDEX };
         const FIELD: FieldConfig = FieldConfig {
             prefixes: PREFIXES,
@@ -174,7 +211,10 @@ impl Config {
         const LEVEL: LevelConfig = LevelConfig { mask: [0; 2], multipliers: [0; 2], fields: 0, _pad: [0; 7] };
         Self {
             abi: 0,
-            flags: 0,
+            observe: 0,
+            wide: 0,
+            record: 0,
+            _pad: 0,
             flow_secret: [0; 2],
             scope: PREFIXES,
             services: [Service { low: 0, high: 0 }; INLINE_SERVICES],
@@ -186,7 +226,17 @@ impl Config {
             key_shift: 0,
             services_len: 0,
             schema: 0,
-            _pad: 0,
+            shards: 0,
+            bounds: Bounds {
+                prefix_index: 0,
+                prefix_steps: 0,
+                prefix_low: 0,
+                keys: 0,
+                keys_high: 0,
+                slot_tables: 0,
+                slots: 0,
+                shards: 0,
+            },
         }
     };
 }

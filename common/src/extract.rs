@@ -6,6 +6,7 @@ use crate::access::Packet;
 use crate::carrier;
 use crate::config::FieldConfig;
 use crate::headers::{FIELDS, Headers, found};
+use crate::hint::rare;
 use crate::prefix;
 use crate::seeded::bug;
 use crate::tables::Tables;
@@ -19,20 +20,20 @@ pub struct Key {
     pub present: u8,
 }
 
-/// The key of a packet with these headers; notes the fields' values as extracted in `fields`.
+/// The key of a packet with these headers; notes the fields' values as extracted in `fields`, if asked.
 #[inline(always)]
 pub fn extract<P: Packet, T: Tables>(
     packet: &P,
     tables: &T,
     headers: &Headers,
-    fields: &mut [[u64; 2]; FIELDS],
+    mut fields: Option<&mut [[u64; 2]; FIELDS]>,
 ) -> Key {
     let mut sum = Key { key: [0, 0], present: 0 };
     // Written out, not a loop: each field's branches are constant for the verifier.
-    field::<0, P, T>(packet, tables, headers, fields, &mut sum);
-    field::<1, P, T>(packet, tables, headers, fields, &mut sum);
-    field::<2, P, T>(packet, tables, headers, fields, &mut sum);
-    field::<3, P, T>(packet, tables, headers, fields, &mut sum);
+    field::<0, P, T>(packet, tables, headers, &mut fields, &mut sum);
+    field::<1, P, T>(packet, tables, headers, &mut fields, &mut sum);
+    field::<2, P, T>(packet, tables, headers, &mut fields, &mut sum);
+    field::<3, P, T>(packet, tables, headers, &mut fields, &mut sum);
     sum
 }
 
@@ -41,19 +42,27 @@ fn field<const I: usize, P: Packet, T: Tables>(
     packet: &P,
     tables: &T,
     headers: &Headers,
-    fields: &mut [[u64; 2]; FIELDS],
+    fields: &mut Option<&mut [[u64; 2]; FIELDS]>,
     sum: &mut Key,
 ) {
     let field = &tables.config().fields[I];
     if field.carrier == 0 {
         return;
     }
+    if I > 0 {
+        rare();
+    }
     let Some(whole) = carrier::read(packet, headers, field.carrier) else {
         return;
     };
+    let mut note = |value| {
+        if let Some(fields) = fields {
+            fields[I] = value;
+        }
+    };
     if field.narrow != 0 {
         let value = (whole[1] >> (field.shift & 63)) & field.mask[1];
-        fields[I] = [0, value];
+        note([0, value]);
         // Constant for the verifier, like every branch on the field's configuration.
         if field.place < 64 {
             sum.key[1] |= value << field.place;
@@ -63,8 +72,9 @@ fn field<const I: usize, P: Packet, T: Tables>(
         sum.present |= 1 << I;
         return;
     }
+    rare();
     let raw = cut(whole, field);
-    fields[I] = raw;
+    note(raw);
     let value = if field.through_table != 0 {
         let number = if headers.has(found::IPV4) {
             prefix::find4(tables, &field.prefixes, raw[1] as u32)

@@ -10,43 +10,39 @@ use crate::seeded::bug;
 use crate::tables::{Exits, ShardEntry, target};
 use crate::vocabulary::{Reason, Verdict};
 
-/// What the hook must return to the kernel.
+/// What the hook must return to the kernel, by the numbers of an XDP program (`enum xdp_action`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
 pub enum Action {
-    /// Hand the frame to this host's stack.
-    Pass,
     /// Drop it.
-    Drop,
+    Drop = 1,
+    /// Hand the frame to this host's stack.
+    Pass = 2,
     /// Send it out of the interface it came in by.
-    Transmit,
+    Transmit = 3,
     /// It was given to an exit by [`Exits`].
-    Redirect,
+    Redirect = 4,
 }
 
-/// Sends the frame to a shard.
+/// Sends the frame to a shard: the action and verdict, or why it is dropped.
 #[inline(always)]
 pub fn to_shard<P: PacketMut, E: Exits>(
     packet: &mut P,
     exits: &mut E,
     shard: u16,
     entry: &ShardEntry,
-) -> (Action, Verdict, Reason) {
+) -> Result<(Action, Verdict), Reason> {
     match entry.target {
-        target::PASS => (Action::Pass, Verdict::Pass, Reason::Steered),
-        target::CPU => {
-            if exits.to_cpu(entry.port) {
-                (Action::Redirect, Verdict::Cpu, Reason::Steered)
-            } else {
-                (Action::Drop, Verdict::Drop, Reason::NoExit)
-            }
-        }
+        target::PASS => Ok((Action::Pass, Verdict::Pass)),
+        target::CPU if exits.to_cpu(entry.port) => Ok((Action::Redirect, Verdict::Cpu)),
+        target::CPU => Err(Reason::NoExit),
         target::INTERFACE => leave(packet, exits, shard, entry, Verdict::Interface),
-        target::NEXT_HOP if entry.port == packet.ingress() => match rewrite(packet, entry) {
-            Some(()) => (Action::Transmit, Verdict::NextHop, Reason::Steered),
-            None => (Action::Drop, Verdict::Drop, Reason::NoExit),
-        },
+        target::NEXT_HOP if entry.port == packet.ingress() => {
+            rewrite(packet, entry).ok_or(Reason::NoExit)?;
+            Ok((Action::Transmit, Verdict::NextHop))
+        }
         target::NEXT_HOP => leave(packet, exits, shard, entry, Verdict::NextHop),
-        _ => (Action::Drop, Verdict::Drop, Reason::TargetDrop),
+        _ => Err(Reason::TargetDrop),
     }
 }
 
@@ -58,11 +54,11 @@ fn leave<P: PacketMut, E: Exits>(
     shard: u16,
     entry: &ShardEntry,
     verdict: Verdict,
-) -> (Action, Verdict, Reason) {
+) -> Result<(Action, Verdict), Reason> {
     if rewrite(packet, entry).is_some() && exits.to_interface(shard as u32) {
-        (Action::Redirect, verdict, Reason::Steered)
+        Ok((Action::Redirect, verdict))
     } else {
-        (Action::Drop, Verdict::Drop, Reason::NoExit)
+        Err(Reason::NoExit)
     }
 }
 

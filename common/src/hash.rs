@@ -9,9 +9,21 @@
 /// secret odd multipliers (Dietzfelbinger et al. 1997). `wide` is whether the high half of the key can
 /// be other than zero.
 #[inline(always)]
-pub const fn key(multipliers: [u64; 2], key: [u64; 2], wide: bool) -> u64 {
-    let low = key[1].wrapping_mul(multipliers[1]);
-    if wide { low.wrapping_add(key[0].wrapping_mul(multipliers[0])) } else { low }
+pub const fn key(multipliers: [u64; 2], key: [u64; 2], wide_key: bool) -> u64 {
+    let hash = low(multipliers, key[1]);
+    if wide_key { wide(multipliers, hash, key[0]) } else { hash }
+}
+
+/// [`key`], of the low half.
+#[inline(always)]
+pub(crate) const fn low(multipliers: [u64; 2], low: u64) -> u64 {
+    low.wrapping_mul(multipliers[1])
+}
+
+/// [`key`], where the low half has `hash`.
+#[inline(always)]
+pub(crate) const fn wide(multipliers: [u64; 2], hash: u64, high: u64) -> u64 {
+    hash.wrapping_add(high.wrapping_mul(multipliers[0]))
 }
 
 /// SipHash-1-3 over a sequence of 64-bit words.

@@ -57,16 +57,13 @@ pub struct Headers {
     pub destination_port: u16,
     /// Transport protocol (IANA number); before the extension headers are walked, the next header.
     pub protocol: u8,
-    /// DSCP of the outer IP header, 6 bits.
-    pub dscp: u8,
     /// A [`Fault`], where the frame is malformed.
     pub fault: u8,
-    /// Explicit padding.
-    pub _pad: u8,
-    /// Position just after the IP datagram, by its own length; 65,535 where that is not known or beyond.
+    /// Position just after the IP datagram, by its own length; 65,535 where that is not known or beyond. For the
+    /// parse's own use: of a [`crate::parse::plain`] frame it is not noted.
     pub end: u16,
     /// Explicit padding.
-    pub _pad2: [u8; 6],
+    pub _pad: [u8; 8],
 }
 
 const _: () = assert!(size_of::<Headers>() == 32);
@@ -85,11 +82,9 @@ impl Headers {
         source_port: 0,
         destination_port: 0,
         protocol: 0,
-        dscp: 0,
         fault: 0,
-        _pad: 0,
         end: 0,
-        _pad2: [0; 6],
+        _pad: [0; 8],
     };
 
     /// Whether something is wrong with the frame.
@@ -126,13 +121,16 @@ pub const NO_LEVEL: u8 = 0xff;
 /// [`Decision::shard`] when no shard was chosen.
 pub const NO_SHARD: u16 = 0xffff;
 
+/// [`Decision::slot`] when none was read: the key's entry names its shard, or there is none.
+pub const NO_SLOT: u32 = u32::MAX;
+
 /// What was decided and why. All numbers are of [`crate::vocabulary`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// The key's dense id; 0 when the class is not `assigned`.
     pub key_id: u32,
-    /// Index into the slot tables that was read; meaningful when `shard` is set.
+    /// Index into the slots that was read, or [`NO_SLOT`].
     pub slot: u32,
     /// The flow hash; 0 when none was needed.
     pub flow: u32,
@@ -160,7 +158,7 @@ impl Decision {
     /// Nothing decided yet.
     pub const NONE: Self = Self {
         key_id: 0,
-        slot: 0,
+        slot: NO_SLOT,
         flow: 0,
         shard: NO_SHARD,
         present: 0,
@@ -179,12 +177,11 @@ impl Default for Decision {
     }
 }
 
-/// Everything one packet's decision works on, in the order it is filled.
+/// What a packet's decision was made from, and the decision: written only by a program that records
+/// ([`crate::config::Config::record`]).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Work {
-    /// Positions and facts.
-    pub headers: Headers,
+pub struct Record {
     /// The fields' values as extracted, before any prefix table: most significant half first.
     /// Entry `i` is meaningful when bit `i` of `decision.present` is set, and for a field behind a
     /// prefix table also when the address is in no prefix.
@@ -195,4 +192,16 @@ pub struct Work {
     pub decision: Decision,
 }
 
-const _: () = assert!(size_of::<Work>() == 32 + 64 + 16 + 24);
+/// The work area of one CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Always zero, which the verifier does not know: see [`crate::access::Packet::forget`].
+    pub zero: u64,
+    /// Positions and facts, of a frame that is parsed in full or recorded.
+    pub headers: Headers,
+    /// What was found and decided.
+    pub record: Record,
+}
+
+const _: () = assert!(size_of::<Work>() == 8 + 32 + 64 + 16 + 24);

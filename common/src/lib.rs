@@ -20,6 +20,8 @@
 //! constant for a loaded program is [`config`]; the numbers that cross the kernel boundary are
 //! [`vocabulary`].
 #![cfg_attr(not(any(test, feature = "seeded-bugs")), no_std)]
+#![cfg_attr(target_arch = "bpf", feature(core_intrinsics))]
+#![cfg_attr(target_arch = "bpf", expect(internal_features, reason = "hint.rs"))]
 
 pub mod access;
 pub mod slice;
@@ -47,6 +49,7 @@ pub mod decide;
 
 pub mod config;
 pub mod hash;
+mod hint;
 pub mod prefix;
 pub mod seeded;
 pub mod shared;

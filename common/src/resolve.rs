@@ -5,79 +5,102 @@
 //! 2. Levels are tried as the schema lists them, the most specific first; the first hit is the key.
 //! 3. No hit, but a level tried: `unregistered`. No level tried: `missing`.
 
-use crate::config::{LevelConfig, MAX_KEY_PROBES, flag};
+use crate::config::MAX_KEY_PROBES;
+use crate::extract::Key;
 use crate::hash;
-use crate::headers::Work;
+use crate::hint::rare;
 use crate::seeded::bug;
 use crate::tables::{KeyEntry, Tables};
 use crate::vocabulary::Class;
 
-/// Fills `decision.key_id`, `level` and `tried`, which must be reset; gives the class, and the entry
-/// when it is `assigned`.
+/// What a key was found to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Resolved<'t> {
+    /// `assigned`, `unregistered` or `missing`.
+    pub class: Class,
+    /// The key's entry, when it is `assigned`.
+    pub entry: Option<&'t KeyEntry>,
+    /// Bit `i` is set when level `i` was looked up.
+    pub tried: u8,
+}
+
+/// Looks the levels of `key` up.
 #[inline(always)]
-pub fn resolve<'t, T: Tables>(tables: &'t T, work: &mut Work) -> (Class, Option<&'t KeyEntry>) {
-    let mut search = Search { key: work.key, present: work.decision.present, tried: 0, found: None };
-    // Written out, not a loop: each level's branches are constant for the verifier.
-    search.level::<0, T>(tables);
-    search.level::<1, T>(tables);
-    search.level::<2, T>(tables);
-    search.level::<3, T>(tables);
-    let Search { tried, found, .. } = search;
-    work.decision.tried = tried;
-    match found {
-        Some(entry) => {
-            work.decision.key_id = entry.id;
-            work.decision.level = entry.level;
-            (Class::Assigned, found)
-        }
-        None if tried != 0 => (Class::Unregistered, None),
-        None => (Class::Missing, None),
-    }
+pub fn resolve<'t, T: Tables>(tables: &'t T, key: &Key) -> Resolved<'t> {
+    let mut tried = 0;
+    // Nested, not a loop: each level's branches are constant for the verifier, and a hit ends the search.
+    let found = match level::<0, T>(tables, key, &mut tried) {
+        None => match level::<1, T>(tables, key, &mut tried) {
+            None => match level::<2, T>(tables, key, &mut tried) {
+                None => level::<3, T>(tables, key, &mut tried),
+                found => found,
+            },
+            found => found,
+        },
+        found => found,
+    };
+    let class = match found {
+        Some(_) => Class::Assigned,
+        None if tried != 0 => Class::Unregistered,
+        None => Class::Missing,
+    };
+    Resolved { class, entry: found, tried }
 }
 
-/// A search through the levels.
-struct Search<'t> {
-    key: [u64; 2],
-    present: u8,
-    tried: u8,
-    found: Option<&'t KeyEntry>,
-}
-
-impl<'t> Search<'t> {
-    /// Tries level `L`, unless an earlier one has found the key.
-    #[inline(always)]
-    fn level<const L: usize, T: Tables>(&mut self, tables: &'t T) {
-        let level = &tables.config().levels[L];
-        if level.fields == 0 || self.found.is_some() || self.present & level.fields != level.fields {
-            return;
-        }
-        self.tried |= 1 << L;
-        self.found = look_up(tables, level, self.key, L as u8);
+/// Tries level `L`, if there is such a level and the key has its fields.
+#[inline(always)]
+fn level<'t, const L: usize, T: Tables>(tables: &'t T, key: &Key, tried: &mut u8) -> Option<&'t KeyEntry> {
+    let level = &tables.config().levels[L];
+    if level.fields == 0 || key.present & level.fields != level.fields {
+        return None;
     }
+    if L > 0 {
+        rare();
+    }
+    *tried |= 1 << L;
+    look_up::<L, T>(tables, key.key)
 }
 
 /// Looks a key up in the open-addressed table: at most [`MAX_KEY_PROBES`] entries from where its hash
 /// says, ended by an empty one.
 #[inline(always)]
-fn look_up<'t, T: Tables>(
-    tables: &'t T,
-    level: &LevelConfig,
-    key: [u64; 2],
-    number: u8,
-) -> Option<&'t KeyEntry> {
+fn look_up<const L: usize, T: Tables>(tables: &T, key: [u64; 2]) -> Option<&KeyEntry> {
     let config = tables.config();
-    let key = [key[0] & level.mask[0], key[1] & level.mask[1]];
-    let hash = hash::key(level.multipliers, key, config.flags & flag::WIDE_KEY != 0);
-    let home = (hash >> (config.key_shift & 63)) as u32;
+    let level = &config.levels[L];
+    let low = key[1] & level.mask[1];
+    let mut hash = hash::low(level.multipliers, low);
+    let mut high = 0;
+    if config.wide != 0 {
+        rare();
+        let level = &tables.config().levels[L];
+        high = key[0] & level.mask[0];
+        hash = hash::wide(level.multipliers, hash, high);
+    }
+    let home = hash >> (config.key_shift & 63);
+    let is_key = |index, entry: &KeyEntry| {
+        entry.key == low
+            && entry.meta.is_level(L as u8)
+            && (tables.config().wide == 0 || tables.key_high(index).is_some_and(|there| there == high))
+    };
+    // The first probe, which is nearly always the last, by itself; the shift leaves it inside the table.
+    let first = tables.key_entry(home)?;
+    if is_key(home, first) {
+        return Some(first);
+    }
+    if first.meta.is_empty() {
+        return None;
+    }
+    rare();
     let probes = bug!(Resolve, config.key_probes, config.key_probes.saturating_sub(1));
     let mut found = None;
-    let mut probe = 0;
+    let mut probe = 1;
     while probe < MAX_KEY_PROBES && probe < probes {
-        let Some(entry) = tables.key_entry(home.wrapping_add(probe) & config.key_mask) else { break };
-        if entry.id == 0 {
+        let index = home.wrapping_add(probe as u64) & config.key_mask as u64;
+        let Some(entry) = tables.key_entry(index) else { break };
+        if entry.meta.is_empty() {
             break;
         }
-        if entry.key[1] == key[1] && entry.key[0] == key[0] && entry.level == number {
+        if is_key(index, entry) {
             found = Some(entry);
             break;
         }

@@ -3,6 +3,7 @@
 
 use crate::config::SERVICES_IN_TABLE;
 use crate::headers::{Headers, found};
+use crate::hint::rare;
 use crate::parse::network::Destination;
 use crate::prefix;
 use crate::seeded::bug;
@@ -30,6 +31,7 @@ pub fn service<T: Tables>(tables: &T, headers: &Headers, set: u32) -> bool {
     let wanted = Wanted::of(headers);
     let config = tables.config();
     if config.services_len == SERVICES_IN_TABLE {
+        rare();
         return in_table(tables, set, wanted);
     }
     // Written out, not a loop: what the policy does not list costs nothing.

@@ -1,49 +1,64 @@
 //! Key, width and flow to a slot, and the slot to its shard.
 //!
 //! ```text
-//!  width 1    slots + slot                       every flow of the key to one shard
+//!  width 1    the shard in the key's entry         every flow of the key to one shard
 //!  width k    slots + slot * k + flow mod k      exactly k distinct shards (a row of the table)
 //!  all        slots + low 16 bits of flow        plain load balancing over the pool, by weight
 //! ```
 
 use crate::access::{Packet, Pos, load_u32, load_u128};
 use crate::hash::Sip13;
-use crate::headers::{Headers, NO_SHARD, Work, found};
+use crate::headers::{Headers, NO_SHARD, NO_SLOT, found};
+use crate::hint::rare;
 use crate::seeded::bug;
 use crate::tables::{KeyEntry, SLOTS, Tables, WIDTH_ALL};
 
-/// Fills `decision.slot`, `flow` and `shard` for a registered key.
+/// Where a packet goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The shard's dense index, or [`NO_SHARD`].
+    pub shard: u16,
+    /// Index into the slots that was read, or [`NO_SLOT`].
+    pub slot: u32,
+    /// The flow hash; 0 when none was needed.
+    pub flow: u32,
+}
+
+impl Choice {
+    /// Nowhere.
+    pub const NONE: Self = Self { shard: NO_SHARD, slot: NO_SLOT, flow: 0 };
+}
+
+/// The shard of a packet of a registered key.
 #[inline(always)]
-pub fn for_key<P: Packet, T: Tables>(packet: &P, tables: &T, work: &mut Work, entry: &KeyEntry) {
-    if entry.width == 1 {
-        read(tables, work, entry.slots.wrapping_add(entry.slot as u32));
-    } else if entry.width == WIDTH_ALL {
-        over_pool(packet, tables, work, entry.slots);
+pub fn for_key<P: Packet, T: Tables>(packet: &P, tables: &T, headers: &Headers, entry: &KeyEntry) -> Choice {
+    if entry.meta.is_direct() {
+        return Choice { shard: entry.place, ..Choice::NONE };
+    }
+    rare();
+    let Some(table) = tables.slot_table(entry.meta.table()) else {
+        return Choice::NONE;
+    };
+    if table.width == WIDTH_ALL {
+        over_pool(packet, tables, headers, table.first)
     } else {
-        let flow = flow(packet, tables.config().flow_secret, &work.headers);
-        work.decision.flow = flow;
-        let column = (flow as u64 * entry.width as u64) >> 32;
-        let row = entry.slot as u32 * entry.width as u32;
-        read(tables, work, entry.slots.wrapping_add(row).wrapping_add(column as u32));
+        let flow = flow(packet, tables.config().flow_secret, headers);
+        let column = (flow as u64 * table.width as u64) >> 32;
+        let row = (entry.place as u32).wrapping_mul(table.width);
+        read(tables, table.first.wrapping_add(row).wrapping_add(column as u32), flow)
     }
 }
 
-/// Fills `decision.slot`, `flow` and `shard` for a packet that is spread over a whole pool, whose
-/// width-1 table begins at `slots`.
+/// The shard of a packet that is spread over a whole pool, whose width-1 table begins at `slots`.
 #[inline(always)]
-pub fn over_pool<P: Packet, T: Tables>(packet: &P, tables: &T, work: &mut Work, slots: u32) {
-    let flow = flow(packet, tables.config().flow_secret, &work.headers);
-    work.decision.flow = flow;
-    read(tables, work, slots.wrapping_add(flow & (SLOTS - 1)));
+pub fn over_pool<P: Packet, T: Tables>(packet: &P, tables: &T, headers: &Headers, slots: u32) -> Choice {
+    let flow = flow(packet, tables.config().flow_secret, headers);
+    read(tables, slots.wrapping_add(flow & (SLOTS - 1)), flow)
 }
 
 #[inline(always)]
-fn read<T: Tables>(tables: &T, work: &mut Work, slot: u32) {
-    work.decision.slot = slot;
-    work.decision.shard = match tables.slot(slot) {
-        Some(word) => word as u16,
-        None => NO_SHARD,
-    };
+fn read<T: Tables>(tables: &T, slot: u32, flow: u32) -> Choice {
+    Choice { shard: tables.slot(slot).unwrap_or(NO_SHARD), slot, flow }
 }
 
 /// The flow hash. Fragments, the first included, are hashed on addresses and protocol only, so that a

@@ -1,9 +1,9 @@
 //! Which types cross the kernel boundary as plain bytes.
 
-use crate::account::{Counter, KeyCounter, NodeCounters, ShardCounter};
+use crate::account::{Counter, KeyEvents, ShardCounter, Tally};
 use crate::config::Config;
-use crate::state::CpuState;
-use crate::tables::{KeyEntry, PrefixStep, ServiceSet, ShardEntry};
+use crate::headers::Work;
+use crate::tables::{KeyEntry, PrefixStep, ServiceSet, ShardEntry, SlotTable};
 
 /// A type that is the same bytes on both sides of the kernel boundary.
 ///
@@ -14,6 +14,8 @@ pub unsafe trait Shared: Copy + 'static {}
 
 // SAFETY: an integer.
 unsafe impl Shared for u64 {}
+// SAFETY: an integer.
+unsafe impl Shared for u16 {}
 // SAFETY: `repr(C)` of integers, padding explicit, size asserted beside the definition.
 unsafe impl Shared for Config {}
 // SAFETY: as above.
@@ -24,16 +26,18 @@ unsafe impl Shared for ServiceSet {}
 unsafe impl Shared for KeyEntry {}
 // SAFETY: as above.
 unsafe impl Shared for ShardEntry {}
+// SAFETY: as above.
+unsafe impl Shared for SlotTable {}
 // SAFETY: two u64.
 unsafe impl Shared for Counter {}
-// SAFETY: three u64.
-unsafe impl Shared for KeyCounter {}
+// SAFETY: a u64 and an array of `Counter`.
+unsafe impl Shared for KeyEvents {}
 // SAFETY: four u64.
 unsafe impl Shared for ShardCounter {}
-// SAFETY: arrays of `Counter`.
-unsafe impl Shared for NodeCounters {}
-// SAFETY: `repr(C)` of integers and the above, size asserted beside the definition.
-unsafe impl Shared for CpuState {}
+// SAFETY: arrays of the above.
+unsafe impl Shared for Tally {}
+// SAFETY: `repr(C)` of integers, padding explicit, size asserted beside the definition.
+unsafe impl Shared for Work {}
 // SAFETY: an array of a shared type has its elements and nothing between them.
 unsafe impl<T: Shared, const N: usize> Shared for [T; N] {}
 

@@ -2,7 +2,8 @@
 //!
 //! A generation's tables are complete before it is committed and do not change afterwards; that is
 //! what makes the open-addressed key table safe to read without locks. Entries are `repr(C)` without
-//! padding and their sizes are asserted: they cross the kernel boundary.
+//! padding and their sizes are asserted: they cross the kernel boundary. What most packets read is small and its size
+//! a power of two, because a table of a million keys costs what its cache misses cost.
 
 use crate::config::Config;
 
@@ -10,15 +11,16 @@ use crate::config::Config;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PrefixStep {
-    /// First address, left-aligned in 128 bits, most significant half first.
-    pub start: [u64; 2],
+    /// First address, left-aligned: all of an IPv4 address, the upper half of an IPv6 one, whose lower
+    /// half is [`Tables::prefix_low`].
+    pub start: u64,
     /// What the prefix maps to; 0: nothing.
     pub value: u32,
     /// Explicit padding.
     pub _pad: u32,
 }
 
-const _: () = assert!(size_of::<PrefixStep>() == 24);
+const _: () = assert!(size_of::<PrefixStep>() == 16);
 
 /// One protocol and port range that is ours: protocol and destination port as one number, so that a
 /// range test is two comparisons.
@@ -73,45 +75,118 @@ pub struct ServiceSet {
 
 const _: () = assert!(size_of::<ServiceSet>() == 8 + 8 * SERVICES);
 
-/// Bits of [`KeyEntry::flags`].
-pub mod key_flag {
-    /// Every packet of the key is dropped.
-    pub const DENIED: u8 = 1 << 0;
+/// What a key's entry says besides its key, id and slot, in 16 bits.
+///
+/// ```text
+///  15           5   4        3        2         0
+///  [ slot table | direct | denied | level + 1 ]      0: an empty entry
+/// ```
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyMeta(u16);
+
+/// How many [`SlotTable`]s a key's entry can tell apart.
+pub const SLOT_TABLES: u32 = 1 << 11;
+
+impl KeyMeta {
+    /// No key.
+    pub const EMPTY: Self = Self(0);
+
+    const LEVEL: u16 = 0b111;
+    const DENIED: u16 = 1 << 3;
+    const DIRECT: u16 = 1 << 4;
+
+    /// A key of level `level` that goes to the shard in its entry.
+    pub const fn direct(level: u8) -> Self {
+        Self((level as u16 + 1) & Self::LEVEL | Self::DIRECT)
+    }
+
+    /// A key of level `level`, spread by slot table `table` (under [`SLOT_TABLES`]).
+    pub const fn spread(level: u8, table: u16) -> Self {
+        Self((level as u16 + 1) & Self::LEVEL | table << 5)
+    }
+
+    /// The same, denied or not.
+    #[must_use]
+    pub const fn deny(self, denied: bool) -> Self {
+        Self(self.0 & !Self::DENIED | if denied { Self::DENIED } else { 0 })
+    }
+
+    /// Whether no key is here.
+    #[inline(always)]
+    pub const fn is_empty(self) -> bool {
+        self.0 & Self::LEVEL == 0
+    }
+
+    /// Whether the entry is of level `level`.
+    #[inline(always)]
+    pub const fn is_level(self, level: u8) -> bool {
+        self.0 & Self::LEVEL == level as u16 + 1
+    }
+
+    /// The level; 255 for an empty entry.
+    #[inline(always)]
+    pub const fn level(self) -> u8 {
+        (self.0 & Self::LEVEL).wrapping_sub(1) as u8
+    }
+
+    /// Whether every packet of the key is dropped.
+    #[inline(always)]
+    pub const fn is_denied(self) -> bool {
+        self.0 & Self::DENIED != 0
+    }
+
+    /// Whether the shard is in the entry.
+    #[inline(always)]
+    pub const fn is_direct(self) -> bool {
+        self.0 & Self::DIRECT != 0
+    }
+
+    /// Number of the slot table.
+    #[inline(always)]
+    pub const fn table(self) -> u32 {
+        (self.0 >> 5) as u32
+    }
 }
 
-/// [`KeyEntry::width`] of a key whose flows spread over the whole pool.
-pub const WIDTH_ALL: u16 = 0;
-
-/// An entry of the open-addressed key table; `id` 0 is an empty entry.
+/// An entry of the open-addressed key table: four to a cache line.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeyEntry {
-    /// The canonical key, masked to its level.
-    pub key: [u64; 2],
+    /// The lower half of the canonical key, masked to its level. The upper half, where a schema has one, is
+    /// [`Tables::key_high`].
+    pub key: u64,
     /// Dense key id; 0: empty.
     pub id: u32,
-    /// First entry of the slot table of the key's pool and width.
-    pub slots: u32,
-    /// The key's slot: a row of that table.
-    pub slot: u16,
-    /// Shards per row of that table (the key's width), or [`WIDTH_ALL`].
-    pub width: u16,
-    /// The level that the entry belongs to.
-    pub level: u8,
-    /// Bits of [`key_flag`].
-    pub flags: u8,
-    /// Explicit padding.
-    pub _pad: u16,
+    /// Of a key of width 1 the shard that its slot has, because a table does not change once it is committed: most
+    /// packets need no slot table. Of any other the slot, a row of its slot table.
+    pub place: u16,
+    /// Level, slot table, denial, and what `place` is.
+    pub meta: KeyMeta,
 }
 
-const _: () = assert!(size_of::<KeyEntry>() == 32);
+const _: () = assert!(size_of::<KeyEntry>() == 16);
+
+/// [`SlotTable::width`] of keys whose flows spread over the whole pool.
+pub const WIDTH_ALL: u32 = 0;
+
+/// How the keys of one pool and width find their shard.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SlotTable {
+    /// First of its slots.
+    pub first: u32,
+    /// Shards per row (the keys' width), or [`WIDTH_ALL`].
+    pub width: u32,
+}
+
+const _: () = assert!(size_of::<SlotTable>() == 8);
 
 /// Rows of a slot table.
 pub const SLOTS: u32 = 65_536;
 
-/// A slot's word. Bits 0..16 are the current shard, [`crate::headers::NO_SHARD`] for none; the rest
-/// is zero until migrations use it.
-pub type SlotWord = u64;
+/// A slot: the shard, or [`crate::headers::NO_SHARD`] for none.
+pub type Slot = u16;
 
 /// How a shard is reached.
 #[repr(C)]
@@ -126,10 +201,10 @@ pub struct ShardEntry {
     /// MAC address the frame is sent from (the leaving interface's own).
     pub source: [u8; 6],
     /// Explicit padding.
-    pub _pad: [u8; 4],
+    pub _pad: [u8; 12],
 }
 
-const _: () = assert!(size_of::<ShardEntry>() == 24);
+const _: () = assert!(size_of::<ShardEntry>() == 32);
 
 /// What a shard's target is.
 pub mod target {
@@ -153,12 +228,18 @@ pub trait Tables {
     fn prefix_index(&self, index: u32) -> Option<u64>;
     /// A step of the prefix search.
     fn prefix_step(&self, index: u32) -> Option<&PrefixStep>;
+    /// The lower half of the address at which an IPv6 step starts.
+    fn prefix_low(&self, index: u32) -> Option<u64>;
     /// What is ours at a destination.
     fn service_set(&self, index: u32) -> Option<&ServiceSet>;
     /// An entry of the key table.
-    fn key_entry(&self, index: u32) -> Option<&KeyEntry>;
+    fn key_entry(&self, index: u64) -> Option<&KeyEntry>;
+    /// The upper half of the key of an entry; asked only where [`crate::config::Config::wide`] is set.
+    fn key_high(&self, index: u64) -> Option<u64>;
+    /// A slot table.
+    fn slot_table(&self, index: u32) -> Option<&SlotTable>;
     /// A slot.
-    fn slot(&self, index: u32) -> Option<SlotWord>;
+    fn slot(&self, index: u32) -> Option<Slot>;
     /// A shard.
     fn shard(&self, index: u32) -> Option<&ShardEntry>;
 }

@@ -1,6 +1,6 @@
 //! keysteer in the kernel: an XDP program over `keysteer_common`.
 //!
-//! Thin by rule: [`packet`] gives bounded access to the frame, [`maps`] to the tables and counters,
+//! Thin by rule: [`packet`] gives bounded access to the frame, [`table`] and [`maps`] to the tables and counters,
 //! and the entry point calls [`keysteer_common::decide::decide`]. No decision is taken here.
 #![no_std]
 #![no_main]
@@ -10,6 +10,7 @@
 
 mod maps;
 mod packet;
+mod table;
 
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::macros::xdp;
@@ -17,34 +18,41 @@ use aya_ebpf::programs::XdpContext;
 use keysteer_common::decide::decide;
 use keysteer_common::forward::Action;
 
-use crate::maps::{Kernel, cpu_state};
+use crate::maps::{CpuArea, Kernel, Maps};
 use crate::packet::Frame;
+
+const _: () = assert!(
+    Action::Drop as u32 == xdp_action::XDP_DROP
+        && Action::Pass as u32 == xdp_action::XDP_PASS
+        && Action::Transmit as u32 == xdp_action::XDP_TX
+        && Action::Redirect as u32 == xdp_action::XDP_REDIRECT
+);
 
 /// The hook at a device's receive side. `frags`: jumbo frames in several buffers are accepted.
 #[xdp(frags)]
 #[inline(always)]
 fn keysteer_xdp(context: XdpContext) -> u32 {
-    let Some(state) = cpu_state() else {
-        return xdp_action::XDP_PASS;
-    };
-    let mut frame = Frame::new(&context, state.zero as usize);
-    let mut kernel = Kernel::new(&mut state.node);
-    let action = decide(&mut frame, &Kernel::TABLES, &mut kernel, &mut state.work);
+    let action = decide(&mut Frame::new(&context), &Maps, &mut Kernel, &mut CpuArea);
     #[cfg(feature = "log")]
-    aya_log_ebpf::debug!(
-        &context,
-        "class {} verdict {} reason {} key {} shard {}",
-        state.work.decision.class,
-        state.work.decision.verdict,
-        state.work.decision.reason,
-        state.work.decision.key_id,
-        state.work.decision.shard
-    );
-    match action {
-        Action::Pass => xdp_action::XDP_PASS,
-        Action::Drop => xdp_action::XDP_DROP,
-        Action::Transmit => xdp_action::XDP_TX,
-        Action::Redirect => xdp_action::XDP_REDIRECT,
+    log(&context);
+    action as u32
+}
+
+/// Logs what was recorded.
+#[cfg(feature = "log")]
+#[inline(always)]
+fn log(context: &XdpContext) {
+    if let Some(work) = keysteer_common::state::Area::work(&mut CpuArea) {
+        let decision = &work.record.decision;
+        aya_log_ebpf::debug!(
+            context,
+            "class {} verdict {} reason {} key {} shard {}",
+            decision.class,
+            decision.verdict,
+            decision.reason,
+            decision.key_id,
+            decision.shard
+        );
     }
 }
 

@@ -6,11 +6,16 @@ use core::arch::asm;
 use aya_ebpf::Global;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, CpuMap, DevMap, PerCpuArray};
-use keysteer_common::account::{Counter, KeyCounter, KeyDrops, Meters, NodeCounters, ShardCounter};
+use keysteer_common::account::{Counter, KeyCounter, KeyEvents, Meters, TALLY_SHARDS, Tally, way};
 use keysteer_common::config::Config;
-use keysteer_common::state::CpuState;
-use keysteer_common::tables::{Exits, KeyEntry, PrefixStep, ServiceSet, ShardEntry, SlotWord, Tables};
-use keysteer_common::vocabulary::{Class, REASONS, Reason, Verdict};
+use keysteer_common::headers::Work;
+use keysteer_common::state::Area;
+use keysteer_common::tables::{
+    Exits, KeyEntry, KeyMeta, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables,
+};
+use keysteer_common::vocabulary::{Class, Reason, Verdict};
+
+use crate::table::table;
 
 /// `BPF_F_MMAPABLE`: user space fills tables by memory copy, without a system call per entry.
 const MMAPABLE: u32 = 1 << 10;
@@ -19,26 +24,30 @@ const MMAPABLE: u32 = 1 << 10;
 #[unsafe(no_mangle)]
 static CONFIG: Global<Config> = Global::new(Config::ZERO);
 
-#[map]
-static CPU_STATE: PerCpuArray<CpuState> = PerCpuArray::with_max_entries(1, 0);
-#[map]
-static PREFIX_INDEX: Array<u64> = Array::with_max_entries(1, MMAPABLE);
-#[map]
-static PREFIX_STEPS: Array<PrefixStep> = Array::with_max_entries(1, MMAPABLE);
+table!(prefix_index, ".bss.prefix_index", u64, 0);
+table!(prefix_steps, ".bss.prefix_steps", PrefixStep, PrefixStep { start: 0, value: 0, _pad: 0 });
+table!(prefix_low, ".bss.prefix_low", u64, 0);
+table!(keys, ".bss.keys", KeyEntry, KeyEntry { key: 0, id: 0, place: 0, meta: KeyMeta::EMPTY });
+table!(keys_high, ".bss.keys_high", u64, 0);
+table!(slot_tables, ".bss.slot_tables", SlotTable, SlotTable { first: 0, width: 0 });
+table!(slots, ".bss.slots", Slot, 0);
+table!(
+    shards,
+    ".bss.shards",
+    ShardEntry,
+    ShardEntry { target: 0, port: 0, destination: [0; 6], source: [0; 6], _pad: [0; 12] }
+);
+
 #[map]
 static SERVICES: Array<ServiceSet> = Array::with_max_entries(1, MMAPABLE);
 #[map]
-static KEYS: Array<KeyEntry> = Array::with_max_entries(1, MMAPABLE);
+static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(1, 0);
 #[map]
-static SLOTS: Array<SlotWord> = Array::with_max_entries(1, MMAPABLE);
-#[map]
-static SHARDS: Array<ShardEntry> = Array::with_max_entries(1, MMAPABLE);
+static TALLIES: PerCpuArray<Tally> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static KEY_COUNTERS: PerCpuArray<KeyCounter> = PerCpuArray::with_max_entries(1, 0);
 #[map]
-static KEY_DROPS: PerCpuArray<KeyDrops> = PerCpuArray::with_max_entries(1, 0);
-#[map]
-static SHARD_COUNTERS: PerCpuArray<ShardCounter> = PerCpuArray::with_max_entries(1, 0);
+static KEY_EVENTS: PerCpuArray<KeyEvents> = PerCpuArray::with_max_entries(1, 0);
 /// By shard index.
 #[map]
 static DEVICES: DevMap = DevMap::with_max_entries(1, 0);
@@ -49,55 +58,49 @@ static CPUS: CpuMap = CpuMap::with_max_entries(1, 0);
 /// `bpf_redirect_map` falls back to this action where the map has no entry: `XDP_ABORTED`.
 const ON_MISS: u64 = 0;
 
-/// This CPU's state. `None` cannot happen (index 0 of a one-entry array), and the verifier wants it
-/// asked.
-#[inline(always)]
-pub(crate) fn cpu_state() -> Option<&'static mut CpuState> {
-    let state = CPU_STATE.get_ptr_mut(0)?;
-    // SAFETY: the value is this CPU's own, and XDP programs do not nest on a CPU: nothing else holds a
-    // reference while this one lives.
-    Some(unsafe { &mut *state })
-}
+/// This CPU's work area.
+pub(crate) struct CpuArea;
 
-/// The tables in BPF maps.
-pub(crate) struct Maps;
-
-/// Tables, counters and exits.
-pub(crate) struct Kernel<'a> {
-    node: &'a mut NodeCounters,
-}
-
-impl<'a> Kernel<'a> {
-    /// The tables, which are static.
-    pub(crate) const TABLES: Maps = Maps;
-
-    /// Counters and exits for one packet.
+impl Area for CpuArea {
     #[inline(always)]
-    pub(crate) fn new(node: &'a mut NodeCounters) -> Self {
-        Self { node }
+    fn work(&mut self) -> Option<&mut Work> {
+        let work = WORK.get_ptr_mut(0)?;
+        // SAFETY: the value is this CPU's own, and XDP programs do not nest on a CPU; the borrow of `self`
+        // allows one reference at a time.
+        Some(unsafe { &mut *work })
     }
 }
+
+/// The tables.
+pub(crate) struct Maps;
+
+/// Counters and exits.
+pub(crate) struct Kernel;
 
 impl Tables for Maps {
     #[inline(always)]
     fn config(&self) -> &Config {
-        let mut config = (&raw const CONFIG).cast::<Config>();
-        // Hides from LLVM that the initial value is known: user space replaces it. A real instruction,
-        // because an empty barrier duplicates line information, which the kernel refuses.
-        // SAFETY: a register move.
-        unsafe { asm!("{c} = {c}", c = inout(reg) config, options(pure, nomem, nostack)) };
+        let config: *const Config;
+        // Hides from LLVM that the initial value is known: user space replaces it.
+        // SAFETY: loads an address.
+        unsafe { asm!("{c} = {s} ll", c = out(reg) config, s = sym CONFIG, options(pure, nomem, nostack)) };
         // SAFETY: CONFIG is a `Config` (`Global` is transparent) in read-only memory, valid for ever.
         unsafe { &*config }
     }
 
     #[inline(always)]
     fn prefix_index(&self, index: u32) -> Option<u64> {
-        PREFIX_INDEX.get(index).copied()
+        Some(*prefix_index::get(index as usize, self.config().bounds.prefix_index))
     }
 
     #[inline(always)]
     fn prefix_step(&self, index: u32) -> Option<&PrefixStep> {
-        PREFIX_STEPS.get(index)
+        Some(prefix_steps::get(index as usize, self.config().bounds.prefix_steps))
+    }
+
+    #[inline(always)]
+    fn prefix_low(&self, index: u32) -> Option<u64> {
+        Some(*prefix_low::get(index as usize, self.config().bounds.prefix_low))
     }
 
     #[inline(always)]
@@ -106,22 +109,32 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn key_entry(&self, index: u32) -> Option<&KeyEntry> {
-        KEYS.get(index)
+    fn key_entry(&self, index: u64) -> Option<&KeyEntry> {
+        Some(keys::get(index as usize, self.config().bounds.keys))
     }
 
     #[inline(always)]
-    fn slot(&self, index: u32) -> Option<SlotWord> {
-        SLOTS.get(index).copied()
+    fn key_high(&self, index: u64) -> Option<u64> {
+        Some(*keys_high::get(index as usize, self.config().bounds.keys_high))
+    }
+
+    #[inline(always)]
+    fn slot_table(&self, index: u32) -> Option<&SlotTable> {
+        Some(slot_tables::get(index as usize, self.config().bounds.slot_tables))
+    }
+
+    #[inline(always)]
+    fn slot(&self, index: u32) -> Option<Slot> {
+        Some(*slots::get(index as usize, self.config().bounds.slots))
     }
 
     #[inline(always)]
     fn shard(&self, index: u32) -> Option<&ShardEntry> {
-        SHARDS.get(index)
+        Some(shards::get(index as usize, self.config().bounds.shards))
     }
 }
 
-impl Exits for Kernel<'_> {
+impl Exits for Kernel {
     #[inline(always)]
     fn to_interface(&mut self, shard: u32) -> bool {
         DEVICES.redirect(shard, ON_MISS).is_ok()
@@ -139,45 +152,67 @@ fn add(counter: &mut Counter, bytes: u64) {
     counter.bytes += bytes;
 }
 
-impl Meters for Kernel<'_> {
+/// The tally that shard `shard` is in.
+#[inline(always)]
+fn tally(shard: u32) -> Option<&'static mut Tally> {
+    let tally = TALLIES.get_ptr_mut(shard / TALLY_SHARDS as u32)?;
+    // SAFETY: this CPU's own value; callers drop the reference before they ask for another.
+    Some(unsafe { &mut *tally })
+}
+
+/// What happens to key `id` more rarely than a frame.
+#[inline(always)]
+fn events(id: u32) -> Option<&'static mut KeyEvents> {
+    let events = KEY_EVENTS.get_ptr_mut(id)?;
+    // SAFETY: as in `tally`.
+    Some(unsafe { &mut *events })
+}
+
+impl Meters for Kernel {
     #[inline(always)]
-    fn node(&mut self, class: Class, verdict: Verdict, reason: Reason, bytes: u64) {
-        if let Some(counter) = self.node.verdicts.get_mut(verdict as usize) {
+    fn node(&mut self, class: Class, verdict: Verdict, reason: Reason, bytes: u64, shard: Option<u32>) {
+        let Some(tally) = tally(shard.unwrap_or(0)) else { return };
+        if let Some(counter) = tally.ways.get_mut(way(class, verdict, reason)) {
             add(counter, bytes);
         }
-        if let Some(counter) = self.node.outcomes.get_mut(class as usize * REASONS + reason as usize) {
-            add(counter, bytes);
+        if let Some(shard) = shard {
+            let counter = &mut tally.shards[shard as usize % TALLY_SHARDS];
+            counter.packets += 1;
+            counter.bytes += bytes;
         }
     }
 
     #[inline(always)]
-    fn key(&mut self, id: u32, bytes: u64, opens: bool, drop: Option<usize>) {
+    fn key(&mut self, id: u32, bytes: u64) {
         if let Some(counter) = KEY_COUNTERS.get_ptr_mut(id) {
             // SAFETY: this CPU's own value; nothing else refers to it.
-            let counter = unsafe { &mut *counter };
-            counter.packets += 1;
-            counter.bytes += bytes;
-            counter.flows += opens as u64;
-        }
-        if let Some(slot) = drop
-            && let Some(drops) = KEY_DROPS.get_ptr_mut(id)
-        {
-            // SAFETY: this CPU's own value; nothing else refers to it.
-            if let Some(counter) = unsafe { &mut *drops }.get_mut(slot) {
-                add(counter, bytes);
-            }
+            add(unsafe { &mut *counter }, bytes);
         }
     }
 
     #[inline(always)]
-    fn shard(&mut self, index: u32, bytes: u64, opens: bool, dropped: bool) {
-        if let Some(counter) = SHARD_COUNTERS.get_ptr_mut(index) {
-            // SAFETY: this CPU's own value; nothing else refers to it.
-            let counter = unsafe { &mut *counter };
-            counter.packets += 1;
-            counter.bytes += bytes;
-            counter.flows += opens as u64;
-            counter.dropped += dropped as u64;
+    fn key_dropped(&mut self, id: u32, bytes: u64, drop: usize) {
+        if let Some(counter) = events(id).and_then(|events| events.drops.get_mut(drop)) {
+            add(counter, bytes);
+        }
+    }
+
+    #[inline(always)]
+    fn shard_dropped(&mut self, shard: u32) {
+        if let Some(tally) = tally(shard) {
+            tally.shards[shard as usize % TALLY_SHARDS].dropped += 1;
+        }
+    }
+
+    #[inline(always)]
+    fn opened(&mut self, key: Option<u32>, shard: Option<u32>) {
+        if let Some(events) = key.and_then(events) {
+            events.flows += 1;
+        }
+        if let Some(shard) = shard
+            && let Some(tally) = tally(shard)
+        {
+            tally.shards[shard as usize % TALLY_SHARDS].flows += 1;
         }
     }
 }

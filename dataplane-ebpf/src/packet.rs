@@ -17,10 +17,9 @@ pub(crate) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// `zero` must be zero and unknown to the verifier: a word of a map value.
     #[inline(always)]
-    pub(crate) fn new(context: &'a XdpContext, zero: usize) -> Self {
-        Self { context, data: context.data(), end: context.data_end(), zero }
+    pub(crate) fn new(context: &'a XdpContext) -> Self {
+        Self { context, data: context.data(), end: context.data_end(), zero: 0 }
     }
 
     /// The address of `pos + d`, if `size_of::<T>()` bytes there are inside the frame.
@@ -89,6 +88,11 @@ impl Packet for Frame<'_> {
         // SAFETY: `at` checked that size_of::<T>() bytes from `address` are inside the frame; any bytes
         // are a `T` (`Wire`).
         Some(unsafe { (address as *const T).read_unaligned() })
+    }
+
+    #[inline(always)]
+    fn arm(&mut self, zero: u64) {
+        self.zero = zero as usize;
     }
 
     #[inline(always)]

@@ -1,7 +1,32 @@
 //! Counters summed over CPUs, and the sums that they must satisfy.
 
-use keysteer_common::account::{Counter, KeyCounter, KeyDrops, NodeCounters, ShardCounter};
-use keysteer_common::vocabulary::{Class, REASONS, Reason, Verdict};
+use keysteer_common::account::{Counter, KeyCounter, KeyEvents, ShardCounter};
+use keysteer_common::vocabulary::{CLASSES, Class, REASONS, Reason, VERDICTS, Verdict};
+
+/// Counters of the node as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeCounters {
+    /// By [`Verdict`] number.
+    pub verdicts: [Counter; VERDICTS],
+    /// By class number times [`REASONS`] plus reason number.
+    pub outcomes: [Counter; CLASSES * REASONS],
+}
+
+impl Default for NodeCounters {
+    fn default() -> Self {
+        Self { verdicts: [Counter::default(); VERDICTS], outcomes: [Counter::default(); CLASSES * REASONS] }
+    }
+}
+
+impl NodeCounters {
+    /// Adds frames that ended in one way.
+    pub fn count(&mut self, class: Class, verdict: Verdict, reason: Reason, counter: Counter) {
+        let outcome = self.outcomes.get_mut(class as usize * REASONS + reason as usize);
+        for to in [self.verdicts.get_mut(verdict as usize), outcome].into_iter().flatten() {
+            add(to, counter);
+        }
+    }
+}
 
 /// All counters at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,7 +36,7 @@ pub struct Snapshot {
     /// By key id; entry 0 is never counted.
     pub keys: Vec<KeyCounter>,
     /// By key id.
-    pub drops: Vec<KeyDrops>,
+    pub events: Vec<KeyEvents>,
     /// By shard index.
     pub shards: Vec<ShardCounter>,
 }
@@ -40,7 +65,7 @@ impl Snapshot {
         Self {
             node: NodeCounters::default(),
             keys: vec![KeyCounter::default(); keys],
-            drops: vec![KeyDrops::default(); keys],
+            events: vec![KeyEvents::default(); keys],
             shards: vec![ShardCounter::default(); shards],
         }
     }
@@ -81,7 +106,7 @@ impl Snapshot {
             if sum == received { Ok(()) } else { Err(Unbalanced { what, received, sum }) }
         };
         check("the sum of verdicts", sum(self.node.verdicts.iter().copied()))?;
-        let mut by_key = sum(self.keys.iter().map(|key| Counter { packets: key.packets, bytes: key.bytes }));
+        let mut by_key = sum(self.keys.iter().copied());
         for class in Class::ALL.iter().filter(|class| **class != Class::Assigned) {
             add(&mut by_key, self.class(*class));
         }

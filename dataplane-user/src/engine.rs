@@ -1,15 +1,15 @@
 //! The host home of the decision: the code that runs in the kernel, over an [`Image`] and byte slices,
 //! with the same counters.
 
-use keysteer_common::account::Meters;
+use keysteer_common::account::{Counter, Meters, ShardCounter};
 use keysteer_common::decide::decide;
 use keysteer_common::forward::Action;
 use keysteer_common::headers::Work;
 use keysteer_common::slice::Frame;
 use keysteer_common::tables::{Exits, ShardEntry, target};
-use keysteer_common::vocabulary::{Class, REASONS, Reason, Verdict};
+use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
-use crate::counters::Snapshot;
+use crate::counters::{Snapshot, add};
 use crate::image::Image;
 
 /// Decides frames over an image and counts them.
@@ -82,40 +82,45 @@ impl Exits for Counts<'_> {
 }
 
 impl Meters for Counts<'_> {
-    fn node(&mut self, class: Class, verdict: Verdict, reason: Reason, bytes: u64) {
-        let node = &mut self.snapshot.node;
-        for counter in [
-            node.verdicts.get_mut(verdict as usize),
-            node.outcomes.get_mut(class as usize * REASONS + reason as usize),
-        ]
-        .into_iter()
-        .flatten()
-        {
+    fn node(&mut self, class: Class, verdict: Verdict, reason: Reason, bytes: u64, shard: Option<u32>) {
+        self.snapshot.node.count(class, verdict, reason, Counter { packets: 1, bytes });
+        if let Some(counter) = self.shard(shard) {
             counter.packets += 1;
             counter.bytes += bytes;
         }
     }
 
-    fn key(&mut self, id: u32, bytes: u64, opens: bool, drop: Option<usize>) {
+    fn key(&mut self, id: u32, bytes: u64) {
         if let Some(counter) = self.snapshot.keys.get_mut(id as usize) {
-            counter.packets += 1;
-            counter.bytes += bytes;
-            counter.flows += u64::from(opens);
-        }
-        if let Some(counter) = drop
-            .and_then(|slot| self.snapshot.drops.get_mut(id as usize).and_then(|drops| drops.get_mut(slot)))
-        {
-            counter.packets += 1;
-            counter.bytes += bytes;
+            add(counter, Counter { packets: 1, bytes });
         }
     }
 
-    fn shard(&mut self, index: u32, bytes: u64, opens: bool, dropped: bool) {
-        if let Some(counter) = self.snapshot.shards.get_mut(index as usize) {
-            counter.packets += 1;
-            counter.bytes += bytes;
-            counter.flows += u64::from(opens);
-            counter.dropped += u64::from(dropped);
+    fn key_dropped(&mut self, id: u32, bytes: u64, drop: usize) {
+        let events = self.snapshot.events.get_mut(id as usize);
+        if let Some(counter) = events.and_then(|events| events.drops.get_mut(drop)) {
+            add(counter, Counter { packets: 1, bytes });
         }
+    }
+
+    fn shard_dropped(&mut self, shard: u32) {
+        if let Some(counter) = self.shard(Some(shard)) {
+            counter.dropped += 1;
+        }
+    }
+
+    fn opened(&mut self, key: Option<u32>, shard: Option<u32>) {
+        if let Some(events) = key.and_then(|id| self.snapshot.events.get_mut(id as usize)) {
+            events.flows += 1;
+        }
+        if let Some(counter) = self.shard(shard) {
+            counter.flows += 1;
+        }
+    }
+}
+
+impl Counts<'_> {
+    fn shard(&mut self, shard: Option<u32>) -> Option<&mut ShardCounter> {
+        self.snapshot.shards.get_mut(shard? as usize)
     }
 }

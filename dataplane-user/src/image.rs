@@ -1,15 +1,16 @@
 //! One generation's tables, compiled from a policy: what is copied into BPF maps, and what the host
 //! engine decides over. Both homes read the very same values.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use keysteer_common::carrier::Carrier;
 use keysteer_common::config::Config;
-use keysteer_common::tables::{KeyEntry, PrefixStep, ServiceSet, ShardEntry, SlotWord, Tables};
+use keysteer_common::tables::{KeyEntry, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables};
 
 /// The tables and the names behind their numbers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Image {
     /// Constants of the program.
     pub config: Config,
@@ -17,12 +18,18 @@ pub struct Image {
     pub prefix_index: Vec<u64>,
     /// Steps of every prefix table.
     pub prefix_steps: Vec<PrefixStep>,
+    /// Lower halves of the steps' addresses; empty where there are no IPv6 steps.
+    pub prefix_low: Vec<u64>,
     /// Service sets by number; entry 0 is never used.
     pub services: Vec<ServiceSet>,
     /// The open-addressed key table: a power of two of entries.
     pub keys: Vec<KeyEntry>,
-    /// Every pool's slot tables, one after the other.
-    pub slots: Vec<SlotWord>,
+    /// Upper halves of the entries' keys; empty where the schema has no more than 64 bits.
+    pub keys_high: Vec<u64>,
+    /// The slot tables: where each begins and how wide it is.
+    pub slot_tables: Vec<SlotTable>,
+    /// Every slot table's slots, one after the other.
+    pub slots: Vec<Slot>,
     /// Shards by dense index.
     pub shards: Vec<ShardEntry>,
     /// What the numbers are called.
@@ -120,6 +127,13 @@ pub struct TableInfo {
     pub width: u16,
 }
 
+/// The constants hold secrets, and the tables are too long to read.
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Image").field("policy", &self.names.policy).finish_non_exhaustive()
+    }
+}
+
 impl Names {
     /// The key with this id.
     pub fn key(&self, id: u32) -> Option<&KeyInfo> {
@@ -143,7 +157,10 @@ impl Image {
         size_of_val(self.prefix_index.as_slice())
             + size_of_val(self.prefix_steps.as_slice())
             + size_of_val(self.services.as_slice())
+            + size_of_val(self.prefix_low.as_slice())
             + size_of_val(self.keys.as_slice())
+            + size_of_val(self.keys_high.as_slice())
+            + size_of_val(self.slot_tables.as_slice())
             + size_of_val(self.slots.as_slice())
             + size_of_val(self.shards.as_slice())
     }
@@ -177,11 +194,23 @@ impl Tables for Image {
         self.services.get(index as usize)
     }
 
-    fn key_entry(&self, index: u32) -> Option<&KeyEntry> {
+    fn key_entry(&self, index: u64) -> Option<&KeyEntry> {
         self.keys.get(index as usize)
     }
 
-    fn slot(&self, index: u32) -> Option<SlotWord> {
+    fn prefix_low(&self, index: u32) -> Option<u64> {
+        self.prefix_low.get(index as usize).copied()
+    }
+
+    fn key_high(&self, index: u64) -> Option<u64> {
+        self.keys_high.get(index as usize).copied()
+    }
+
+    fn slot_table(&self, index: u32) -> Option<&SlotTable> {
+        self.slot_tables.get(index as usize)
+    }
+
+    fn slot(&self, index: u32) -> Option<Slot> {
         self.slots.get(index as usize).copied()
     }
 

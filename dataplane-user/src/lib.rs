@@ -50,4 +50,5 @@ pub mod world;
 
 pub mod cli;
 
+mod messages;
 mod suggest;

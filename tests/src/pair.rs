@@ -12,7 +12,8 @@ use keysteer::engine::Engine;
 use keysteer::image::Image;
 use keysteer::kernel::{Dataplane, KernelError};
 use keysteer_common::forward::Action;
-use keysteer_common::headers::{Decision, Work};
+use keysteer_common::headers::{Decision, Headers, Record, Work};
+use keysteer_common::vocabulary::Class;
 
 use crate::lab::CPU;
 
@@ -22,7 +23,10 @@ const LOOPBACK: u32 = 1;
 /// One image in both homes.
 #[derive(Debug)]
 pub struct Pair<'i> {
+    /// The variant that records.
     kernel: Dataplane,
+    /// The one that an agent would attach.
+    forwarding: Dataplane,
     engine: Engine<'i>,
     /// The host's work area, kept from frame to frame as the kernel keeps its own.
     work: Work,
@@ -50,6 +54,16 @@ pub enum Difference {
         /// The host's.
         host: Box<Outcome>,
     },
+    /// The program that records and the one that forwards disagree about a frame.
+    #[error("the program that forwards says {action:?}, frame {frame:x?}; the one that records {recording}")]
+    Variant {
+        /// The answer of the one that records.
+        recording: Box<Outcome>,
+        /// What the other returned.
+        action: Option<Action>,
+        /// The other's frame.
+        frame: Vec<u8>,
+    },
     /// About what was counted.
     #[error("the homes counted differently: {0}")]
     Counters(String),
@@ -75,9 +89,10 @@ impl<'i> Pair<'i> {
         // A map value begins as zeroes, and so must the host's: without NO_SHARD and NO_LEVEL.
         let decision = Decision { shard: 0, level: 0, ..Decision::NONE };
         Ok(Self {
-            kernel: Dataplane::load(kernel)?,
+            kernel: Dataplane::load_recording(kernel)?,
+            forwarding: Dataplane::load(kernel)?,
             engine: Engine::new(host),
-            work: Work { decision, ..Work::default() },
+            work: Work { record: Record { decision, ..Record::default() }, ..Work::default() },
         })
     }
 
@@ -93,10 +108,16 @@ impl<'i> Pair<'i> {
     pub fn run(&mut self, frame: &[u8], ingress: u32) -> Result<Outcome, Difference> {
         let kernel = self.kernel.test_run(frame, ingress, CPU)?;
         let kernel = Outcome { action: kernel.action, frame: kernel.frame, work: kernel.work };
+        let forwarded = self.forwarding.forward_run(frame, ingress)?;
+        if forwarded != (kernel.action, kernel.frame.clone()) {
+            let (action, frame) = forwarded;
+            return Err(Difference::Variant { recording: Box::new(kernel), action, frame });
+        }
         let mut bytes = frame.to_vec();
         let arrived = if ingress == 0 { LOOPBACK } else { ingress };
         let action = self.engine.decide_over(&mut bytes, arrived, &mut self.work);
         let host = Outcome { action: Some(action), frame: bytes, work: self.work };
+        let (kernel, host) = (kernel.comparable(&host), host.comparable(&kernel));
         if kernel == host {
             return Ok(kernel);
         }
@@ -111,7 +132,10 @@ impl<'i> Pair<'i> {
         let kernel = self.kernel.counters()?;
         kernel.balanced().map_err(|error| Difference::Counters(error.to_string()))?;
         match unequal(&kernel, self.engine.counters()) {
-            None => Ok(kernel),
+            None => match unequal(&self.forwarding.counters()?, &kernel) {
+                None => Ok(kernel),
+                Some(what) => Err(Difference::Counters(format!("forwarding against recording: {what}"))),
+            },
             Some(what) => Err(Difference::Counters(what)),
         }
     }
@@ -129,13 +153,27 @@ fn unequal(kernel: &Snapshot, host: &Snapshot) -> Option<String> {
     list("verdict", &kernel.node.verdicts, &host.node.verdicts)
         .or_else(|| list("outcome", &kernel.node.outcomes, &host.node.outcomes))
         .or_else(|| list("key", &kernel.keys, &host.keys))
-        .or_else(|| list("drops of key", &kernel.drops, &host.drops))
+        .or_else(|| list("events of key", &kernel.events, &host.events))
         .or_else(|| list("shard", &kernel.shards, &host.shards))
+}
+
+impl Outcome {
+    /// Without what a plain frame does not note, because a frame whose first buffer does not hold it all is plain on
+    /// the host alone: where the datagram ends, and the headers of a foreign frame.
+    fn comparable(&self, other: &Self) -> Self {
+        let mut work = self.work;
+        work.headers.end = 0;
+        let foreign = work.record.decision.class == Class::Foreign as u8;
+        if foreign && other.work.headers == Headers::NONE {
+            work.headers = Headers::NONE;
+        }
+        Self { work, ..self.clone() }
+    }
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Work { headers, fields, key, decision } = &self.work;
+        let Work { headers, record: Record { fields, key, decision }, .. } = &self.work;
         write!(f, "{:?}, {headers:?}, fields {fields:x?}, key {key:x?}, {decision:?}", self.action)?;
         write!(f, ", frame {}", hex(&self.frame))
     }

@@ -15,7 +15,9 @@ const ETHER_TYPE_QINQ: u16 = 0x88a8;
 /// Pre-standard stacked VLANs, still seen.
 const ETHER_TYPE_QINQ_OLD: u16 = 0x9100;
 
-fn is_vlan(ether_type: u16) -> bool {
+/// Whether a tag follows this EtherType.
+#[inline(always)]
+pub(super) fn is_vlan(ether_type: u16) -> bool {
     matches!(ether_type, ETHER_TYPE_VLAN | ETHER_TYPE_QINQ)
         || bug!(Link, ether_type == ETHER_TYPE_QINQ_OLD, false)
 }

@@ -43,7 +43,7 @@ pub enum Destination {
 ///
 /// `bytes` is the frame's length as far as known; see [`crate::decide`].
 #[inline(always)]
-pub fn parse<P: Packet>(packet: &P, headers: &mut Headers, bytes: &mut u32, at: Pos) -> Option<Destination> {
+pub fn parse<P: Packet>(packet: &P, headers: &mut Headers, bytes: &mut u64, at: Pos) -> Option<Destination> {
     if headers.ether_type == ETHER_TYPE_IPV4 {
         ipv4(packet, headers, bytes, at)
     } else {
@@ -53,12 +53,7 @@ pub fn parse<P: Packet>(packet: &P, headers: &mut Headers, bytes: &mut u32, at: 
 
 /// [`parse`], for IPv4.
 #[inline(always)]
-pub(super) fn ipv4<P: Packet>(
-    packet: &P,
-    headers: &mut Headers,
-    bytes: &mut u32,
-    at: Pos,
-) -> Option<Destination> {
+fn ipv4<P: Packet>(packet: &P, headers: &mut Headers, bytes: &mut u64, at: Pos) -> Option<Destination> {
     let ip = packet.load::<Ipv4Hdr>(at, 0)?;
     if ip.vihl >> 4 != 4 {
         return None;
@@ -67,7 +62,6 @@ pub(super) fn ipv4<P: Packet>(
     headers.source = at.plus::<{ offset_of!(Ipv4Hdr, src_addr) }>().store();
     headers.destination = at.plus::<{ offset_of!(Ipv4Hdr, dst_addr) }>().store();
     headers.protocol = ip.proto;
-    headers.dscp = ip.tos >> 2;
     let fragment = u16::from_be_bytes(ip.frags) & bug!(Network, FRAGMENT_BITS, FRAGMENT_OFFSET) != 0;
     headers.set(found::IPV4 | found::PROTOCOL | if fragment { found::FRAGMENT } else { 0 });
 
@@ -87,12 +81,7 @@ pub(super) fn ipv4<P: Packet>(
 
 /// [`parse`], for IPv6.
 #[inline(always)]
-pub(super) fn ipv6<P: Packet>(
-    packet: &P,
-    headers: &mut Headers,
-    bytes: &mut u32,
-    at: Pos,
-) -> Option<Destination> {
+fn ipv6<P: Packet>(packet: &P, headers: &mut Headers, bytes: &mut u64, at: Pos) -> Option<Destination> {
     let [first, _, _, high, low] = packet.load::<Ipv6Words>(at, 0)?;
     if first[0] >> 4 != 6 {
         return None;
@@ -101,8 +90,6 @@ pub(super) fn ipv6<P: Packet>(
     headers.source = at.plus::<{ offset_of!(Ipv6Hdr, src_addr) }>().store();
     headers.destination = at.plus::<{ offset_of!(Ipv6Hdr, dst_addr) }>().store();
     headers.protocol = first[offset_of!(Ipv6Hdr, next_hdr)];
-    // Version 4 bits, traffic class 8, flow label 20; the DSCP is the top six of the class.
-    headers.dscp = (first[0] & 0x0f) << 2 | first[1] >> 6;
     headers.set(found::IPV6);
 
     let payload_length = u16::from_be_bytes([first[4], first[5]]) as usize;
@@ -121,12 +108,12 @@ pub(super) fn ipv6<P: Packet>(
 /// Notes where a datagram of `length` bytes at `at` ends, and a fault where that is past the frame. The
 /// whole frame's length is only asked for when its linear part does not settle it, and is then noted.
 #[inline(always)]
-fn measure<P: Packet>(packet: &P, headers: &mut Headers, bytes: &mut u32, at: Pos, length: usize) {
+fn measure<P: Packet>(packet: &P, headers: &mut Headers, bytes: &mut u64, at: Pos, length: usize) {
     let end = at.get() + length;
     headers.end = if end < u16::MAX as usize { end as u16 } else { u16::MAX };
     if end > packet.linear_len() {
         let whole = packet.frame_len();
-        *bytes = whole as u32;
+        *bytes = whole as u64;
         if end > whole {
             headers.fail(Fault::IpLength);
         }

@@ -131,15 +131,21 @@ fn header<const N: usize, P: Packet>(packet: &P, headers: &Headers, at: Pos) -> 
     packet.load::<[u8; N]>(at, 0)
 }
 
+/// Whether a TCP segment with these flags opens a flow.
+#[inline(always)]
+pub(super) const fn opens(flags: u8) -> bool {
+    flags & (TCP_SYN | TCP_ACK) == TCP_SYN
+}
+
 /// Reads a TCP header; `None` when it is cut off.
 #[inline(always)]
-pub(super) fn tcp<P: Packet>(packet: &P, headers: &mut Headers, at: Pos) -> Option<()> {
+fn tcp<P: Packet>(packet: &P, headers: &mut Headers, at: Pos) -> Option<()> {
     let tcp = header::<20, P>(packet, headers, at)?;
     ports(headers, [tcp[0], tcp[1], tcp[2], tcp[3]]);
     if tcp[12] >> 4 < 5 {
         headers.fail(Fault::TransportLength);
     }
-    if tcp[13] & (TCP_SYN | TCP_ACK) == TCP_SYN {
+    if opens(tcp[13]) {
         headers.set(found::OPENS);
     }
     Some(())
@@ -147,7 +153,7 @@ pub(super) fn tcp<P: Packet>(packet: &P, headers: &mut Headers, at: Pos) -> Opti
 
 /// Reads a UDP header; `None` when it is cut off.
 #[inline(always)]
-pub(super) fn udp<P: Packet>(packet: &P, headers: &mut Headers, at: Pos) -> Option<()> {
+fn udp<P: Packet>(packet: &P, headers: &mut Headers, at: Pos) -> Option<()> {
     let udp = header::<8, P>(packet, headers, at)?;
     ports(headers, [udp[0], udp[1], udp[2], udp[3]]);
     let length = u16::from_be_bytes([udp[4], udp[5]]);

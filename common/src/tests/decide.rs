@@ -1,10 +1,10 @@
 //! Sentence, input, verdict, exact output bytes, exactly the counts that moved.
 
 use crate::account::drop_slot;
-use crate::config::{SERVICES_IN_TABLE, class_action, flag};
+use crate::config::{SERVICES_IN_TABLE, class_action};
 use crate::forward::Action;
 use crate::headers::NO_SHARD;
-use crate::tables::{KeyEntry, Service, ServiceSet, target};
+use crate::tables::{KeyEntry, KeyMeta, Service, ServiceSet, SlotTable, target};
 use crate::vocabulary::{Class, Reason, Verdict};
 
 use super::world::{Count, KEY_ID, NODE_MAC, Noted, SHARD_MAC, World, syn6, udp4};
@@ -25,13 +25,16 @@ fn a_registered_key_is_rewritten_and_redirected() {
     expected[..6].copy_from_slice(&SHARD_MAC);
     expected[6..12].copy_from_slice(&NODE_MAC);
     assert_eq!(frame, expected);
-    assert_eq!((work.decision.key_id, work.decision.shard, work.decision.level), (KEY_ID, 0, 0));
+    assert_eq!(
+        (work.record.decision.key_id, work.record.decision.shard, work.record.decision.level),
+        (KEY_ID, 0, 0)
+    );
     assert_eq!(
         noted.counts,
         [
             node(Class::Assigned, Verdict::Interface, Reason::Steered),
-            Count::Key { id: KEY_ID, bytes: BYTES, opens: false, drop: None },
-            Count::Shard { index: 0, bytes: BYTES, opens: false, dropped: false },
+            Count::Shard { index: 0, bytes: BYTES },
+            Count::Key { id: KEY_ID, bytes: BYTES },
         ]
     );
 }
@@ -40,7 +43,7 @@ fn a_registered_key_is_rewritten_and_redirected() {
 fn a_syn_counts_as_an_opened_flow() {
     let (mut frame, mut noted) = (syn6(), Noted::default());
     World::new().decide(&mut frame, &mut noted);
-    assert!(noted.counts.contains(&Count::Key { id: KEY_ID, bytes: 74, opens: true, drop: None }));
+    assert!(noted.counts.contains(&Count::Opened { key: Some(KEY_ID), shard: Some(0) }));
 }
 
 #[test]
@@ -49,12 +52,13 @@ fn a_denied_key_is_dropped_untouched_and_charged_to_no_shard() {
     world.deny();
     let (mut frame, mut noted) = (udp4(), Noted::default());
     let (action, work) = world.decide(&mut frame, &mut noted);
-    assert_eq!((action, frame, work.decision.shard), (Action::Drop, udp4(), NO_SHARD));
+    assert_eq!((action, frame, work.record.decision.shard), (Action::Drop, udp4(), NO_SHARD));
     assert_eq!(
         noted.counts,
         [
             node(Class::Assigned, Verdict::Drop, Reason::Denied),
-            Count::Key { id: KEY_ID, bytes: BYTES, opens: false, drop: drop_slot(Reason::Denied) },
+            Count::Key { id: KEY_ID, bytes: BYTES },
+            Count::KeyDropped { id: KEY_ID, bytes: BYTES, drop: drop_slot(Reason::Denied).unwrap() },
         ]
     );
 }
@@ -91,7 +95,7 @@ fn port_and_fragment(world: &World) {
     let (mut fragment, mut noted) = (udp4(), Noted::default());
     fragment[20] = 0x20;
     let (_, work) = world.decide(&mut fragment, &mut noted);
-    assert_eq!(work.decision.class, Class::Assigned as u8);
+    assert_eq!(work.record.decision.class, Class::Assigned as u8);
 }
 
 #[test]
@@ -101,7 +105,7 @@ fn an_unregistered_key_meets_its_class_policy() {
     other[15] = 12 << 2;
     let (mut frame, mut noted) = (other.clone(), Noted::default());
     let (action, work) = world.decide(&mut frame, &mut noted);
-    assert_eq!((action, frame, work.decision.key_id), (Action::Pass, other.clone(), 0));
+    assert_eq!((action, frame, work.record.decision.key_id), (Action::Pass, other.clone(), 0));
     assert_eq!(noted.counts, [node(Class::Unregistered, Verdict::Pass, Reason::ClassPass)]);
 
     world.config.classes[Class::Unregistered as usize].action = class_action::DROP;
@@ -113,7 +117,7 @@ fn an_unregistered_key_meets_its_class_policy() {
     let (mut frame, mut noted) = (other, Noted::default());
     let (action, work) = world.decide(&mut frame, &mut noted);
     assert_eq!(action, Action::Redirect);
-    assert_eq!(u32::from(work.decision.shard), work.decision.flow % 2);
+    assert_eq!(u32::from(work.record.decision.shard), work.record.decision.flow % 2);
     assert_eq!(noted.counts.len(), 2, "the node and the shard, no key: {:?}", noted.counts);
 }
 
@@ -145,8 +149,10 @@ fn an_exit_that_has_gone_is_a_named_drop_of_key_and_shard() {
         noted.counts,
         [
             node(Class::Assigned, Verdict::Drop, Reason::NoExit),
-            Count::Key { id: KEY_ID, bytes: BYTES, opens: false, drop: drop_slot(Reason::NoExit) },
-            Count::Shard { index: 0, bytes: BYTES, opens: false, dropped: true },
+            Count::Shard { index: 0, bytes: BYTES },
+            Count::Key { id: KEY_ID, bytes: BYTES },
+            Count::KeyDropped { id: KEY_ID, bytes: BYTES, drop: drop_slot(Reason::NoExit).unwrap() },
+            Count::ShardDropped(0),
         ]
     );
 }
@@ -166,7 +172,7 @@ fn each_target_leaves_in_its_own_way() {
         world.shards[0].port = port;
         let (mut frame, mut noted) = (udp4(), Noted::default());
         let (taken, work) = world.decide(&mut frame, &mut noted);
-        assert_eq!((taken, work.decision.verdict), (action, verdict as u8));
+        assert_eq!((taken, work.record.decision.verdict), (action, verdict as u8));
         let rewritten = matches!(kind, target::INTERFACE | target::NEXT_HOP);
         assert_eq!(frame != udp4(), rewritten, "target {kind}");
     }
@@ -175,7 +181,7 @@ fn each_target_leaves_in_its_own_way() {
 #[test]
 fn an_empty_slot_is_a_named_drop() {
     let mut world = World::new();
-    world.slots = vec![u64::from(NO_SHARD); 65_536];
+    world.keys.iter_mut().for_each(|key| key.place = NO_SHARD);
     let (mut frame, mut noted) = (udp4(), Noted::default());
     assert_eq!(world.decide(&mut frame, &mut noted).0, Action::Drop);
     assert_eq!(noted.counts[0], node(Class::Assigned, Verdict::Drop, Reason::NoShard));
@@ -184,7 +190,7 @@ fn an_empty_slot_is_a_named_drop() {
 #[test]
 fn observing_decides_and_counts_but_touches_nothing() {
     let mut world = World::new();
-    world.config.flags |= flag::OBSERVE;
+    world.config.observe = 1;
     let (mut frame, mut noted) = (udp4(), Noted::default());
     assert_eq!(world.decide(&mut frame, &mut noted).0, Action::Pass);
     assert_eq!(frame, udp4());
@@ -192,8 +198,8 @@ fn observing_decides_and_counts_but_touches_nothing() {
         noted.counts,
         [
             node(Class::Assigned, Verdict::Observe, Reason::Steered),
-            Count::Key { id: KEY_ID, bytes: BYTES, opens: false, drop: None },
-            Count::Shard { index: 0, bytes: BYTES, opens: false, dropped: false },
+            Count::Shard { index: 0, bytes: BYTES },
+            Count::Key { id: KEY_ID, bytes: BYTES },
         ]
     );
     world.deny();
@@ -207,25 +213,19 @@ fn a_width_uses_exactly_its_row() {
     let mut world = World::new();
     let slots = 100_000;
     // Row 5 of a table of width 3 has shards 0, 1, 0; everything else would panic the look-up below.
-    world.slots = vec![u64::from(NO_SHARD); slots + 5 * 3 + 3];
+    world.slots = vec![NO_SHARD; slots + 5 * 3 + 3];
     for (column, shard) in [0, 1, 0].into_iter().enumerate() {
         world.slots[slots + 15 + column] = shard;
     }
-    world.key(KeyEntry {
-        key: [0, 34],
-        id: KEY_ID,
-        width: 3,
-        slot: 5,
-        slots: u32::try_from(slots).unwrap(),
-        ..Default::default()
-    });
+    world.slot_tables = vec![SlotTable { first: u32::try_from(slots).unwrap(), width: 3 }];
+    world.key(KeyEntry { key: 34, id: KEY_ID, place: 5, meta: KeyMeta::spread(0, 0) });
     let mut columns = std::collections::BTreeSet::new();
     for port in 0..200_u16 {
         let mut frame = udp4();
         frame[34..36].copy_from_slice(&port.to_be_bytes());
         let (_, work) = world.decide(&mut frame, &mut Noted::default());
-        assert_ne!(work.decision.shard, NO_SHARD);
-        columns.insert(work.decision.slot);
+        assert_ne!(work.record.decision.shard, NO_SHARD);
+        columns.insert(work.record.decision.slot);
     }
     assert_eq!(columns.len(), 3);
 }

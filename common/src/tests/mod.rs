@@ -1,6 +1,7 @@
 //! Tests of the pure code, over hand-made frames and junk. The tables are [`world::World`]: ordinary
 //! vectors, filled by each test with what it needs.
 
+mod aiming;
 mod decide;
 mod flow;
 mod hash;

@@ -4,14 +4,14 @@ use crate::tables::PrefixStep;
 
 use super::world::World;
 
-fn step(start: u128, value: u32) -> PrefixStep {
-    PrefixStep { start: [(start >> 64) as u64, start as u64], value, _pad: 0 }
+fn step(start: u128, value: u32) -> (PrefixStep, u64) {
+    (PrefixStep { start: (start >> 64) as u64, value, _pad: 0 }, start as u64)
 }
 
 /// 10.0.0.0/8 -> 1 with 10.1.0.0/16 -> 2 inside it and 10.1.2.3/32 -> 3 inside that.
 fn nested() -> World {
     let address = |a: u32| u128::from(a) << 96;
-    let prefix_steps = vec![
+    let steps = [
         step(0, 0),
         step(address(0x0a00_0000), 1),
         step(address(0x0a01_0000), 2),
@@ -20,7 +20,8 @@ fn nested() -> World {
         step(address(0x0a02_0000), 1),
         step(address(0x0b00_0000), 0),
     ];
-    let mut world = World { prefix_steps, ..World::default() };
+    let (prefix_steps, prefix_low) = steps.into_iter().unzip();
+    let mut world = World { prefix_steps, prefix_low, ..World::default() };
     world.config.scope.v4 = PrefixIndex { bits: 8, ..Default::default() };
     world.prefix_index = (0..256).map(|top| if top == 10 { search(1, 5) } else { uniform(0) }).collect();
     world

@@ -8,7 +8,7 @@ use crate::forward::Action;
 use crate::headers::{Headers, Work};
 use crate::slice::Frame;
 use crate::tables::{
-    Exits, KeyEntry, PrefixStep, SLOTS, ServiceSet, ShardEntry, SlotWord, Tables, key_flag, target,
+    Exits, KeyEntry, KeyMeta, PrefixStep, SLOTS, ServiceSet, ShardEntry, Slot, SlotTable, Tables, target,
 };
 use crate::vocabulary::{Class, Reason, Verdict};
 
@@ -16,8 +16,11 @@ use crate::vocabulary::{Class, Reason, Verdict};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Count {
     Node(Class, Verdict, Reason, u64),
-    Key { id: u32, bytes: u64, opens: bool, drop: Option<usize> },
-    Shard { index: u32, bytes: u64, opens: bool, dropped: bool },
+    Key { id: u32, bytes: u64 },
+    KeyDropped { id: u32, bytes: u64, drop: usize },
+    Shard { index: u32, bytes: u64 },
+    ShardDropped(u32),
+    Opened { key: Option<u32>, shard: Option<u32> },
 }
 
 /// What one decision reads and counts.
@@ -27,8 +30,11 @@ pub(super) struct World {
     pub(super) prefix_index: Vec<u64>,
     pub(super) prefix_steps: Vec<PrefixStep>,
     pub(super) services: Vec<ServiceSet>,
+    pub(super) prefix_low: Vec<u64>,
     pub(super) keys: Vec<KeyEntry>,
-    pub(super) slots: Vec<SlotWord>,
+    pub(super) keys_high: Vec<u64>,
+    pub(super) slot_tables: Vec<SlotTable>,
+    pub(super) slots: Vec<Slot>,
     pub(super) shards: Vec<ShardEntry>,
 }
 
@@ -56,7 +62,10 @@ impl World {
         world.config.fields[0].mask = [0, 0x3f];
         world.config.levels[0] =
             LevelConfig { mask: [0, 0x3f], multipliers: [3, 5], fields: 1, ..Default::default() };
-        world.slots = (0..SLOTS).map(|slot| u64::from(slot % 2)).collect();
+        world.config.record = 1;
+        world.config.shards = 2;
+        world.slot_tables = vec![SlotTable { first: 0, width: 1 }];
+        world.slots = (0..SLOTS).map(|slot| (slot % 2) as Slot).collect();
         world.shards = vec![
             ShardEntry {
                 target: target::INTERFACE,
@@ -67,21 +76,22 @@ impl World {
             };
             2
         ];
-        world.key(KeyEntry { key: [0, 34], id: KEY_ID, width: 1, ..Default::default() });
+        world.key(KeyEntry { key: 34, id: KEY_ID, place: 0, meta: KeyMeta::direct(0) });
         world
     }
 
     /// Makes `entry` the only key.
     pub(super) fn key(&mut self, entry: KeyEntry) {
-        // One entry, and every probe finds it.
-        self.keys = vec![entry];
-        self.config.key_mask = 0;
+        // Two entries, and every probe finds it.
+        self.keys = vec![entry; 2];
+        self.config.key_mask = 1;
+        self.config.key_shift = 63;
         self.config.key_probes = 1;
     }
 
     /// Denies the only key.
     pub(super) fn deny(&mut self) {
-        self.keys[0].flags |= key_flag::DENIED;
+        self.keys.iter_mut().for_each(|key| key.meta = key.meta.deny(true));
     }
 
     /// Decides a frame that arrived on interface 3.
@@ -105,10 +115,19 @@ impl Tables for World {
     fn service_set(&self, index: u32) -> Option<&ServiceSet> {
         self.services.get(index as usize)
     }
-    fn key_entry(&self, index: u32) -> Option<&KeyEntry> {
+    fn key_entry(&self, index: u64) -> Option<&KeyEntry> {
         self.keys.get(index as usize)
     }
-    fn slot(&self, index: u32) -> Option<SlotWord> {
+    fn prefix_low(&self, index: u32) -> Option<u64> {
+        self.prefix_low.get(index as usize).copied()
+    }
+    fn key_high(&self, index: u64) -> Option<u64> {
+        self.keys_high.get(index as usize).copied()
+    }
+    fn slot_table(&self, index: u32) -> Option<&SlotTable> {
+        self.slot_tables.get(index as usize)
+    }
+    fn slot(&self, index: u32) -> Option<Slot> {
         self.slots.get(index as usize).copied()
     }
     fn shard(&self, index: u32) -> Option<&ShardEntry> {
@@ -126,14 +145,21 @@ impl Exits for Noted {
 }
 
 impl Meters for Noted {
-    fn node(&mut self, class: Class, verdict: Verdict, reason: Reason, bytes: u64) {
+    fn node(&mut self, class: Class, verdict: Verdict, reason: Reason, bytes: u64, shard: Option<u32>) {
         self.counts.push(Count::Node(class, verdict, reason, bytes));
+        self.counts.extend(shard.map(|index| Count::Shard { index, bytes }));
     }
-    fn key(&mut self, id: u32, bytes: u64, opens: bool, drop: Option<usize>) {
-        self.counts.push(Count::Key { id, bytes, opens, drop });
+    fn key(&mut self, id: u32, bytes: u64) {
+        self.counts.push(Count::Key { id, bytes });
     }
-    fn shard(&mut self, index: u32, bytes: u64, opens: bool, dropped: bool) {
-        self.counts.push(Count::Shard { index, bytes, opens, dropped });
+    fn key_dropped(&mut self, id: u32, bytes: u64, drop: usize) {
+        self.counts.push(Count::KeyDropped { id, bytes, drop });
+    }
+    fn shard_dropped(&mut self, shard: u32) {
+        self.counts.push(Count::ShardDropped(shard));
+    }
+    fn opened(&mut self, key: Option<u32>, shard: Option<u32>) {
+        self.counts.push(Count::Opened { key, shard });
     }
 }
 

@@ -73,7 +73,7 @@ fn bench_wrapper(context: XdpContext) -> u32 {
         *iteration
     };
     let r = (i as u32).wrapping_mul(variation.stride);
-    let mut frame = Frame::new(&context, 0);
+    let mut frame = Frame::new(&context);
     if vary(&mut frame, &variation, r).is_none() {
         return xdp_action::XDP_ABORTED;
     }

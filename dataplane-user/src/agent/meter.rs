@@ -3,26 +3,10 @@
 
 use crate::control::types::{MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
+use crate::image::Image;
 
 /// A failure below: its message says in one line what went wrong and what to do next.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
-
-/// A table that the program decides over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Table {
-    /// Buckets of the prefix tables.
-    PrefixIndex,
-    /// Their steps.
-    PrefixSteps,
-    /// Service sets.
-    Services,
-    /// The key table.
-    Keys,
-    /// Slot tables.
-    Slots,
-    /// Shards.
-    Shards,
-}
 
 /// A loaded program's counters, tables and facts.
 pub trait Meter: Send + Sync {
@@ -32,11 +16,11 @@ pub trait Meter: Send + Sync {
     /// The kernel does not hand them out.
     fn counters(&self) -> Result<Snapshot, Cause>;
 
-    /// The bytes of one entry of a table; none beyond its end.
+    /// The tables that it decides over, read from the kernel; without their names.
     ///
     /// # Errors
-    /// The kernel does not hand it out.
-    fn entry(&self, table: Table, index: u32) -> Result<Option<Vec<u8>>, Cause>;
+    /// The kernel does not hand them out.
+    fn tables(&self) -> Result<Image, Cause>;
 
     /// The program.
     ///

@@ -17,7 +17,6 @@ pub mod privilege;
 pub mod serve;
 pub mod start;
 pub mod state;
-pub mod tables;
 
 #[cfg(test)]
 pub(crate) mod fake;
@@ -58,9 +57,4 @@ pub fn run(options: &Options) -> Result<(), AgentError> {
     let started = start::start(options, &kernel::Kernel)?;
     memory::give_back();
     runtime.serve(started, options)
-}
-
-/// Tells the operator something, on stderr: stdout is for data.
-pub(crate) fn say(message: &str) {
-    eprintln!("{message}");
 }

@@ -2,8 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use keysteer_common::config::Config;
-use keysteer_common::tables::{Tables, target};
+use keysteer_common::tables::{ShardEntry, target};
 
 use crate::control::types::{InterfaceStatus, PolicyStatus};
 use crate::explain::Generation;
@@ -20,8 +19,6 @@ pub struct Node {
     pub names: Names,
     /// Schema version.
     pub schema: u32,
-    /// What the program was loaded with.
-    pub config: Config,
     /// The policy's file.
     pub file: String,
     /// When steering began, in seconds since 1970.
@@ -35,32 +32,23 @@ impl Node {
     /// are let go: the kernel has its copy.
     pub fn new(image: Image, file: String, interfaces: Vec<InterfaceStatus>) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Self {
-            schema: image.config.schema,
-            config: image.config,
-            names: image.names,
-            file,
-            since,
-            interfaces,
-        }
+        Self { schema: image.config.schema, names: image.names, file, since, interfaces }
     }
 
-    /// What frames are explained by: the `tables` in force, where this host has `interfaces` now. The kernel takes
-    /// a shard's exit out of its map when the interface goes; one that comes back under the same name is another.
-    pub fn generation<'a, T: Tables>(&'a self, tables: &'a T, interfaces: &Interfaces) -> Generation<'a, T> {
-        let has_gone = |shard: &u16| {
-            tables.shard(u32::from(*shard)).is_some_and(|shard| {
-                matches!(shard.target, target::INTERFACE | target::NEXT_HOP)
-                    && interfaces.0.iter().all(|interface| interface.index != shard.port)
-            })
+    /// What frames are explained by: the tables in force, where this host has `interfaces` now. The kernel takes a
+    /// shard's exit out of its map when the interface goes; one that comes back under the same name is another.
+    pub fn generation<'a>(&'a self, tables: &'a Image, interfaces: &Interfaces) -> Generation<'a> {
+        let has_gone = |shard: &ShardEntry| {
+            matches!(shard.target, target::INTERFACE | target::NEXT_HOP)
+                && interfaces.0.iter().all(|interface| interface.index != shard.port)
         };
-        let shards = (0_u16..).zip(&self.names.shards).map(|(index, _)| index);
+        let lost = (0_u16..).zip(&tables.shards).filter(|(_, shard)| has_gone(shard));
         Generation {
-            tables,
+            image: tables,
             names: &self.names,
             policy: self.policy(),
             live: true,
-            lost: shards.filter(has_gone).collect(),
+            lost: lost.map(|(index, _)| index).collect(),
             assumed: Vec::new(),
         }
     }
@@ -86,8 +74,6 @@ impl Node {
 
 #[cfg(test)]
 mod tests {
-    use keysteer_common::tables::ShardEntry;
-
     use super::*;
     use crate::kernel::interfaces::Interface;
 
@@ -103,11 +89,7 @@ mod tests {
             ],
             ..Image::default()
         };
-        let names = Names {
-            shards: vec![crate::agent::fake::image(&[]).names.shards.remove(0); 4],
-            ..Names::default()
-        };
-        let node = Node { names, ..Node::default() };
+        let node = Node::default();
         let here = |indices: &[u32]| {
             let interface = |index: &u32| Interface { name: "veth-a".to_owned(), index: *index, mac: [0; 6] };
             Interfaces(indices.iter().map(interface).collect())

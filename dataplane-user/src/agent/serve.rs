@@ -10,11 +10,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+use super::Options;
 use super::error::AgentError;
 use super::meter::Meter;
 use super::start::Started;
-use super::{Options, say};
 use crate::control::server::{self, Api};
+use crate::messages::say;
 use crate::telemetry::windows::SAMPLE_EVERY;
 use crate::telemetry::{self, Telemetry};
 

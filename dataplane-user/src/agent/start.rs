@@ -7,9 +7,10 @@ use super::error::AgentError;
 use super::node::Node;
 use super::platform::{Plane, Platform};
 use super::state::StateDirectory;
-use super::{Options, audit, say};
+use super::{Options, audit};
 use crate::control::socket::Socket;
 use crate::control::types::InterfaceStatus;
+use crate::messages::{say, warn};
 use crate::state::{KeyIds, Secrets};
 
 /// An agent that steers and does not serve yet. Fields are dropped in this order: steering ends before
@@ -43,7 +44,7 @@ impl Drop for Attached {
 pub fn start<P: Platform>(options: &Options, platform: &P) -> Result<Started, AgentError> {
     let (policy, warnings) = platform.policy(&options.policy).map_err(AgentError::Policy)?;
     for warning in warnings {
-        say(&format!("warning: {warning}"));
+        warn(&warning);
     }
     let state = StateDirectory::open(&options.state_dir)?;
     let secrets = Secrets::open(state.path())?;

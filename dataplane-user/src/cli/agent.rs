@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::log::LogFormat;
 use crate::agent::{self, DEFAULT_TOP_KEYS, Options};
 use crate::control::types::DEFAULT_SOCKET;
 use crate::state::DEFAULT_DIRECTORY;
@@ -37,6 +38,18 @@ pub(super) struct AgentArgs {
     /// `scope="other"`. `keysteer key list` is exact for every key regardless.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_TOP_KEYS, verbatim_doc_comment)]
     top_keys: usize,
+    /// How the log is written
+    ///
+    /// With json, everything on stderr is one JSON object a line: the log, and what is said
+    /// beside it (that the agent is ready, warnings, why it ends).
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t, verbatim_doc_comment)]
+    log_format: LogFormat,
+}
+
+impl AgentArgs {
+    pub(super) fn log_format(&self) -> LogFormat {
+        self.log_format
+    }
 }
 
 pub(super) fn run(args: &AgentArgs) -> anyhow::Result<()> {

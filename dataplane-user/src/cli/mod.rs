@@ -26,6 +26,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::control::client::Client;
 use crate::control::types::DEFAULT_SOCKET;
+use crate::messages;
 use output::Format;
 
 /// Exit code of a command that failed.
@@ -87,7 +88,11 @@ impl Read {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let serves = matches!(cli.command, Command::Agent(_) | Command::Demo(_));
-    cli.log.install(serves);
+    let format = match &cli.command {
+        Command::Agent(args) => args.log_format(),
+        _ => log::LogFormat::Text,
+    };
+    cli.log.install(serves, format);
     let done = match cli.command {
         Command::Agent(args) => agent::run(&args),
         Command::Demo(args) => demo::run(&args),
@@ -105,7 +110,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", error::chain(&error));
+            messages::fail(&error::chain(&error));
             ExitCode::from(exit_code(&error))
         }
     }
@@ -143,6 +148,7 @@ mod tests {
     fn commands_are_read_as_documented() {
         for line in [
             "keysteer agent --policy edge.yaml",
+            "keysteer agent --policy p --log-format json",
             "keysteer agent --policy p --state-dir /s --socket /a --metrics-address [::1]:9 --top-keys 5",
             "keysteer -v validate a.yaml b.yaml",
             "keysteer inspect a.pcap",
@@ -173,6 +179,7 @@ mod tests {
             "keysteer",
             "keysteer validate",
             "keysteer agent",
+            "keysteer agent --policy p --log-format xml",
             "keysteer status -o xml",
             "keysteer explain",
             "keysteer explain --src ::1",

@@ -89,7 +89,7 @@ impl<const N: usize> Table<N> {
 
     /// Adds a row.
     pub fn row(&mut self, cells: [String; N]) {
-        self.rows.push(cells.map(|cell| plain(&cell)));
+        self.rows.push(cells.map(plain));
     }
 
     /// The lines, with two blanks between columns and none at the end; titles also without any row.
@@ -97,19 +97,28 @@ impl<const N: usize> Table<N> {
         let titles = self.columns.map(|(title, _)| title.to_owned());
         let titled = titles.iter().any(|title| !title.is_empty());
         let lines: Vec<&[String; N]> = titled.then_some(&titles).into_iter().chain(&self.rows).collect();
-        let widths: Vec<usize> = (0..N)
-            .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default())
-            .collect();
+        let widths: [usize; N] = std::array::from_fn(|column| {
+            lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()
+        });
         let mut text = String::new();
         for line in lines {
-            let mut shown = String::new();
-            for ((cell, width), (_, align)) in line.iter().zip(&widths).zip(&self.columns) {
+            let begun = text.len();
+            for ((cell, width), (_, align)) in line.iter().zip(widths).zip(&self.columns) {
+                let blanks = std::iter::repeat_n(' ', width - cell.chars().count());
                 match align {
-                    Align::Left => shown.push_str(&format!("{cell:<width$}  ")),
-                    Align::Right => shown.push_str(&format!("{cell:>width$}  ")),
+                    Align::Left => {
+                        text.push_str(cell);
+                        text.extend(blanks);
+                    }
+                    Align::Right => {
+                        text.extend(blanks);
+                        text.push_str(cell);
+                    }
                 }
+                text.push_str("  ");
             }
-            text.push_str(shown.trim_end());
+            let end = text.trim_end().len().max(begun);
+            text.truncate(end);
             text.push('\n');
         }
         text
@@ -117,7 +126,10 @@ impl<const N: usize> Table<N> {
 }
 
 /// Names are text from a file: control characters must not reach a terminal, nor break a row.
-fn plain(cell: &str) -> String {
+fn plain(cell: String) -> String {
+    if !cell.contains(char::is_control) {
+        return cell;
+    }
     let mut shown = String::with_capacity(cell.len());
     for c in cell.chars() {
         if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }

@@ -5,11 +5,11 @@
 use keysteer_common::config::MAX_KEY_PROBES;
 use keysteer_common::hash;
 use keysteer_common::headers::LEVELS;
-use keysteer_common::tables::{KeyEntry, key_flag};
+use keysteer_common::tables::{KeyEntry, KeyMeta};
 use siphasher::sip::SipHasher24;
 
 use super::schema::halves;
-use super::slots::Slots;
+use super::slots::{Slots, Way};
 use super::{CompileError, Identities, slot};
 use crate::policy::{Policy, Schema};
 use crate::state::KeyIds;
@@ -21,32 +21,45 @@ const ATTEMPTS: u64 = 4;
 /// How often the table is doubled beyond what the number of keys asks for.
 const DOUBLINGS: u32 = 4;
 
+/// A key's entry and the whole key that it stands for, most significant half first.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Placed {
+    pub(super) entry: KeyEntry,
+    pub(super) key: [u64; 2],
+}
+
 /// One entry per key, in the order of the policy.
 pub(super) fn entries(
     policy: &Policy,
     slots: &mut Slots<'_>,
     ids: &mut KeyIds,
-) -> Result<Vec<KeyEntry>, CompileError> {
+) -> Result<Vec<Placed>, CompileError> {
     let mut entries = Vec::with_capacity(policy.keys.len());
+    ids.expect(policy.keys.len());
     let identities = Identities::new(policy);
     let mut identity = String::new();
+    // The way of the key before: most often it is that of the next, too.
+    let mut last = None;
     for key in &policy.keys {
         identities.write(key, &mut identity);
-        let mut entry = KeyEntry {
-            key: halves(key.key),
-            id: ids.id(&identity),
-            slot: slot(&identity),
-            width: 1,
-            level: key.level,
-            flags: if key.denied.is_some() { key_flag::DENIED } else { 0 },
-            ..KeyEntry::default()
+        let slot = slot(&identity);
+        let way = match (key.pool, last) {
+            (Some(_), Some((of, way))) if of == (key.pool, key.width) => way,
+            (Some(pool), _) => slots.way(pool, key.width)?,
+            // Without a pool the key is denied, and its place is never asked for.
+            (None, _) => Way::One { first: u32::MAX },
         };
-        if let Some(pool) = key.pool {
-            let (columns, width) = slots.width(pool, key.width);
-            entry.slots = slots.table(pool, columns)?;
-            entry.width = width;
-        }
-        entries.push(entry);
+        last = Some(((key.pool, key.width), way));
+        let (place, meta) = match way {
+            Way::One { first } => (slots.shard(first, slot), KeyMeta::direct(key.level)),
+            Way::Several { table } => (slot, KeyMeta::spread(key.level, table)),
+        };
+        let halves = halves(key.key);
+        let meta = meta.deny(key.denied.is_some());
+        entries.push(Placed {
+            entry: KeyEntry { key: halves[1], id: ids.id(&identity), place, meta },
+            key: halves,
+        });
     }
     Ok(entries)
 }
@@ -55,6 +68,8 @@ pub(super) fn entries(
 #[derive(Debug)]
 pub(super) struct KeyTable {
     pub(super) entries: Vec<KeyEntry>,
+    /// Upper halves of the entries' keys; empty where they are all zero.
+    pub(super) high: Vec<u64>,
     /// The most entries that a look-up has to read.
     pub(super) probes: u32,
     /// What leaves a hash as an index.
@@ -65,7 +80,7 @@ pub(super) struct KeyTable {
 
 /// Arranges the keys of `entries` under multipliers derived from `secret`.
 pub(super) fn arrange(
-    entries: &mut [KeyEntry],
+    entries: &[Placed],
     schema: &Schema,
     secret: u64,
     wide: bool,
@@ -93,25 +108,25 @@ fn multipliers(secret: u64, attempt: u64, levels: usize) -> [[u64; 2]; LEVELS] {
 }
 
 fn try_arrange(
-    entries: &[KeyEntry],
+    entries: &[Placed],
     capacity: usize,
     multipliers: [[u64; 2]; LEVELS],
     wide: bool,
 ) -> Option<KeyTable> {
     // The high bits of a multiply-shift hash are the good ones.
     let shift = u64::BITS - capacity.trailing_zeros();
-    let mut table = vec![KeyEntry::default(); capacity];
+    let mut table = vec![Placed::default(); capacity];
     // How far each entry is from where its look-up begins.
     let mut distances = vec![0_u32; capacity];
     let mut longest = 0;
     for entry in entries {
         let mut entry = *entry;
-        let level = multipliers.get(usize::from(entry.level)).copied().unwrap_or_default();
+        let level = multipliers.get(usize::from(entry.entry.meta.level())).copied().unwrap_or_default();
         let mut at = (hash::key(level, entry.key, wide) >> shift) as usize & (capacity - 1);
         let mut distance = 0;
         loop {
             let (place, there) = (table.get_mut(at)?, distances.get_mut(at)?);
-            if place.id == 0 {
+            if place.entry.meta.is_empty() {
                 *place = entry;
                 *there = distance;
                 longest = longest.max(distance);
@@ -130,5 +145,7 @@ fn try_arrange(
         }
     }
     let probes = if entries.is_empty() { 0 } else { longest + 1 };
-    Some(KeyTable { entries: table, probes, shift, multipliers })
+    let high = if wide { table.iter().map(|placed| placed.key[0]).collect() } else { Vec::new() };
+    let entries = table.iter().map(|placed| placed.entry).collect();
+    Some(KeyTable { entries, high, probes, shift, multipliers })
 }

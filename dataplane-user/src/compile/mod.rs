@@ -24,11 +24,14 @@ mod shards;
 mod slots;
 
 #[cfg(test)]
+#[path = "aiming_tests.rs"]
+mod aiming;
+#[cfg(test)]
 mod tests;
 
 use std::io;
 
-use keysteer_common::config::{ABI, ClassConfig, Config, class_action, flag};
+use keysteer_common::config::{ABI, ClassConfig, Config, class_action};
 use keysteer_common::vocabulary::Class;
 
 use crate::image::Image;
@@ -36,7 +39,7 @@ use crate::kernel::interfaces::Interfaces;
 use crate::policy::{ClassAction, Diagnostic, Mode, Policy, Target};
 use crate::state::{KeyIds, Secrets};
 
-pub use identity::{Identities, identity, slot};
+pub use identity::{Identities, identity, of_compiled, slot};
 pub use imagined::Imagined;
 
 /// A policy that cannot become an image.
@@ -73,6 +76,12 @@ pub enum CompileError {
         keys: usize,
         /// The largest table that was tried.
         entries: usize,
+    },
+    /// Too many combinations of pool and width.
+    #[error("the keys use more than {most} combinations of pool and width: use fewer")]
+    SlotTables {
+        /// How many there can be.
+        most: u32,
     },
     /// A table is longer than its 32-bit index reaches.
     #[error(
@@ -142,7 +151,7 @@ pub fn compile_for(
             ClassAction::Pass => ClassConfig { slots: 0, action: class_action::PASS },
             ClassAction::Drop => ClassConfig { slots: 0, action: class_action::DROP },
             ClassAction::Pool(pool) => {
-                ClassConfig { slots: slots.table(pool, 1)?, action: class_action::STEER }
+                ClassConfig { slots: slots.first(pool, 1)?, action: class_action::STEER }
             }
         })
     };
@@ -158,29 +167,30 @@ pub fn compile_for(
         }
     }
 
-    let mut entries = keys::entries(policy, &mut slots, ids)?;
-    let table = keys::arrange(&mut entries, &policy.schema, secrets.key, wide)?;
+    let entries = keys::entries(policy, &mut slots, ids)?;
+    let table = keys::arrange(&entries, &policy.schema, secrets.key, wide)?;
     config.levels = schema::levels(&policy.schema, &table.multipliers);
     config.key_mask = u32::try_from(table.entries.len().saturating_sub(1)).unwrap_or(u32::MAX);
     config.key_probes = table.probes;
     config.key_shift = table.shift;
+    config.shards = u32::try_from(shards.len()).unwrap_or(u32::MAX);
     config.schema = u32::from(policy.schema.version);
-    let steered = config.classes.iter().any(|class| class.action == class_action::STEER);
-    let flows = steered || entries.iter().any(|entry| entry.width != 1);
-    for (set, bit) in
-        [(policy.mode == Mode::Observe, flag::OBSERVE), (wide, flag::WIDE_KEY), (flows, flag::FLOWS)]
-    {
-        config.flags |= if set { bit } else { 0 };
-    }
-    let (slots, tables) = slots.finish();
-    let names = names::names(policy, &entries, &slots, tables);
+    config.observe = (policy.mode == Mode::Observe).into();
+    config.wide = wide.into();
+    // Tools and tests read the record; the kernel room turns it off for a program that is to forward.
+    config.record = 1;
+    let tables = slots.finish();
+    let names = names::names(policy, &entries, &tables);
     Ok(Image {
         config,
         prefix_index: prefixes.index,
         prefix_steps: prefixes.steps,
+        prefix_low: prefixes.low,
         services,
         keys: table.entries,
-        slots,
+        keys_high: table.high,
+        slot_tables: tables.list,
+        slots: tables.slots,
         shards,
         names,
     })

@@ -1,27 +1,21 @@
 //! What the image's numbers are called, for people.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use keysteer_common::tables::{KeyEntry, SlotWord, WIDTH_ALL};
+use keysteer_common::tables::{Slot, WIDTH_ALL};
 
-use crate::image::{FieldInfo, KeyInfo, Names, ShardInfo, TableInfo};
-use crate::policy::{Field, Key, Mode, Policy, Shard, Target, mac_text};
+use super::keys::Placed;
+use super::slots::SlotTables;
+
+use crate::image::{FieldInfo, KeyInfo, Names, ShardInfo};
+use crate::policy::{Field, Key, Mode, Policy, PrefixTable, Shard, Target, mac_text};
 
 /// The names of everything. `entries` are those of the policy's keys, in its order.
-pub(super) fn names(
-    policy: &Policy,
-    entries: &[KeyEntry],
-    slots: &[SlotWord],
-    tables: Vec<TableInfo>,
-) -> Names {
-    let mut held = Held::default();
-    let mut keys: Vec<KeyInfo> = policy
-        .keys
-        .iter()
-        .zip(entries)
-        .map(|(key, entry)| key_info(policy, key, entry, slots, &mut held))
-        .collect();
+pub(super) fn names(policy: &Policy, entries: &[Placed], tables: &SlotTables) -> Names {
+    let mut held = Held::new(policy);
+    let mut keys: Vec<KeyInfo> =
+        policy.keys.iter().zip(entries).map(|(key, entry)| held.key(key, entry, tables)).collect();
     keys.sort_unstable_by_key(|key| key.id);
     Names {
         policy: policy.name.clone(),
@@ -32,7 +26,7 @@ pub(super) fn names(
         levels: policy.schema.levels.clone(),
         keys,
         shards: policy.shards.iter().enumerate().map(|(at, shard)| shard_info(policy, at, shard)).collect(),
-        tables,
+        tables: tables.names.clone(),
     }
 }
 
@@ -50,65 +44,129 @@ fn field_info(policy: &Policy, field: &Field) -> FieldInfo {
 }
 
 /// What keys have in common, to be held once.
-#[derive(Default)]
-struct Held {
-    texts: HashSet<Arc<str>>,
-    rows: HashMap<Vec<usize>, Arc<[Arc<str>]>>,
+struct Held<'p> {
+    policy: &'p Policy,
+    fields: Vec<HeldField<'p>>,
+    pools: Vec<Arc<str>>,
+    tiers: Vec<Arc<str>>,
+    shards: Vec<Arc<str>>,
+    /// By pool: the names of all of its shards.
+    whole: Vec<Option<Arc<[Arc<str>]>>>,
+    /// By shard: the names of a row of it alone.
+    single: Vec<Arc<[Arc<str>]>>,
+    /// The names of the shards of a longer row.
+    rows: HashMap<Box<[Slot]>, Arc<[Arc<str>]>>,
+    nothing: Arc<str>,
 }
 
-impl Held {
-    fn text(&mut self, text: &str) -> Arc<str> {
-        if let Some(held) = self.texts.get(text) {
-            return Arc::clone(held);
-        }
-        let held: Arc<str> = text.into();
-        self.texts.insert(Arc::clone(&held));
-        held
-    }
+/// A field, and the texts of values that came up.
+struct HeldField<'p> {
+    field: &'p Field,
+    name: Arc<str>,
+    /// The last values, by their lowest bits. Keys that have a value in common often follow each other,
+    /// and a field of few values has them all.
+    values: Vec<Option<(u128, Arc<str>)>>,
+    /// Where texts are written before they are held.
+    text: String,
+}
 
-    /// The names of shards.
-    fn shards(&mut self, policy: &Policy, row: Vec<usize>) -> Arc<[Arc<str>]> {
-        if let Some(held) = self.rows.get(&row) {
-            return Arc::clone(held);
+/// How many values of a field are remembered; a power of two.
+const REMEMBERED: usize = 1024;
+
+impl HeldField<'_> {
+    fn text(&mut self, tables: &[PrefixTable], value: u128) -> Arc<str> {
+        let low = usize::try_from(value % REMEMBERED as u128).unwrap_or_default();
+        if let Some(Some((held, text))) = self.values.get(low)
+            && *held == value
+        {
+            return Arc::clone(text);
         }
-        let named = row.iter().filter_map(|at| policy.shards.get(*at));
-        let names: Arc<[Arc<str>]> = named.map(|shard| self.text(&shard.name)).collect();
-        self.rows.insert(row, Arc::clone(&names));
-        names
+        self.text.clear();
+        self.field.write_text(tables, value, &mut self.text);
+        let text: Arc<str> = self.text.as_str().into();
+        if let Some(place) = self.values.get_mut(low) {
+            *place = Some((value, Arc::clone(&text)));
+        }
+        text
     }
 }
 
-fn key_info(policy: &Policy, key: &Key, entry: &KeyEntry, slots: &[SlotWord], held: &mut Held) -> KeyInfo {
-    let schema = &policy.schema;
-    let level = usize::from(key.level);
-    let fields = schema.levels.get(level).into_iter().flatten().filter_map(|at| schema.fields.get(*at));
-    let values = fields
-        .map(|field| (held.text(&field.name), held.text(&field.text(&policy.tables, field.value(key.key)))))
-        .collect();
-    let pool = key.pool.and_then(|at| policy.pools.get(at));
-    let row: Vec<usize> = match pool {
-        None => Vec::new(),
-        Some(pool) if entry.width == WIDTH_ALL => pool.shards.clone(),
-        Some(_) => {
-            let width = usize::from(entry.width);
-            let first = entry.slots as usize + usize::from(entry.slot) * width;
-            let row = slots.get(first..first + width).unwrap_or_default();
-            row.iter().map(|word| usize::from(*word as u16)).collect()
+impl<'p> Held<'p> {
+    fn new(policy: &'p Policy) -> Self {
+        let field = |field: &'p Field| HeldField {
+            field,
+            name: field.name.as_str().into(),
+            values: vec![None; REMEMBERED],
+            text: String::new(),
+        };
+        let shards: Vec<Arc<str>> = policy.shards.iter().map(|shard| shard.name.as_str().into()).collect();
+        Self {
+            policy,
+            fields: policy.schema.fields.iter().map(field).collect(),
+            pools: policy.pools.iter().map(|pool| pool.name.as_str().into()).collect(),
+            tiers: policy.tiers.iter().map(|tier| tier.name.as_str().into()).collect(),
+            single: shards.iter().map(|shard| [Arc::clone(shard)].into()).collect(),
+            shards,
+            whole: vec![None; policy.pools.len()],
+            rows: HashMap::new(),
+            nothing: "".into(),
         }
-    };
-    KeyInfo {
-        id: entry.id,
-        name: key.name.clone(),
-        values,
-        level,
-        pool: held.text(pool.map_or("", |pool| &pool.name)),
-        width: entry.width,
-        shards: held.shards(policy, row),
-        tier: key.tier.and_then(|at| policy.tiers.get(at)).map(|tier| held.text(&tier.name)),
-        owner: key.owner.clone(),
-        cost_centre: key.cost_centre.clone(),
-        account: key.account.clone(),
-        denied: key.denied.clone(),
+    }
+
+    fn key(&mut self, key: &Key, placed: &Placed, tables: &SlotTables) -> KeyInfo {
+        let (width, shards) = self.row(key, placed, tables);
+        let level = usize::from(key.level);
+        let members = self.policy.schema.levels.get(level).map_or(&[][..], Vec::as_slice);
+        let mut values = Vec::with_capacity(members.len());
+        for at in members {
+            let Some(field) = self.fields.get_mut(*at) else { continue };
+            let value = field.field.value(key.key);
+            values.push((Arc::clone(&field.name), field.text(&self.policy.tables, value)));
+        }
+        let pool = key.pool.and_then(|pool| self.pools.get(pool)).unwrap_or(&self.nothing);
+        let tier = key.tier.and_then(|tier| self.tiers.get(tier));
+        KeyInfo {
+            id: placed.entry.id,
+            name: key.name.clone(),
+            values: values.into(),
+            level,
+            pool: Arc::clone(pool),
+            width,
+            tier: tier.cloned(),
+            shards,
+            owner: key.owner.clone(),
+            cost_centre: key.cost_centre.clone(),
+            account: key.account.clone(),
+            denied: key.denied.clone(),
+        }
+    }
+
+    /// A key's width, and the names of the shards that it may use.
+    fn row(&mut self, key: &Key, placed: &Placed, tables: &SlotTables) -> (u16, Arc<[Arc<str>]>) {
+        let entry = placed.entry;
+        let Some(pool) = key.pool else { return (1, Arc::default()) };
+        if entry.meta.is_direct() {
+            return (1, self.single.get(usize::from(entry.place)).cloned().unwrap_or_default());
+        }
+        let named = |shards: &mut dyn Iterator<Item = usize>| -> Arc<[Arc<str>]> {
+            shards.filter_map(|at| self.shards.get(at).cloned()).collect()
+        };
+        let table = tables.list.get(entry.meta.table() as usize).copied().unwrap_or_default();
+        if table.width == WIDTH_ALL {
+            let members = self.policy.pools.get(pool).map_or(&[][..], |pool| pool.shards.as_slice());
+            let Some(whole) = self.whole.get_mut(pool) else { return (0, Arc::default()) };
+            return (0, Arc::clone(whole.get_or_insert_with(|| named(&mut members.iter().copied()))));
+        }
+        let width = table.width as usize;
+        let first = table.first as usize + usize::from(entry.place) * width;
+        let row = tables.slots.get(first..first + width).unwrap_or_default();
+        let width = u16::try_from(width).unwrap_or(u16::MAX);
+        if let Some(held) = self.rows.get(row) {
+            return (width, Arc::clone(held));
+        }
+        let names = named(&mut row.iter().map(|shard| usize::from(*shard)));
+        self.rows.insert(row.into(), Arc::clone(&names));
+        (width, names)
     }
 }
 

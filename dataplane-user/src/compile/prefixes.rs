@@ -17,6 +17,8 @@ const MOST: usize = (1 << MAX_HALVINGS) - 1;
 pub(super) struct Tables {
     pub(super) index: Vec<u64>,
     pub(super) steps: Vec<PrefixStep>,
+    /// Lower halves of the steps' addresses; none as long as there are no IPv6 steps.
+    pub(super) low: Vec<u64>,
 }
 
 /// A prefix over left-aligned 128-bit addresses.
@@ -55,12 +57,7 @@ impl Tables {
         let flat = flatten(ranges);
         let shared = (first ^ last).leading_zeros();
         if let Some(value) = single_block(&flat, first, last, shared) {
-            return Ok(PrefixIndex {
-                common: halves(first),
-                mask: halves(leading_ones(shared)),
-                value,
-                ..PrefixIndex::default()
-            });
+            return Ok(PrefixIndex { value, ..shares(first, leading_ones(shared)) });
         }
         // One bit is left for the index, which cannot be without.
         let skip = shared.min(length - 1);
@@ -85,21 +82,30 @@ impl Tables {
                 search(position(offset + low, "prefix steps")?, position(count, "prefix steps")?)
             });
         }
-        self.steps.extend(flat.iter().map(|(start, value)| PrefixStep {
-            start: [(start >> 64) as u64, *start as u64],
+        let steps = flat.iter();
+        self.steps.extend(steps.map(|(start, value)| PrefixStep {
+            start: (start >> 64) as u64,
             value: *value,
             _pad: 0,
         }));
+        if length == 64 {
+            self.low.resize(offset, 0);
+            self.low.extend(flat.iter().map(|(start, _)| *start as u64));
+        }
         let narrow = |bits: u32| u8::try_from(bits).unwrap_or(u8::MAX);
         let mask = leading_ones(skip);
-        Ok(PrefixIndex {
-            common: halves(first & mask),
-            mask: halves(mask),
-            base,
-            skip: narrow(skip),
-            bits: narrow(bits),
-            ..PrefixIndex::default()
-        })
+        Ok(PrefixIndex { base, skip: narrow(skip), bits: narrow(bits), ..shares(first & mask, mask) })
+    }
+}
+
+/// An index whose addresses all have the bits `common` under `mask`.
+fn shares(common: u128, mask: u128) -> PrefixIndex {
+    PrefixIndex {
+        common: halves(common),
+        mask: halves(mask),
+        common4: (common >> 96) as u32,
+        mask4: (mask >> 96) as u32,
+        ..PrefixIndex::default()
     }
 }
 

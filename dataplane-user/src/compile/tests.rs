@@ -6,15 +6,17 @@ use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use keysteer_common::headers::NO_SHARD;
+use keysteer_common::tables::{KeyEntry, KeyMeta};
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 use proptest::prelude::*;
 
+use super::keys::Placed;
 use super::*;
 use crate::engine::Engine;
 use crate::kernel::interfaces::Interface;
 use crate::policy::{load, parse};
 
-fn interfaces() -> Interfaces {
+pub(super) fn interfaces() -> Interfaces {
     let names = ["lo", "eth0", "veth-a", "veth-b", "veth-c"];
     let interface = |(name, index): (&str, u8)| Interface {
         name: name.to_owned(),
@@ -62,7 +64,7 @@ spec:
 "#;
 
 /// An Ethernet frame with a UDP datagram.
-fn frame(source: [u8; 4], destination: [u8; 4], dscp: u8, ports: (u16, u16)) -> Vec<u8> {
+pub(super) fn frame(source: [u8; 4], destination: [u8; 4], dscp: u8, ports: (u16, u16)) -> Vec<u8> {
     let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
     frame.extend([0x45, dscp << 2, 0, 32, 0, 0, 0, 0, 64, 17, 0, 0]);
     frame.extend(source);
@@ -87,7 +89,7 @@ fn every_key_is_found_by_its_packets() {
     ] {
         for port in 0..200 {
             let decided = engine.decide(&mut frame(source, to, dscp, (port, 443)), 2);
-            let decision = decided.work.decision;
+            let decision = decided.work.record.decision;
             let key = image.names.key(decision.key_id).expect("a key");
             assert_eq!((key.name.as_str(), decision.level), (name, level));
             assert_eq!(decision.class, Class::Assigned as u8);
@@ -101,10 +103,10 @@ fn every_key_is_found_by_its_packets() {
         }
     }
     let unregistered = engine.decide(&mut frame([10, 2, 3, 4], [203, 0, 113, 9], 0, (1, 80)), 2);
-    assert_eq!(unregistered.work.decision.class, Class::Foreign as u8, "another port is not ours");
+    assert_eq!(unregistered.work.record.decision.class, Class::Foreign as u8, "another port is not ours");
     let missing = engine.decide(&mut frame([10, 9, 0, 1], to, 0, (1, 443)), 2);
-    assert_eq!(missing.work.decision.class, Class::Missing as u8);
-    assert_eq!(missing.work.decision.verdict, Verdict::Pass as u8);
+    assert_eq!(missing.work.record.decision.class, Class::Missing as u8);
+    assert_eq!(missing.work.record.decision.verdict, Verdict::Pass as u8);
     engine.counters().balanced().unwrap();
 }
 
@@ -123,7 +125,7 @@ fn widths_share_tables_and_agree_on_the_first_shard() {
         *by_name("acme-video").values,
         [("tenant".into(), "acme".into()), ("product".into(), "34".into())]
     );
-    assert_eq!(image.config.flags, flag::FLOWS);
+    assert_eq!((image.config.observe, image.config.wide, image.config.record), (0, 0, 1));
     assert_eq!(image.shards[1].source, [2, 0, 0, 0, 1, 4]);
     assert_eq!((image.shards[1].port, image.shards[2].port), (4, 3));
 }
@@ -160,6 +162,26 @@ fn renaming_and_reordering_moves_nothing() {
 }
 
 const PUBLISHED_SLOT: u16 = 52_870;
+
+#[test]
+fn a_compiled_key_tells_its_identity_and_its_slot() {
+    let text = POLICY.replace("globex", "\"a;b=100%\"");
+    let policy = parse(&text, "p", None).unwrap();
+    let mut ids = KeyIds::default();
+    let image = build(&policy, &mut ids).unwrap();
+    for key in &policy.keys {
+        let written = identity(&policy, key);
+        let id = ids.id(&written);
+        let compiled = image.names.key(id).expect("a compiled key");
+        assert_eq!(of_compiled(&image.names, compiled), written);
+    }
+    // What is in a key's entry is what its slot says.
+    let video = image.names.keys.iter().find(|key| key.name == "acme-video").expect("a key");
+    let row = usize::from(slot(&of_compiled(&image.names, video)));
+    let small = image.names.tables.iter().find(|table| table.pool == "small").expect("a table");
+    let shard = image.slots[small.first as usize + row];
+    assert_eq!(image.names.shard(shard), Some(&*video.shards[0]));
+}
 
 #[test]
 fn what_the_host_lacks_is_named() {
@@ -207,21 +229,20 @@ fn every_example_compiles() {
 #[test]
 fn a_crowded_table_stays_within_its_probes() {
     let policy = parse(POLICY, "p", None).unwrap();
-    let mut entries: Vec<keysteer_common::tables::KeyEntry> = (1..=65_536_u32)
-        .map(|id| keysteer_common::tables::KeyEntry {
-            key: [u64::from(id % 7), u64::from(id) << 32],
-            id,
-            ..Default::default()
+    let entries: Vec<Placed> = (1..=65_536_u32)
+        .map(|id| {
+            let key = [u64::from(id % 7), u64::from(id) << 32];
+            let meta = KeyMeta::direct(0);
+            Placed { entry: KeyEntry { key: key[1], id, place: 0, meta }, key }
         })
         .collect();
     for wide in [true, false] {
-        let table = keys::arrange(&mut entries, &policy.schema, 42, wide).unwrap();
+        let table = keys::arrange(&entries, &policy.schema, 42, wide).unwrap();
         assert_eq!(table.entries.len(), 131_072);
         println!("65,536 keys in 131,072 entries: {} probes", table.probes);
         assert!(table.probes <= 12);
-        for entry in &entries {
-            let home =
-                (keysteer_common::hash::key(table.multipliers[0], entry.key, wide) >> table.shift) as u32;
+        for Placed { entry, key } in &entries {
+            let home = (keysteer_common::hash::key(table.multipliers[0], *key, wide) >> table.shift) as u32;
             let found = (0..table.probes)
                 .any(|probe| table.entries[(home.wrapping_add(probe) & 131_071) as usize].id == entry.id);
             assert!(found, "{entry:?}");
@@ -287,7 +308,7 @@ proptest! {
         for index in [table.v4, table.v6] {
             prop_assert!(index.skip <= 63 && index.bits <= 16 && index.skip + index.bits <= 64);
         }
-        let image = Image { prefix_index: tables.index, prefix_steps: tables.steps, ..Image::default() };
+        let image = Image { prefix_index: tables.index, prefix_steps: tables.steps, prefix_low: tables.low, ..Image::default() };
         let addresses = edges(&list)
             .into_iter()
             .chain(more4.into_iter().map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits & 0x0303_0003))))

@@ -17,7 +17,6 @@ use super::types::Problem;
 use super::view;
 use crate::agent::meter::{Cause, Meter};
 use crate::agent::node::Node;
-use crate::agent::tables::LiveTables;
 use crate::counters::Snapshot;
 use crate::kernel::interfaces::Interfaces;
 use crate::telemetry::Telemetry;
@@ -134,10 +133,8 @@ async fn explain(State(api): State<Api>, body: Result<Bytes, BytesRejection>) ->
             ))
         })?;
         let interfaces = Interfaces::read().map_err(|error| Refusal::Unreadable(error.into()))?;
-        let tables = LiveTables::new(&api.node.config, &*api.meter);
-        let explanation = view::explain(&api.node, &tables, &interfaces, &question);
-        tables.finish()?;
-        explanation.map_err(Refusal::Wrong)
+        let tables = api.meter.tables()?;
+        view::explain(&api.node, &tables, &interfaces, &question).map_err(Refusal::Wrong)
     })
     .await
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keysteer_common::account::{Counter, drop_slot};
-use keysteer_common::tables::Tables;
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
 use super::types::{Count, Key, MapStatus, Outcome, Problem, ProgramStatus, Rate, Shard, Status};
@@ -12,7 +11,7 @@ use crate::agent::node::{Node, VERSION};
 use crate::counters::Snapshot;
 use crate::explain::types::{Explanation, Question};
 use crate::explain::unhex;
-use crate::image::KeyInfo;
+use crate::image::{Image, KeyInfo};
 use crate::kernel::interfaces::Interfaces;
 use crate::suggest::nearest;
 
@@ -78,9 +77,9 @@ pub fn key(node: &Node, snapshot: &Snapshot, name: &str) -> Result<Key, Problem>
 fn key_of(node: &Node, snapshot: &Snapshot, info: &KeyInfo) -> Key {
     let at = info.id as usize;
     let counter = snapshot.keys.get(at).copied().unwrap_or_default();
-    let drops = snapshot.drops.get(at).copied().unwrap_or_default();
+    let events = snapshot.events.get(at).copied().unwrap_or_default();
     let dropped = Reason::ALL.iter().filter_map(|reason| {
-        let counter = *drops.get(drop_slot(*reason)?)?;
+        let counter = *events.drops.get(drop_slot(*reason)?)?;
         (counter != Counter::default()).then(|| (reason.name().to_owned(), counter.into()))
     });
     let fields = node.names.levels.get(info.level).map_or(&[][..], |level| level.as_slice());
@@ -101,7 +100,7 @@ fn key_of(node: &Node, snapshot: &Snapshot, info: &KeyInfo) -> Key {
         denied: text(&info.denied),
         packets: counter.packets,
         bytes: counter.bytes,
-        flows: counter.flows,
+        flows: events.flows,
         drops: dropped.collect(),
     }
 }
@@ -137,9 +136,9 @@ pub fn shards(
 ///
 /// # Errors
 /// The frame is none, or the agent is not attached to the interface.
-pub fn explain<T: Tables>(
+pub fn explain(
     node: &Node,
-    tables: &T,
+    tables: &Image,
     interfaces: &Interfaces,
     question: &Question,
 ) -> Result<Explanation, Problem> {

@@ -57,7 +57,8 @@ impl Expectation {
 
     /// The decision for a flow.
     pub(super) fn decide(&self, flow: &Flow) -> Decided<'_> {
-        let decision = Engine::new(&self.image).decide(&mut probe::frame(flow), self.ingress).work.decision;
+        let decision =
+            Engine::new(&self.image).decide(&mut probe::frame(flow), self.ingress).work.record.decision;
         Decided {
             shard: self.image.names.shard(decision.shard),
             key: self.image.names.key(decision.key_id).map(|key| key.name.as_str()),

@@ -74,7 +74,7 @@ pub fn run(options: &Options) -> Result<(), DemoError> {
     eprintln!("Starting the agent on the node ...");
     let mut agent = Agent::start(&place, &site.node)?;
     if options.plant_wrong_slot {
-        plant::wrong_slots(&agent.client())?;
+        plant::wrong_shards(&agent.client())?;
         eprintln!("Planted wrong slots: the proofs must fail.");
     }
     site.open()?;

@@ -48,6 +48,7 @@ pub(super) fn frame(flow: &Flow) -> Vec<u8> {
 mod tests {
     use std::net::SocketAddr;
 
+    use keysteer_common::carrier::{self, Carrier};
     use keysteer_common::decide::headers_of;
     use keysteer_common::slice::Frame;
     use keysteer_common::vocabulary::Fault;
@@ -71,9 +72,11 @@ mod tests {
                         end: None,
                     };
                     let mut bytes = frame(&flow);
-                    let headers = headers_of(&Frame::new(&mut bytes, 1));
+                    let packet = Frame::new(&mut bytes, 1);
+                    let headers = headers_of(&packet);
                     assert_eq!(headers.fault, Fault::None as u8);
-                    assert_eq!(headers.dscp, dscp);
+                    let read = carrier::read(&packet, &headers, Carrier::IpDscp as u8);
+                    assert_eq!(read, Some([0, dscp.into()]));
                     assert_eq!(headers.protocol, transport.number());
                     assert_eq!((headers.source_port, headers.destination_port), (43_210, PORT));
                 }

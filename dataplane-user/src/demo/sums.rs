@@ -33,14 +33,14 @@ pub(super) fn exact(counted: &Counted, expected: &Snapshot, image: &Image) -> Pr
     for key in &counted.keys {
         let index = key.id as usize;
         let wanted = expected.keys.get(index).copied().unwrap_or_default();
+        let events = expected.events.get(index).copied().unwrap_or_default();
         let name = &key.name;
         differences.equal(format_args!("packets of {name}"), key.packets, wanted.packets);
         differences.equal(format_args!("bytes of {name}"), key.bytes, wanted.bytes);
-        differences.equal(format_args!("flows of {name}"), key.flows, wanted.flows);
+        differences.equal(format_args!("flows of {name}"), key.flows, events.flows);
         for reason in Reason::ALL {
             let Some(slot) = drop_slot(*reason) else { continue };
-            let wanted = expected.drops.get(index).and_then(|drops| drops.get(slot)).copied();
-            let wanted = wanted.unwrap_or_default();
+            let wanted = events.drops.get(slot).copied().unwrap_or_default();
             let found = key.drops.get(reason.name()).copied().unwrap_or_default();
             let what = format!("of {name} dropped as {}", reason.name());
             counts(&mut differences, &what, found, Count { packets: wanted.packets, bytes: wanted.bytes });

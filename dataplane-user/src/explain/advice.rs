@@ -2,7 +2,6 @@
 //! the packet, and can be acted on.
 
 use keysteer_common::config::class_action;
-use keysteer_common::tables::Tables;
 use keysteer_common::vocabulary::{Class, Reason};
 
 use super::Generation;
@@ -12,8 +11,8 @@ use super::types::{Explanation, Field, Level, LevelFinding, ScopeFinding};
 const NEAR: usize = 3;
 
 /// The advice for a packet.
-pub(super) fn advice<T: Tables>(
-    generation: &Generation<'_, T>,
+pub(super) fn advice(
+    generation: &Generation<'_>,
     explanation: &Explanation,
     class: Class,
     reason: Reason,
@@ -91,8 +90,8 @@ fn service_of(explanation: &Explanation) -> String {
 }
 
 /// What a class meets now, and what else it could.
-fn class_action_line<T: Tables>(generation: &Generation<'_, T>, class: Class) -> String {
-    let config = generation.tables.config().classes.get(class as usize).copied().unwrap_or_default();
+fn class_action_line(generation: &Generation<'_>, class: Class) -> String {
+    let config = generation.image.config.classes.get(class as usize).copied().unwrap_or_default();
     let name = class.name();
     match config.action {
         class_action::DROP => format!(
@@ -150,7 +149,7 @@ fn missing(field: &Field) -> String {
 }
 
 /// Registered keys that the packet misses by one field.
-fn near<T: Tables>(generation: &Generation<'_, T>, explanation: &Explanation) -> Vec<String> {
+fn near(generation: &Generation<'_>, explanation: &Explanation) -> Vec<String> {
     let Some(levels) = &explanation.resolve else { return Vec::new() };
     let found = generation.names.keys.iter().filter_map(|key| {
         let level = levels.get(key.level).filter(|level| level.finding == LevelFinding::NotRegistered)?;
@@ -166,7 +165,7 @@ fn near<T: Tables>(generation: &Generation<'_, T>, explanation: &Explanation) ->
     found.take(NEAR).collect()
 }
 
-fn assigned<T: Tables>(generation: &Generation<'_, T>, explanation: &Explanation) -> Vec<String> {
+fn assigned(generation: &Generation<'_>, explanation: &Explanation) -> Vec<String> {
     let mut lines = Vec::new();
     let key = explanation.key.as_ref().map_or("", |key| &key.name);
     if let Some(reason) = explanation.enforce.as_ref().and_then(|enforce| enforce.denied.as_deref()) {

@@ -3,10 +3,12 @@
 //! touched; that is also why a live generation is not asked this way: a test run of it would count.
 
 use aya::util::online_cpus;
+use keysteer_common::forward::Action;
 use keysteer_common::tables::{ShardEntry, target};
 
 use super::types::KernelRun;
-use crate::engine::Engine;
+use crate::counters::Snapshot;
+use crate::engine::{Decided, Engine};
 use crate::image::Image;
 use crate::kernel::{Dataplane, KernelError, TestRunOutcome, pin_to_cpu};
 
@@ -31,7 +33,8 @@ pub enum KernelRunError {
 }
 
 /// Runs a frame through the program with the tables of `image`, and through the host engine, and compares
-/// action, resulting bytes, and everything that was found and decided.
+/// action, resulting bytes and counters; and by the program's variant that records, everything that was found and
+/// decided.
 ///
 /// # Errors
 /// No privilege, or the kernel refuses.
@@ -42,31 +45,52 @@ pub fn run(image: &Image, frame: &[u8]) -> Result<KernelRun, KernelRunError> {
     let cpus = online_cpus().map_err(|(what, error)| KernelRunError::Cpu(format!("{what}: {error}")))?;
     let image = loadable(image, cpus.first().copied().unwrap_or_default());
     // A thread of its own: pinning it does not pin whatever comes after.
-    let (kernel, program) = std::thread::scope(|scope| {
+    let kernel = std::thread::scope(|scope| {
         let thread = scope.spawn(|| ask(&image, frame));
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
+    let mut engine = Engine::new(&image);
     let mut bytes = frame.to_vec();
-    // A map value begins as zeroes, and so must the host's work area.
-    let mut work = super::trace::zeroed();
-    let action = Engine::new(&image).decide_over(&mut bytes, LOOPBACK, &mut work);
-    let mut differences = super::trace::differences(&kernel.work, &work);
-    if kernel.action != Some(action) {
-        differences.push(format!("action: kernel {:?}, host {action:?}", kernel.action));
+    let Decided { action, work } = engine.decide(&mut bytes, LOOPBACK);
+
+    let mut differences = super::trace::differences(&kernel.recorded.work, &work);
+    let recorded = (kernel.recorded.action, kernel.recorded.frame);
+    for (variant, (its, frame)) in [("", &kernel.forwarded), ("the recording variant: ", &recorded)] {
+        if *its != Some(action) {
+            differences.push(format!("{variant}action: kernel {its:?}, host {action:?}"));
+        }
+        if *frame != bytes {
+            let (kernel, host) = (super::hex(frame), super::hex(&bytes));
+            differences.push(format!("{variant}the frame afterwards: kernel {kernel}, host {host}"));
+        }
     }
-    if kernel.frame != bytes {
-        let (kernel, host) = (super::hex(&kernel.frame), super::hex(&bytes));
-        differences.push(format!("the frame afterwards: kernel {kernel}, host {host}"));
+    if kernel.counted != *engine.counters() {
+        differences.push("counters: the kernel and the host count the frame differently".to_owned());
     }
-    Ok(KernelRun { program, differences })
+    Ok(KernelRun { program: kernel.tag, differences })
 }
 
-/// The kernel's decision, and the tag of the program that made it.
-fn ask(image: &Image, frame: &[u8]) -> Result<(TestRunOutcome, String), KernelRunError> {
+/// What the kernel made of a frame.
+struct Asked {
+    /// The action and the frame afterwards, of the very program that an agent attaches.
+    forwarded: (Option<Action>, Vec<u8>),
+    /// What that program counted.
+    counted: Snapshot,
+    /// Its tag.
+    tag: String,
+    /// The same of the variant that records what it finds.
+    recorded: TestRunOutcome,
+}
+
+fn ask(image: &Image, frame: &[u8]) -> Result<Asked, KernelRunError> {
     let cpu = nix::sched::sched_getcpu().map_err(|error| KernelRunError::Cpu(error.to_string()))?;
     pin_to_cpu(cpu)?;
     let dataplane = Dataplane::load(image)?;
-    Ok((dataplane.test_run(frame, 0, cpu)?, dataplane.program()?.tag))
+    let forwarded = dataplane.forward_run(frame, 0)?;
+    let (counted, tag) = (dataplane.counters()?, dataplane.program()?.tag);
+    drop(dataplane);
+    let recorded = Dataplane::load_recording(image)?.test_run(frame, 0, cpu)?;
+    Ok(Asked { forwarded, counted, tag, recorded })
 }
 
 /// The tables with exits that any host has: the policy's own interfaces and CPUs need not be here.

@@ -28,11 +28,10 @@ mod tests;
 
 use std::fmt;
 
-use keysteer_common::tables::Tables;
 use keysteer_common::vocabulary::Class;
 
 use crate::control::types::PolicyStatus;
-use crate::image::Names;
+use crate::image::{Image, Names};
 use types::Explanation;
 
 /// The longest frame that is explained: what a host's own stack can make, with its header and tags.
@@ -40,9 +39,9 @@ pub const LONGEST: usize = 65_536 + 64;
 
 /// What frames are explained by.
 #[derive(Clone, Debug)]
-pub struct Generation<'a, T> {
-    /// The tables.
-    pub tables: &'a T,
+pub struct Generation<'a> {
+    /// The tables; their names need not be there.
+    pub image: &'a Image,
     /// The names of their numbers.
     pub names: &'a Names,
     /// The policy they were compiled from.
@@ -55,10 +54,10 @@ pub struct Generation<'a, T> {
     pub assumed: Vec<String>,
 }
 
-impl<T: Tables> Generation<'_, T> {
+impl Generation<'_> {
     /// Explains a frame that arrives on an interface with this name and index.
     pub fn explain(&self, frame: &[u8], interface: &str, ingress: u32) -> Explanation {
-        let trace = trace::trace(self.tables, self.names, &self.lost, frame, ingress);
+        let trace = trace::trace(self.image, self.names, &self.lost, frame, ingress);
         let ours = trace.class != Class::Foreign;
         let extracted = ours && trace.class != Class::Malformed;
         let extract = extracted.then(|| stages::extract(self, &trace));

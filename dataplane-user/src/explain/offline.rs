@@ -104,14 +104,14 @@ impl Offline {
         kernel::run(&self.image, frame)
     }
 
-    fn generation(&self) -> Generation<'_, Image> {
+    fn generation(&self) -> Generation<'_> {
         let Policy { name, file, environment, mode, schema, keys, shards, .. } = &self.policy;
         let mode = match mode {
             Mode::Steer => "steer",
             Mode::Observe => "observe",
         };
         Generation {
-            tables: &self.image,
+            image: &self.image,
             names: &self.image.names,
             policy: PolicyStatus {
                 name: name.clone(),
@@ -141,7 +141,7 @@ impl Offline {
     }
 
     /// Its tables and names, where the exits of `lost` have gone.
-    pub(super) fn losing(&self, lost: Vec<u16>) -> Generation<'_, Image> {
+    pub(super) fn losing(&self, lost: Vec<u16>) -> Generation<'_> {
         Generation { lost, ..self.generation() }
     }
 }

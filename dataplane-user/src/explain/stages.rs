@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use keysteer_common::carrier::Carrier;
 use keysteer_common::forward::Action;
-use keysteer_common::tables::{Service, Tables};
+use keysteer_common::tables::Service;
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
 use super::Generation;
@@ -14,11 +14,12 @@ use super::trace::{Link, Reading, Trace};
 use super::types::{
     Enforce, Field, Forward, Key, Level, LevelFinding, Scope, ScopeFinding, Select, Transport,
 };
+use crate::compile;
 use crate::image::{FieldInfo, KeyInfo};
 use crate::policy::{self, mac_text, service_text};
 
 /// Whether it is ours.
-pub(super) fn scope<T: Tables>(generation: &Generation<'_, T>, trace: &Trace) -> Scope {
+pub(super) fn scope(generation: &Generation<'_>, trace: &Trace) -> Scope {
     let services = services(generation, trace.set);
     let finding = match trace.link {
         Link::Other => ScopeFinding::NotIp,
@@ -39,8 +40,8 @@ pub(super) fn scope<T: Tables>(generation: &Generation<'_, T>, trace: &Trace) ->
 }
 
 /// The services of a set.
-fn services<'g, T: Tables>(generation: &Generation<'g, T>, set: u32) -> &'g [Service] {
-    let set = generation.tables.service_set(set);
+fn services<'g>(generation: &Generation<'g>, set: u32) -> &'g [Service] {
+    let set = usize::try_from(set).ok().and_then(|set| generation.image.services.get(set));
     set.and_then(|set| set.services.get(..set.len as usize)).unwrap_or_default()
 }
 
@@ -56,8 +57,8 @@ fn is_for(trace: &Trace, service: &Service) -> bool {
 }
 
 /// The schema's fields.
-pub(super) fn extract<T: Tables>(generation: &Generation<'_, T>, trace: &Trace) -> Vec<Field> {
-    let infos = generation.names.fields.iter().zip(&trace.fields).zip(&generation.tables.config().fields);
+pub(super) fn extract(generation: &Generation<'_>, trace: &Trace) -> Vec<Field> {
+    let infos = generation.names.fields.iter().zip(&trace.fields).zip(&generation.image.config.fields);
     infos
         .map(|((info, reading), config)| {
             let whole = info.table.is_some() || info.bits == info.carrier.bits();
@@ -135,11 +136,7 @@ fn absent(info: &FieldInfo, trace: &Trace, reading: &Reading) -> Option<String> 
 }
 
 /// The schema's levels.
-pub(super) fn resolve<T: Tables>(
-    generation: &Generation<'_, T>,
-    trace: &Trace,
-    fields: &[Field],
-) -> Vec<Level> {
+pub(super) fn resolve(generation: &Generation<'_>, trace: &Trace, fields: &[Field]) -> Vec<Level> {
     let names = generation.names;
     let levels = names.levels.iter().enumerate();
     levels
@@ -179,20 +176,20 @@ pub(super) fn enforce(info: &KeyInfo) -> Enforce {
 }
 
 /// How a shard was picked; `None` where none was looked for.
-pub(super) fn select<T: Tables>(
-    generation: &Generation<'_, T>,
-    trace: &Trace,
-    key: Option<&KeyInfo>,
-) -> Option<Select> {
+pub(super) fn select(generation: &Generation<'_>, trace: &Trace, key: Option<&KeyInfo>) -> Option<Select> {
     if matches!(trace.reason, Reason::OutOfScope | Reason::ClassPass | Reason::ClassDrop | Reason::Denied) {
         return None;
     }
     let names = generation.names;
-    let after = names.tables.partition_point(|table| table.first <= trace.slot);
-    let table = after.checked_sub(1).and_then(|at| names.tables.get(at));
-    let (pool, row) = table.map_or((String::new(), None), |table| {
-        (table.pool.clone(), Some((trace.slot - table.first) / u32::from(table.width.max(1))))
+    let table = trace.slot.and_then(|slot| {
+        let after = names.tables.partition_point(|table| table.first <= slot);
+        Some((slot, names.tables.get(after.checked_sub(1)?)?))
     });
+    // A class has no pool but that of the table that its slot is in.
+    let pool = match key {
+        Some(key) => key.pool.to_string(),
+        None => table.map_or_else(String::new, |(_, table)| table.pool.clone()),
+    };
     let shards = match key {
         Some(key) => key.shards.iter().map(ToString::to_string).collect(),
         None => {
@@ -201,18 +198,24 @@ pub(super) fn select<T: Tables>(
         }
     };
     let width = key.map_or(0, |key| key.width);
+    let read = table.map(|(slot, table)| (slot - table.first) / u32::from(table.width.max(1)));
+    // A key of width 1 has the shard of its slot in its entry: the compiler read the slot.
+    let compiled = || {
+        let key = key.filter(|key| key.width == 1)?;
+        Some(u32::from(compile::slot(&compile::of_compiled(names, key))))
+    };
     Some(Select {
         pool,
         width: if width == 0 { "all".to_owned() } else { width.to_string() },
         shards,
-        slot: row,
+        slot: read.or_else(compiled),
         flow: (width != 1).then(|| format!("0x{:08x}", trace.flow)),
         shard: trace.shard.and_then(|shard| names.shard(shard)).map(str::to_owned),
     })
 }
 
 /// What happens to it.
-pub(super) fn forward<T: Tables>(generation: &Generation<'_, T>, trace: &Trace) -> Forward {
+pub(super) fn forward(generation: &Generation<'_>, trace: &Trace) -> Forward {
     let shard = trace.shard.filter(|_| trace.class != Class::Foreign);
     let info = shard.and_then(|shard| generation.names.shards.get(usize::from(shard)));
     let rewrites = matches!(trace.verdict, Verdict::Interface | Verdict::NextHop);

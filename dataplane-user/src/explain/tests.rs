@@ -317,7 +317,8 @@ fn shards_that_take_nothing() {
     assert_eq!(said.forward.target.as_deref(), Some("drop"));
     advises(&said, &["the target of shard d is `drop`"]);
 
-    let emptied = Offline::from_text(POLICY, |image| image.slots.fill(u64::from(NO_SHARD)));
+    let emptied =
+        Offline::from_text(POLICY, |image| image.keys.iter_mut().for_each(|entry| entry.place = NO_SHARD));
     let said = explain_by(&emptied, &packet("10.1.0.1"));
     assert_eq!(outcome(&said), ["assigned", "drop", "no_shard"]);
     assert_eq!(said.select.as_ref().unwrap().shard, None);

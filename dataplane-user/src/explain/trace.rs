@@ -4,20 +4,18 @@
 use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use keysteer_common::account::Meters;
 use keysteer_common::carrier::{self, Carrier};
-use keysteer_common::decide::{decide, headers_of};
+use keysteer_common::decide::headers_of;
 use keysteer_common::extract;
 use keysteer_common::forward::Action;
-use keysteer_common::headers::{Decision, FIELDS, Headers, NO_LEVEL, NO_SHARD, Work, found};
-use keysteer_common::parse::network::Destination;
+use keysteer_common::headers::{FIELDS, Headers, NO_LEVEL, NO_SHARD, NO_SLOT, Work, found};
 use keysteer_common::scope;
 use keysteer_common::slice::Frame;
-use keysteer_common::tables::{Exits, Tables, target};
 use keysteer_common::vocabulary::{Class, Fault, Reason, Verdict};
 
 use super::types::{Ethernet, Flow, Ip, Parse, Transport, Vlan};
-use crate::image::Names;
+use crate::engine::{Decided, Engine};
+use crate::image::{Image, Names};
 use crate::policy::{mac_text, protocol_text};
 
 /// What was found in a frame and decided about it.
@@ -41,8 +39,8 @@ pub(super) struct Trace {
     /// The level that decided.
     pub(super) level: Option<usize>,
     pub(super) shard: Option<u16>,
-    /// Index into the slot tables; meaningful when a shard was looked for.
-    pub(super) slot: u32,
+    /// Index into the slots, where one was read; of a key of width 1 its entry has the shard.
+    pub(super) slot: Option<u32>,
     /// The flow hash; meaningful when a shard was looked for among several.
     pub(super) flow: u32,
     pub(super) verdict: Verdict,
@@ -73,20 +71,19 @@ pub(super) struct Reading {
 }
 
 /// Follows a frame that arrives on interface `ingress`, where the exits of the shards `lost` have gone.
-pub(super) fn trace<T: Tables>(tables: &T, names: &Names, lost: &[u16], frame: &[u8], ingress: u32) -> Trace {
+pub(super) fn trace(image: &Image, names: &Names, lost: &[u16], frame: &[u8], ingress: u32) -> Trace {
+    let mut engine = Engine::new(image);
+    lost.iter().for_each(|shard| engine.lose_exit(*shard));
     let mut after = frame.to_vec();
-    let mut work = Work::default();
-    let action =
-        decide(&mut Frame::new(&mut after, ingress), tables, &mut Nobody { tables, lost }, &mut work);
-    let decision = work.decision;
+    let Decided { action, work } = engine.decide(&mut after, ingress);
+    let decision = work.record.decision;
 
     let mut bytes = frame.to_vec();
     let packet = Frame::new(&mut bytes, ingress);
     let headers = headers_of(&packet);
     let link = link(frame, &headers);
     let set = match link {
-        Link::Ip(IpAddr::V4(it)) => scope::destination(tables, Destination::V4(it.to_bits())),
-        Link::Ip(IpAddr::V6(it)) => scope::destination(tables, Destination::V6(halves(it.to_bits()))),
+        Link::Ip(destination) => image.find_prefix(&image.config.scope, destination),
         _ => 0,
     };
     let ports = headers.has(found::PORTS) && !headers.has(found::FRAGMENT);
@@ -98,49 +95,20 @@ pub(super) fn trace<T: Tables>(tables: &T, names: &Names, lost: &[u16], frame: &
             .has(found::PROTOCOL)
             .then_some((headers.protocol, ports.then_some(headers.destination_port))),
         set,
-        in_service: set != 0 && scope::service(tables, &headers, set),
-        fields: fields(tables, names, &packet, &headers),
+        in_service: set != 0 && scope::service(image, &headers, set),
+        fields: fields(image, names, &packet, &headers),
         // The engine writes nothing but numbers of the vocabulary.
         class: Class::from_number(decision.class).unwrap_or(Class::Foreign),
         key_id: decision.key_id,
         level: (decision.level != NO_LEVEL).then_some(usize::from(decision.level)),
         shard: (decision.shard != NO_SHARD).then_some(decision.shard),
-        slot: decision.slot,
+        slot: (decision.slot != NO_SLOT).then_some(decision.slot),
         flow: decision.flow,
         verdict: Verdict::from_number(decision.verdict).unwrap_or(Verdict::Pass),
         reason: Reason::from_number(decision.reason).unwrap_or(Reason::OutOfScope),
         action,
         after,
     }
-}
-
-/// A 128-bit number as `common` holds it: most significant half first.
-fn halves(value: u128) -> [u64; 2] {
-    [(value >> 64) as u64, value as u64]
-}
-
-/// A node of which nothing is counted and out of which nothing goes.
-struct Nobody<'t, T> {
-    tables: &'t T,
-    /// Shards whose exit has gone.
-    lost: &'t [u16],
-}
-
-impl<T: Tables> Exits for Nobody<'_, T> {
-    fn to_interface(&mut self, shard: u32) -> bool {
-        self.lost.iter().all(|lost| u32::from(*lost) != shard)
-    }
-
-    fn to_cpu(&mut self, cpu: u32) -> bool {
-        let mut lost = self.lost.iter().filter_map(|shard| self.tables.shard(u32::from(*shard)));
-        !lost.any(|shard| shard.target == target::CPU && shard.port == cpu)
-    }
-}
-
-impl<T> Meters for Nobody<'_, T> {
-    fn node(&mut self, _: Class, _: Verdict, _: Reason, _: u64) {}
-    fn key(&mut self, _: u32, _: u64, _: bool, _: Option<usize>) {}
-    fn shard(&mut self, _: u32, _: u64, _: bool, _: bool) {}
 }
 
 /// EtherTypes of IPv4 and IPv6, and what parsing leaves where it could not read any.
@@ -231,23 +199,24 @@ fn ip(frame: &[u8], packet: &Frame<'_>, headers: &Headers) -> Option<Ip> {
     }
     let at = usize::from(headers.l3);
     let (source, destination) = if v4 { (at + 12, at + 16) } else { (at + 8, at + 24) };
+    let dscp = carrier::read(packet, headers, Carrier::IpDscp as u8);
     let label = carrier::read(packet, headers, Carrier::Ipv6FlowLabel as u8);
     Some(Ip {
         at,
         version: if v4 { 4 } else { 6 },
         source: address(frame, source, v4)?.to_string(),
         destination: address(frame, destination, v4)?.to_string(),
-        dscp: headers.dscp,
+        dscp: dscp.map_or(0, |[_, dscp]| (dscp & 0x3f) as u8),
         flow_label: label.and_then(|[_, label]| u32::try_from(label).ok()),
         fragment: headers.has(found::FRAGMENT),
     })
 }
 
-fn fields<T: Tables>(tables: &T, names: &Names, packet: &Frame<'_>, headers: &Headers) -> Vec<Reading> {
+fn fields(image: &Image, names: &Names, packet: &Frame<'_>, headers: &Headers) -> Vec<Reading> {
     let mut raw = [[0; 2]; FIELDS];
-    let key = extract::extract(packet, tables, headers, &mut raw);
+    let key = extract::extract(packet, image, headers, Some(&mut raw));
     let whole = |[high, low]: [u64; 2]| u128::from(high) << 64 | u128::from(low);
-    let readings = tables.config().fields.iter().zip(raw).zip(&names.fields).zip(0_u32..);
+    let readings = image.config.fields.iter().zip(raw).zip(&names.fields).zip(0_u32..);
     readings
         .map(|(((config, raw), info), index)| Reading {
             raw: carrier::read(packet, headers, config.carrier).map(|_| whole(raw)),
@@ -259,22 +228,22 @@ fn fields<T: Tables>(tables: &T, names: &Names, packet: &Frame<'_>, headers: &He
         .collect()
 }
 
-/// A work area as the kernel's begins: all zeroes.
-pub(super) fn zeroed() -> Work {
-    Work { decision: Decision { shard: 0, level: 0, ..Decision::NONE }, ..Work::default() }
-}
-
-/// What two homes made of a frame differently, in words.
+/// What the record of the program in the kernel and the host's say of a frame differently, in words. Of a plain frame
+/// the headers are not noted in full, and of a foreign one perhaps not at all.
 pub(super) fn differences(kernel: &Work, host: &Work) -> Vec<String> {
     let part = |what: &str, kernel: &dyn Debug, host: &dyn Debug| {
         let (kernel, host) = (format!("{kernel:?}"), format!("{host:?}"));
         (kernel != host).then(|| format!("{what}: kernel {kernel}, host {host}"))
     };
+    let headers = |work: &Work| {
+        let foreign = work.record.decision.class == Class::Foreign as u8;
+        if foreign { Headers::NONE } else { Headers { end: 0, ..work.headers } }
+    };
     [
-        part("decision", &kernel.decision, &host.decision),
-        part("headers", &kernel.headers, &host.headers),
-        part("fields", &kernel.fields, &host.fields),
-        part("key", &kernel.key, &host.key),
+        part("decision", &kernel.record.decision, &host.record.decision),
+        part("headers", &headers(kernel), &headers(host)),
+        part("fields", &kernel.record.fields, &host.record.fields),
+        part("key", &kernel.record.key, &host.record.key),
     ]
     .into_iter()
     .flatten()

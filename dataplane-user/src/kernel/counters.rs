@@ -3,13 +3,17 @@
 use std::os::fd::AsFd;
 
 use aya::maps::Map;
-use keysteer_common::account::{KeyCounter, KeyDrops, ShardCounter};
+use keysteer_common::account::{KeyCounter, KeyEvents, TALLY_SHARDS, Tally, way_of};
 use keysteer_common::headers::Work;
 use keysteer_common::shared::{Shared, from_bytes};
-use keysteer_common::state::CpuState;
 
 use super::{Dataplane, KernelError, sys};
 use crate::counters::{Snapshot, add};
+
+/// How many tallies hold so many shards.
+pub(super) const fn tallies(shards: u32) -> u32 {
+    shards.div_ceil(TALLY_SHARDS as u32)
+}
 
 impl Dataplane {
     /// Reads every counter, summed over CPUs. Not one instant: while packets flow, a frame can be seen
@@ -19,42 +23,43 @@ impl Dataplane {
     /// The kernel does not let the maps be read.
     pub fn counters(&self) -> Result<Snapshot, KernelError> {
         let mut snapshot = Snapshot::empty(self.key_ids as usize, self.shards as usize);
-        self.per_cpu::<CpuState>("CPU_STATE", 1, |_, state| {
-            let to = snapshot.node.verdicts.iter_mut().chain(&mut snapshot.node.outcomes);
-            for (to, from) in to.zip(state.node.verdicts.iter().chain(&state.node.outcomes)) {
-                add(to, *from);
+        self.per_cpu::<Tally>("TALLIES", tallies(self.shards), |index, tally| {
+            for (number, counter) in tally.ways.into_iter().enumerate() {
+                if let Some((class, verdict, reason)) = way_of(number, self.observes) {
+                    snapshot.node.count(class, verdict, reason, counter);
+                }
             }
-        })?;
-        self.per_cpu::<KeyCounter>("KEY_COUNTERS", self.key_ids, |index, from| {
-            if let Some(to) = snapshot.keys.get_mut(index) {
-                to.packets += from.packets;
-                to.bytes += from.bytes;
-                to.flows += from.flows;
-            }
-        })?;
-        self.per_cpu::<KeyDrops>("KEY_DROPS", self.key_ids, |index, from| {
-            for (to, from) in snapshot.drops.get_mut(index).into_iter().flatten().zip(from) {
-                add(to, from);
-            }
-        })?;
-        self.per_cpu::<ShardCounter>("SHARD_COUNTERS", self.shards, |index, from| {
-            if let Some(to) = snapshot.shards.get_mut(index) {
+            let shards = snapshot.shards.iter_mut().skip(index * TALLY_SHARDS);
+            for (to, from) in shards.zip(tally.shards) {
                 to.packets += from.packets;
                 to.bytes += from.bytes;
                 to.flows += from.flows;
                 to.dropped += from.dropped;
             }
         })?;
+        self.per_cpu::<KeyCounter>("KEY_COUNTERS", self.key_ids, |index, from| {
+            if let Some(to) = snapshot.keys.get_mut(index) {
+                add(to, from);
+            }
+        })?;
+        self.per_cpu::<KeyEvents>("KEY_EVENTS", self.key_ids, |index, from| {
+            if let Some(to) = snapshot.events.get_mut(index) {
+                to.flows += from.flows;
+                for (to, from) in to.drops.iter_mut().zip(from.drops) {
+                    add(to, from);
+                }
+            }
+        })?;
         Ok(snapshot)
     }
 
-    /// The work area of each CPU: its last packet's headers, fields and decision.
+    /// The work area of each CPU: the headers, fields and decision of its last packet, where the program records.
     ///
     /// # Errors
     /// The kernel does not let the map be read.
     pub fn work(&self) -> Result<Vec<Work>, KernelError> {
         let mut work = Vec::with_capacity(self.cpus);
-        self.per_cpu::<CpuState>("CPU_STATE", 1, |_, state| work.push(state.work))?;
+        self.per_cpu::<Work>("WORK", 1, |_, area| work.push(area))?;
         Ok(work)
     }
 

@@ -7,10 +7,12 @@ use aya::maps::{CpuMap, DevMap, Map, MapError};
 use aya::programs::{ProgramError, Xdp};
 use aya::util::{KernelVersion, nr_cpus, online_cpus};
 use aya::{Ebpf, EbpfError, EbpfLoader};
-use keysteer_common::config::ABI;
+use keysteer_common::config::{ABI, Config};
 use keysteer_common::shared::{Shared, bytes_of};
 use keysteer_common::tables::target;
 
+use super::counters::tallies;
+use super::tables::Tables;
 use super::{Dataplane, KernelError, PROGRAM, sys};
 use crate::image::Image;
 
@@ -48,14 +50,22 @@ impl Dataplane {
     pub fn load(image: &Image) -> Result<Self, KernelError> {
         #[cfg(feature = "bpf-log")]
         if let Some(object) = super::debug_log::object()? {
-            let mut dataplane = Self::load_object(&object, image)?;
+            let mut dataplane = Self::load_object(object, image, true)?;
             super::debug_log::follow(&mut dataplane.ebpf)?;
             return Ok(dataplane);
         }
-        Self::load_object(OBJECT, image)
+        Self::load_object(OBJECT.to_vec(), image, false)
     }
 
-    fn load_object(object: &[u8], image: &Image) -> Result<Self, KernelError> {
+    /// [`Dataplane::load`] of the variant that records every packet, for [`Dataplane::test_run`].
+    ///
+    /// # Errors
+    /// As [`Dataplane::load`].
+    pub fn load_recording(image: &Image) -> Result<Self, KernelError> {
+        Self::load_object(OBJECT.to_vec(), image, true)
+    }
+
+    fn load_object(mut object: Vec<u8>, image: &Image, record: bool) -> Result<Self, KernelError> {
         check_kernel()?;
         if image.config.abi != ABI {
             return Err(KernelError::Object { what: format!("ABI version {}", image.config.abi) });
@@ -63,22 +73,23 @@ impl Dataplane {
         let cpus = nr_cpus().map_err(|(what, error)| KernelError::other(what, error))?;
         let key_ids = image.key_ids();
         let shards = entries(image.shards.len());
+        let tables = Tables::of(image)?;
+        tables.resize(&mut object).map_err(|error| KernelError::Object { what: error.to_string() })?;
+        let config = Config { bounds: tables.bounds(), record: record.into(), ..image.config };
         let mut loader = EbpfLoader::new();
         loader
-            .override_global("CONFIG", bytes_of(std::slice::from_ref(&image.config)), true)
-            .map_max_entries("PREFIX_INDEX", entries(image.prefix_index.len()))
-            .map_max_entries("PREFIX_STEPS", entries(image.prefix_steps.len()))
+            .override_global("CONFIG", bytes_of(std::slice::from_ref(&config)), true)
             .map_max_entries("SERVICES", entries(image.services.len()))
-            .map_max_entries("KEYS", entries(image.keys.len()))
-            .map_max_entries("SLOTS", entries(image.slots.len()))
-            .map_max_entries("SHARDS", shards)
-            .map_max_entries("SHARD_COUNTERS", shards)
+            .map_max_entries("TALLIES", tallies(shards))
             .map_max_entries("DEVICES", shards)
             .map_max_entries("KEY_COUNTERS", key_ids)
-            .map_max_entries("KEY_DROPS", key_ids)
+            .map_max_entries("KEY_EVENTS", key_ids)
             .map_max_entries("CPUS", u32::try_from(cpus).unwrap_or(u32::MAX));
-        let mut ebpf = loader.load(object).map_err(load_error)?;
-        fill(&mut ebpf, image)?;
+        let mut ebpf = loader.load(&object).map_err(load_error)?;
+        let filler = Filler { megabytes: image.table_bytes() >> 20 };
+        tables.fill(&ebpf).map_err(|(map, cause)| filler.failed(map, cause))?;
+        filler.array(&ebpf, "SERVICES", &image.services)?;
+        filler.exits(&mut ebpf, image)?;
         let program: &mut Xdp = ebpf
             .program_mut(PROGRAM)
             .ok_or_else(|| KernelError::Object { what: format!("program {PROGRAM}") })?
@@ -86,25 +97,14 @@ impl Dataplane {
             .map_err(|error| KernelError::other("use the program", error))?;
         program.load().map_err(program_error)?;
         let to_cpu = image.shards.iter().any(|shard| shard.target == target::CPU);
-        Ok(Self { ebpf, links: Vec::new(), key_ids, shards, to_cpu, cpus })
+        let observes = image.config.observe != 0;
+        Ok(Self { ebpf, links: Vec::new(), key_ids, shards, to_cpu, cpus, observes })
     }
 }
 
 /// A map cannot have zero entries.
 fn entries(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX).max(1)
-}
-
-/// Copies the image into the maps.
-fn fill(ebpf: &mut Ebpf, image: &Image) -> Result<(), KernelError> {
-    let filler = Filler { megabytes: image.table_bytes() >> 20 };
-    filler.array(ebpf, "PREFIX_INDEX", &image.prefix_index)?;
-    filler.array(ebpf, "PREFIX_STEPS", &image.prefix_steps)?;
-    filler.array(ebpf, "SERVICES", &image.services)?;
-    filler.array(ebpf, "KEYS", &image.keys)?;
-    filler.array(ebpf, "SLOTS", &image.slots)?;
-    filler.array(ebpf, "SHARDS", &image.shards)?;
-    filler.exits(ebpf, image)
 }
 
 /// Fills maps, and knows how to say that it could not.

@@ -18,11 +18,14 @@ mod facts;
 mod foreign;
 pub mod interfaces;
 mod load;
+mod readback;
 mod record;
 mod runs;
 mod sys;
 mod tables;
 mod test_run;
+
+use std::fmt;
 
 use aya::Ebpf;
 
@@ -31,13 +34,13 @@ pub use error::KernelError;
 pub use foreign::{ForeignProgram, foreign_program};
 pub use load::check_kernel;
 pub use runs::{FRAMES, Runs};
+pub use tables::{KEYS_MAP, change_keys};
 pub use test_run::{TestRunOutcome, pin_to_cpu};
 
 /// Name of the XDP program in the object.
 const PROGRAM: &str = "keysteer_xdp";
 
 /// A loaded program with its maps, and where it is attached.
-#[derive(Debug)]
 pub struct Dataplane {
     ebpf: Ebpf,
     links: Vec<attach::Attached>,
@@ -49,4 +52,13 @@ pub struct Dataplane {
     to_cpu: bool,
     /// How many CPUs the kernel may ever bring up.
     cpus: usize,
+    /// Whether the policy only observes.
+    observes: bool,
+}
+
+/// What aya has of the program holds its constants, and these hold secrets.
+impl fmt::Debug for Dataplane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dataplane").field("links", &self.links).finish_non_exhaustive()
+    }
 }

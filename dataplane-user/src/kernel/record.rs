@@ -6,32 +6,28 @@
 //!
 //! ```text
 //!  r2 = &0                                 key, on the stack
-//!  r0 = look up CPU_STATE; none: return 1
+//!  r0 = look up WORK; none: return 1
 //!  r6 = r0
 //!  r0 = look up the array; none: return 1
-//!  r0[0..] = r6[work..]                    eight bytes at a time
+//!  r0[0..] = r6[0..]                    eight bytes at a time
 //!  return 0
 //! ```
 
 use std::io;
-use std::mem::offset_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use keysteer_common::headers::Work;
-use keysteer_common::state::CpuState;
 
 use super::sys::{self, Mapping};
 
 const WORD: usize = size_of::<u64>();
-/// Where the record is in the map's value, and how long it is, in words.
-const FROM: usize = offset_of!(CpuState, work);
-const FROM_OFFSET: i16 = (FROM as u16).cast_signed();
+/// How long the record is, in words.
 const WORDS: usize = size_of::<Work>() / WORD;
 /// [`WORD`] as an offset of an instruction.
 const STEP: i16 = 8;
 
-const _: () = assert!(FROM.is_multiple_of(WORD) && size_of::<Work>().is_multiple_of(WORD));
-const _: () = assert!(FROM + size_of::<Work>() <= 0x7fff && STEP as usize == WORD);
+const _: () = assert!(size_of::<Work>().is_multiple_of(WORD));
+const _: () = assert!(size_of::<Work>() <= 0x7fff && STEP as usize == WORD);
 
 /// A copy of this CPU's record, on demand.
 #[derive(Debug)]
@@ -42,7 +38,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Prepares to read the record in `state`, the map of a [`CpuState`] per CPU.
+    /// Prepares to read the record in `state`, the map of a [`Work`] per CPU.
     pub(super) fn new(state: BorrowedFd<'_>) -> io::Result<Self> {
         let array = sys::create_mapped_array(size_of::<Work>())?;
         let program = sys::load_syscall_program(&program(state, array.as_fd()))?;
@@ -54,9 +50,7 @@ impl Record {
     /// decided.
     pub(super) fn read(&self) -> io::Result<Work> {
         match sys::run_syscall_program(self.program.as_fd())? {
-            // SAFETY: a `Work` has as many bytes, and any bytes are one: it is part of a `CpuState`, of which
-            // that holds (`Shared`).
-            0 => Ok(unsafe { std::mem::transmute::<[u64; WORDS], Work>(self.memory.read()) }),
+            0 => Ok(self.memory.read()),
             _ => Err(io::Error::other("the map of records has no entry")),
         }
     }
@@ -126,9 +120,8 @@ fn program(state: BorrowedFd<'_>, array: BorrowedFd<'_>) -> Vec<u64> {
     program.push(copy(R6, R0));
     program.extend(look_up(array));
     // Asserted above: these fit.
-    let from = (0..).map(|word| FROM_OFFSET + word * STEP);
-    for (from, to) in from.zip((0..).map(|word| word * STEP)).take(WORDS) {
-        program.extend([load(R1, R6, from), store(R0, to, R1)]);
+    for at in (0..).map(|word| word * STEP).take(WORDS) {
+        program.extend([load(R1, R6, at), store(R0, at, R1)]);
     }
     program.extend([set(R0, 0), EXIT]);
     program

@@ -29,14 +29,15 @@ pub struct Runs<'d> {
 }
 
 impl Dataplane {
-    /// Prepares for test runs on this thread. They count in this program's own maps, and forward nothing.
+    /// Prepares for test runs on this thread, of a program loaded with [`Dataplane::load_recording`]: another notes
+    /// nothing. They count in this program's own maps, and forward nothing.
     ///
     /// # Errors
     /// The kernel refuses.
     pub fn runs(&self) -> Result<Runs<'_>, KernelError> {
-        let state = match self.ebpf.map("CPU_STATE") {
+        let state = match self.ebpf.map("WORK") {
             Some(Map::PerCpuArray(data)) => data.fd().as_fd(),
-            _ => return Err(KernelError::Object { what: "per-CPU array map CPU_STATE".to_owned() }),
+            _ => return Err(KernelError::Object { what: "per-CPU array map WORK".to_owned() }),
         };
         let record = Record::new(state).map_err(|error| KernelError::other("read decisions back", error))?;
         let program = self.xdp()?.fd().map_err(|error| KernelError::other("use the program", error))?.as_fd();

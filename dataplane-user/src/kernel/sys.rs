@@ -58,6 +58,49 @@ pub(super) fn fill_array<T: Shared>(map: BorrowedFd<'_>, values: &[T]) -> io::Re
     Ok(())
 }
 
+/// `BPF_MAP_LOOKUP_ELEM` of bpf(2).
+const BPF_MAP_LOOKUP_ELEM: libc::c_long = 1;
+/// `BPF_MAP_UPDATE_ELEM` of bpf(2).
+const BPF_MAP_UPDATE_ELEM: libc::c_long = 2;
+
+/// The part of `union bpf_attr` that an update uses.
+#[repr(C)]
+struct ElementAttr {
+    map_fd: u32,
+    _pad: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+/// Writes the only entry of an array map whose value is `value.len()` bytes, a multiple of 8.
+pub(super) fn write_value(map: BorrowedFd<'_>, value: &[u8]) -> io::Result<()> {
+    let answer = element(BPF_MAP_UPDATE_ELEM, map, value.as_ptr() as u64);
+    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Reads the only entry of an array map whose value is `value.len()` bytes, a multiple of 8.
+pub(super) fn read_value(map: BorrowedFd<'_>, value: &mut [u8]) -> io::Result<()> {
+    let answer = element(BPF_MAP_LOOKUP_ELEM, map, value.as_mut_ptr() as u64);
+    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// One command on entry 0; `value` is the address of as many bytes as the map's value has, which the command
+/// reads or writes.
+fn element(command: libc::c_long, map: BorrowedFd<'_>, value: u64) -> libc::c_long {
+    let key = 0_u32;
+    let mut attr = ElementAttr {
+        map_fd: map.as_raw_fd().unsigned_abs(),
+        _pad: 0,
+        key: &raw const key as u64,
+        value,
+        flags: 0,
+    };
+    // SAFETY: `attr` is laid out as the kernel's and outlives the call; it points to a u32 key and to the buffer
+    // that the callers above have borrowed, writable where the command writes.
+    unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut attr, size_of::<ElementAttr>()) }
+}
+
 /// Reads the first `entries` values of a per-CPU array, `stride` bytes each (all CPUs' values).
 pub(super) fn read_per_cpu(map: BorrowedFd<'_>, entries: u32, stride: usize) -> io::Result<Vec<u8>> {
     let mut values = vec![0_u8; entries as usize * stride];

@@ -43,7 +43,8 @@ struct Context {
 
 impl Dataplane {
     /// Runs one frame through the program, as if it had arrived on interface `ingress` of this
-    /// namespace (0: the loopback of the test run). It counts, and it forwards nothing.
+    /// namespace (0: the loopback of the test run). It counts, and it forwards nothing. The record is only there in a
+    /// program loaded with [`Dataplane::load_recording`].
     ///
     /// The calling thread must be pinned to `cpu` ([`pin_to_cpu`]). Frames under 14 bytes are refused by
     /// the kernel.
@@ -51,6 +52,16 @@ impl Dataplane {
     /// # Errors
     /// The kernel refuses the run.
     pub fn test_run(&self, frame: &[u8], ingress: u32, cpu: usize) -> Result<TestRunOutcome, KernelError> {
+        let (action, frame) = self.forward_run(frame, ingress)?;
+        let work = self.work()?.get(cpu).copied().unwrap_or_default();
+        Ok(TestRunOutcome { action, frame, work })
+    }
+
+    /// [`Dataplane::test_run`] without reading the record: the action and the frame afterwards.
+    ///
+    /// # Errors
+    /// The kernel refuses the run.
+    pub fn forward_run(&self, frame: &[u8], ingress: u32) -> Result<(Option<Action>, Vec<u8>), KernelError> {
         let program = self.xdp()?;
         let mut out = vec![0_u8; frame.len() + 256];
         let context = Context {
@@ -72,7 +83,6 @@ impl Dataplane {
         }
         let result = program.test_run(options).map_err(|error| KernelError::other("run a frame", error))?;
         out.truncate(result.data_size_out as usize);
-        let work = self.work()?.get(cpu).copied().unwrap_or_default();
         let action = match result.return_value {
             1 => Some(Action::Drop),
             2 => Some(Action::Pass),
@@ -80,6 +90,6 @@ impl Dataplane {
             4 => Some(Action::Redirect),
             _ => None,
         };
-        Ok(TestRunOutcome { action, frame: out, work })
+        Ok((action, out))
     }
 }

@@ -2,7 +2,7 @@
 //! depends on the host (interfaces, CPUs) is checked when it is compiled.
 
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -182,7 +182,15 @@ impl Field {
         // Writing to a string cannot fail.
         let _ = match self.carrier {
             Carrier::Ipv4Src | Carrier::Ipv4Dst if self.is_whole() => {
-                write!(text, "{}", Ipv4Addr::from_bits(u32::try_from(value).unwrap_or(0)))
+                let mut digits = Digits::default();
+                for (nth, byte) in value.to_le_bytes().into_iter().take(4).enumerate() {
+                    if nth > 0 {
+                        digits.byte(b'.');
+                    }
+                    digits.number(byte.into());
+                }
+                digits.append_to(text);
+                Ok(())
             }
             Carrier::Ipv6Src | Carrier::Ipv6Dst if self.is_whole() => {
                 write!(text, "{}", Ipv6Addr::from_bits(value))
@@ -191,8 +199,50 @@ impl Field {
                 let [.., a, b, c, d, e, f] = value.to_be_bytes();
                 write!(text, "{}", mac_text([a, b, c, d, e, f]))
             }
-            _ => write!(text, "{value}"),
+            _ => match u64::try_from(value) {
+                Ok(value) => {
+                    let mut digits = Digits::default();
+                    digits.number(value);
+                    digits.append_to(text);
+                    Ok(())
+                }
+                Err(_) => write!(text, "{value}"),
+            },
         };
+    }
+}
+
+/// A short text of digits, written from its end. There can be a million to write, and `write!` takes
+/// several times as long.
+#[derive(Default)]
+struct Digits {
+    bytes: [u8; 20],
+    len: usize,
+}
+
+impl Digits {
+    /// Puts a byte in front.
+    fn byte(&mut self, byte: u8) {
+        self.len += 1;
+        if let Some(place) = self.bytes.len().checked_sub(self.len).and_then(|at| self.bytes.get_mut(at)) {
+            *place = byte;
+        }
+    }
+
+    /// Puts a decimal number in front.
+    fn number(&mut self, mut number: u64) {
+        loop {
+            self.byte(b'0' + (number % 10) as u8);
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+    }
+
+    fn append_to(&self, text: &mut String) {
+        let written = self.bytes.len().checked_sub(self.len).and_then(|begin| self.bytes.get(begin..));
+        text.push_str(written.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default());
     }
 }
 

@@ -13,10 +13,14 @@ use super::model::Width;
 pub(super) fn number(text: &str) -> Result<u128, Problem> {
     let digits = |digits: &str, radix| {
         // `from_str_radix` would take a sign.
-        if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
+        if !digits.starts_with(|first: char| first.is_digit(radix)) {
             return None;
         }
-        u128::from_str_radix(digits, radix).ok()
+        // Dividing numbers of 128 bits is slow, and most are short.
+        match digits.len() {
+            0..16 => u64::from_str_radix(digits, radix).ok().map(u128::from),
+            _ => u128::from_str_radix(digits, radix).ok(),
+        }
     };
     let found = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(hexadecimal) => digits(hexadecimal, 16),

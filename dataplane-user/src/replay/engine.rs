@@ -19,7 +19,7 @@ impl Kernel {
     /// # Errors
     /// The kernel refuses.
     pub fn load(image: &Image) -> Result<Self, KernelError> {
-        Dataplane::load(image).map(Self)
+        Dataplane::load_recording(image).map(Self)
     }
 }
 

@@ -56,7 +56,7 @@ struct Value {
 impl<'i> Line<'i> {
     /// Reads what was decided about packet `packet` by a policy that was compiled to `image`.
     pub(super) fn new(packet: u64, work: &Work, policy: &'i Policy, image: &'i Image) -> Self {
-        let decision = &work.decision;
+        let decision = &work.record.decision;
         let names = &image.names;
         // Both homes write nothing but numbers of the vocabulary.
         let class = Class::from_number(decision.class).unwrap_or(Class::Foreign);
@@ -108,8 +108,8 @@ fn pool<'i>(policy: &'i Policy, class: Class, key: Option<&'i KeyInfo>) -> Optio
 /// The value of a field. Behind a prefix table it is the address, whether or not a prefix has it.
 fn read(work: &Work, at: usize, info: &FieldInfo) -> Option<Value> {
     let through_table = !info.labels.is_empty();
-    let there = work.decision.present & 1 << at != 0 || (through_table && has(info.carrier, &work.headers));
-    let halves = work.fields.get(at).copied().filter(|_| there)?;
+    let there = work.record.decision.present & 1 << at != 0 || (through_table && has(info.carrier, &work.headers));
+    let halves = work.record.fields.get(at).copied().filter(|_| there)?;
     let bits = match through_table {
         true if work.headers.has(found::IPV4) => 32,
         true => 128,

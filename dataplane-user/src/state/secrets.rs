@@ -93,3 +93,49 @@ impl Secrets {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn each_state_directory_draws_its_own_and_keeps_it() {
+        let directories: Vec<_> = (0..8).map(|_| tempfile::tempdir().unwrap()).collect();
+        let drawn: Vec<_> =
+            directories.iter().map(|directory| Secrets::open(directory.path()).unwrap()).collect();
+        for (at, one) in drawn.iter().enumerate() {
+            assert!(!one.flow.contains(&0) && one.key != 0, "{at} has a word of zeros");
+            for other in &drawn[..at] {
+                assert!(one.flow[0] != other.flow[0] && one.flow[1] != other.flow[1]);
+                assert!(one.key != other.key);
+            }
+        }
+        for (directory, secrets) in directories.iter().zip(&drawn) {
+            assert!(Secrets::open(directory.path()).unwrap() == *secrets, "a second opening gives another");
+        }
+    }
+
+    #[test]
+    fn the_file_is_for_its_owner_alone_whatever_the_umask() {
+        let directory = tempfile::tempdir().unwrap();
+        // Of this thread alone, so that other tests keep theirs.
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS).unwrap();
+                nix::sys::stat::umask(nix::sys::stat::Mode::empty());
+                Secrets::open(directory.path()).unwrap();
+            });
+        });
+        let path = directory.path().join(FILE);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read(&path).unwrap().len(), 32);
+    }
+
+    #[test]
+    fn debug_output_does_not_tell() {
+        let secrets = Secrets::from_bytes(&[0x5a; 32]);
+        assert_eq!(format!("{secrets:?}"), "Secrets(..)");
+    }
+}

@@ -21,12 +21,12 @@ impl Tally {
     /// The counters of key `id`; zero when the snapshot does not reach that far.
     pub fn of(snapshot: &Snapshot, id: u32) -> Self {
         let key = snapshot.keys.get(id as usize).copied().unwrap_or_default();
-        let drops = snapshot.drops.get(id as usize).copied().unwrap_or_default();
+        let events = snapshot.events.get(id as usize).copied().unwrap_or_default();
         Self {
             packets: key.packets,
             bytes: key.bytes,
-            flows: key.flows,
-            drops: drops.map(|counter| counter.packets),
+            flows: events.flows,
+            drops: events.drops.map(|counter| counter.packets),
         }
     }
 

@@ -29,8 +29,8 @@ fn count(snapshot: &mut Snapshot, id: u32, packets: u64, dropped: u64) {
     let key = &mut snapshot.keys[id as usize];
     key.packets += packets;
     key.bytes += packets * 100;
-    key.flows += packets / 7;
-    snapshot.drops[id as usize][1].packets += dropped;
+    snapshot.events[id as usize].flows += packets / 7;
+    snapshot.events[id as usize].drops[1].packets += dropped;
 }
 
 fn total(snapshot: &Snapshot) -> Tally {

@@ -47,7 +47,7 @@ const JUMBO: usize = 4_096;
 impl Coverage {
     /// Notes what became of a frame.
     pub(super) fn note(&mut self, subject: &Subject, outcome: &Outcome) {
-        let decision = &outcome.work.decision;
+        let decision = &outcome.work.record.decision;
         let headers = &outcome.work.headers;
         let class = Class::from_number(decision.class);
         self.add("class", class.map_or("?", Class::name));

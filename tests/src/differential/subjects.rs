@@ -83,11 +83,13 @@ pub fn subjects_on(interfaces: &Interfaces) -> Result<Vec<Subject>, String> {
 /// Gives an image what no policy says and a decision must survive: slots that name no shard, or one that
 /// is not there.
 fn damage(image: &mut Image) {
-    for (at, slot) in image.slots.iter_mut().enumerate() {
-        match at % 16 {
-            3 => *slot = NO_SHARD.into(),
-            7 => *slot = 60_000,
-            _ => {}
+    let direct = image.keys.iter_mut().filter(|entry| entry.meta.is_direct()).map(|entry| &mut entry.place);
+    // Of the keys every third, of the slots one in sixteen.
+    for (slots, every) in [(direct.collect::<Vec<_>>(), 3), (image.slots.iter_mut().collect(), 16)] {
+        for (at, slot) in slots.into_iter().enumerate() {
+            if at % every == 1 {
+                *slot = if at % (2 * every) == 1 { NO_SHARD } else { 60_000 };
+            }
         }
     }
 }

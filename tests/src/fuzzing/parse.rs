@@ -34,7 +34,6 @@ fn consistent(headers: &Headers) {
     assert_eq!(headers.found >> 10, 0, "a bit without a meaning");
     assert!(!has(found::IPV4 | found::IPV6), "two families");
     assert!(!has(found::VLAN_INNER) || has(found::VLAN), "a second tag without a first");
-    assert!(headers.dscp < 64);
     let fault = Fault::from_number(headers.fault).expect("a fault of the vocabulary");
     let ip = headers.found & (found::IPV4 | found::IPV6) != 0;
     let of_ip =

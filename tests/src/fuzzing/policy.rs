@@ -7,8 +7,8 @@ use keysteer::image::Image;
 use keysteer::kernel::interfaces::{Interface, Interfaces};
 use keysteer::policy::{ClassAction, Diagnostic, Policy, PolicyError, Target, Width, parse_with};
 use keysteer::state::{KeyIds, Secrets};
-use keysteer_common::headers::Work;
-use keysteer_common::resolve::resolve;
+use keysteer_common::extract::Key;
+use keysteer_common::resolve::{Resolved, resolve};
 use keysteer_common::tables::SLOTS;
 use keysteer_common::vocabulary::Class;
 
@@ -126,10 +126,10 @@ fn cpus(policy: &Policy) -> Vec<u32> {
 /// Everything that was declared is found in the image.
 fn found(policy: &Policy, image: &Image) {
     for key in &policy.keys {
-        let mut work = Work { key: [(key.key >> 64) as u64, key.key as u64], ..Work::default() };
         let level = policy.schema.levels.get(usize::from(key.level));
-        work.decision.present = level.into_iter().flatten().fold(0, |bits, field| bits | 1 << field);
-        let (class, entry) = resolve(image, &mut work);
+        let present = level.into_iter().flatten().fold(0, |bits, field| bits | 1 << field);
+        let Resolved { class, entry, .. } =
+            resolve(image, &Key { key: [(key.key >> 64) as u64, key.key as u64], present });
         assert_eq!(class, Class::Assigned, "key {}", key.name);
         let name = entry.and_then(|entry| image.names.key(entry.id)).map(|info| info.name.as_str());
         assert_eq!(name, Some(key.name.as_str()));

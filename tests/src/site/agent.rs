@@ -39,7 +39,7 @@ impl Agent {
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let mut agent = Self { child, socket: place.socket(), log: place.log() };
         let end = Instant::now() + PATIENCE;
-        while !agent.log().lines().any(|line| line == "ready") {
+        while !agent.log().lines().any(is_ready) {
             let ended = agent.child.try_wait().unwrap();
             assert!(ended.is_none() && Instant::now() < end, "no agent ({ended:?}): {}", agent.log());
             std::thread::sleep(Duration::from_millis(5));
@@ -142,6 +142,11 @@ impl Drop for Agent {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether a line of its log says that it steers, whatever the log's format.
+fn is_ready(line: &str) -> bool {
+    line == "ready" || line.starts_with('{') && line.contains(r#""message":"ready""#)
 }
 
 /// Waits for a child's end.

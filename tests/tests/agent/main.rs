@@ -5,9 +5,11 @@
 mod explain;
 mod frames;
 mod lifecycle;
+mod log;
 mod modes;
 mod reads;
 mod scale;
+mod secrets;
 mod targets;
 
 use std::collections::BTreeSet;

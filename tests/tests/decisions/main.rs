@@ -13,6 +13,7 @@ mod explained;
 mod headers;
 mod jumbo;
 mod levels;
+mod many;
 mod planted;
 mod scope;
 mod table;

@@ -9,17 +9,15 @@ use keysteer_tests::pair::{Difference, Pair};
 use crate::table::{Expect, POLICY, acme, table_of};
 
 #[test]
-fn a_wrong_entry_in_the_kernels_slots_is_seen() {
+fn a_wrong_entry_in_the_kernels_keys_is_seen() {
     lab(|lab| {
         let (_, image) = lab.compile(POLICY, "planted").unwrap();
-        let mut pair = Pair::new(&image).unwrap();
-        let slot = pair.run(&acme(0).bytes(), 0).unwrap().work.decision.slot as usize;
         let mut wrong = image.clone();
-        wrong.slots[slot] ^= 1;
+        wrong.keys.iter_mut().for_each(|entry| entry.place ^= 1);
         let mut pair = Pair::of(&wrong, &image).unwrap();
         match pair.run(&acme(0).bytes(), 0) {
             Err(Difference::Frame { kernel, host }) => {
-                assert_ne!(kernel.work.decision.shard, host.work.decision.shard);
+                assert_ne!(kernel.work.record.decision.shard, host.work.record.decision.shard);
             }
             other => panic!("the planted entry was not seen: {other:?}"),
         }
@@ -30,24 +28,30 @@ fn a_wrong_entry_in_the_kernels_slots_is_seen() {
 
 #[test]
 fn a_slot_without_a_shard_drops_and_says_so() {
-    for word in [u64::from(NO_SHARD), 60_000] {
+    for slot in [NO_SHARD, 60_000] {
         table_of(
             POLICY,
-            |image| image.slots.fill(word),
+            |image| {
+                image.slots.fill(slot);
+                image.keys.iter_mut().for_each(|entry| entry.place = slot);
+            },
             |_, mut table| {
                 let outcome = table.run("no shard", &acme(0).bytes(), 0);
-                let decision = outcome.work.decision;
+                let decision = outcome.work.record.decision;
                 assert_eq!((decision.reason, decision.class), (Reason::NoShard as u8, Class::Assigned as u8));
                 let umbrella = Packet::between("10.2.0.1", "203.0.113.9");
                 let outcome = table.run("nor for a class", &umbrella.bytes(), 0);
-                assert_eq!(outcome.work.decision.reason, Reason::NoShard as u8);
+                assert_eq!(outcome.work.record.decision.reason, Reason::NoShard as u8);
                 table.counters("no shard");
             },
         );
     }
     table_of(
         POLICY,
-        |image| image.slots.fill(NO_SHARD.into()),
+        |image| {
+            image.slots.fill(NO_SHARD);
+            image.keys.iter_mut().for_each(|entry| entry.place = NO_SHARD);
+        },
         |_, mut table| {
             table.says("no shard", &acme(0), &Expect::dropped("acme", None, Reason::NoShard));
         },

@@ -157,7 +157,7 @@ impl Table<'_> {
     pub(crate) fn frame(&mut self, sentence: &str, frame: &[u8], ingress: u32, expect: &Expect) -> Outcome {
         let mut counters = self.counters(sentence);
         let outcome = self.run(sentence, frame, ingress);
-        let decision = &outcome.work.decision;
+        let decision = &outcome.work.record.decision;
         assert_eq!(outcome.action, Some(expect.action), "{sentence}: action");
         let shard = (decision.shard != NO_SHARD).then(|| self.image.names.shard(decision.shard)).flatten();
         let key = self.image.names.key(decision.key_id).map(|key| key.name.as_str());
@@ -196,9 +196,9 @@ impl Table<'_> {
             let id = self.image.names.keys.iter().find(|key| key.name == name).expect("a key").id as usize;
             counters.keys[id].packets += 1;
             counters.keys[id].bytes += bytes;
-            counters.keys[id].flows += u64::from(expect.opens);
+            counters.events[id].flows += u64::from(expect.opens);
             if let (true, Some(slot)) = (dropped, drop_slot(expect.reason)) {
-                add(&mut counters.drops[id][slot], one);
+                add(&mut counters.events[id].drops[slot], one);
             }
         }
         if let Some(name) = expect.shard {

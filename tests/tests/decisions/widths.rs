@@ -9,7 +9,7 @@ use keysteer_tests::frames::{AUTHENTICATION, FRAGMENT, Packet, Transport};
 use crate::table::{Table, acme, acme6, table};
 
 fn shard(table: &mut Table<'_>, packet: &Packet) -> u16 {
-    table.run("a flow", &packet.bytes(), 0).work.decision.shard
+    table.run("a flow", &packet.bytes(), 0).work.record.decision.shard
 }
 
 fn shards(table: &mut Table<'_>, base: &Packet) -> BTreeSet<u16> {
@@ -67,8 +67,8 @@ fn fragments_meet_also_where_extension_headers_are_cut_from_the_transport() {
                     fragment: Some((offset, more)),
                     ..acme6(9)
                 };
-                let first = table.run("first", &piece(0, true).bytes(), 0).work.decision;
-                let last = table.run("last", &piece(9, false).bytes(), 0).work.decision;
+                let first = table.run("first", &piece(0, true).bytes(), 0).work.record.decision;
+                let last = table.run("last", &piece(9, false).bytes(), 0).work.record.decision;
                 assert_eq!((first.class, first.key_id, first.shard), (last.class, last.key_id, last.shard));
                 assert_eq!(first.class, Class::Assigned as u8);
             }
@@ -86,15 +86,19 @@ fn an_icmp_error_follows_the_flow_that_it_quotes() {
                 let quoted = table.run("an error", &error.bytes(), 0).work;
                 let plain = table.run("its flow", &flow.bytes(), 0).work;
                 assert_eq!(
-                    (quoted.decision.key_id, quoted.decision.flow, quoted.decision.shard),
-                    (plain.decision.key_id, plain.decision.flow, plain.decision.shard),
+                    (
+                        quoted.record.decision.key_id,
+                        quoted.record.decision.flow,
+                        quoted.record.decision.shard
+                    ),
+                    (plain.record.decision.key_id, plain.record.decision.flow, plain.record.decision.shard),
                 );
                 let flow = Packet { destination: "2001:db8:10::9".parse().unwrap(), ..flow };
                 let flow = Packet { source: "2001:db8:1::3".parse().unwrap(), ..flow };
                 let router = "2001:db8:ffff::1".parse().unwrap();
                 let error = flow.error(router, 1 + kind % 4);
                 let quoted = table.run("an error", &error.bytes(), 0).work;
-                assert_eq!(quoted.decision.shard, shard(&mut table, &flow));
+                assert_eq!(quoted.record.decision.shard, shard(&mut table, &flow));
             }
         }
     });

@@ -1,7 +1,6 @@
 //! Keys, from the document and from the file beside it: values fit their fields, the fields are a level,
 //! no two keys are the same, and each has somewhere to go.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use crate::policy::reader::At;
 use crate::policy::values;
 
 use super::Checker;
+use super::duplicates::duplicates;
 use super::shards::{Places, too_wide};
 
 /// A key as declared, its field names resolved.
@@ -41,8 +41,8 @@ pub(super) struct Keys<'c> {
     fields: HashMap<&'c str, usize>,
     /// By field: the numbers of the labels of its table.
     labels: Vec<HashMap<&'c str, u32>>,
-    /// By set of fields, as bits: the level.
-    levels: HashMap<u8, u8>,
+    /// Sets of fields, as bits, and their level.
+    levels: Vec<(u8, u8)>,
     /// Owners and the like, each kept once.
     texts: HashSet<Arc<str>>,
     found: Vec<Key>,
@@ -56,7 +56,8 @@ impl<'c> Keys<'c> {
             let table = field.table.and_then(|at| tables.get(at));
             table.into_iter().flat_map(|table| table.labels.iter().map(String::as_str).zip(1..)).collect()
         });
-        let levels = schema.levels.iter().zip(0..).map(|(level, number)| (bits(level), number));
+        let levels =
+            schema.levels.iter().zip(0..).map(|(level, number)| (bits(level.iter().copied()), number));
         Self {
             tables,
             schema,
@@ -70,6 +71,12 @@ impl<'c> Keys<'c> {
         }
     }
 
+    /// Makes room for so many more.
+    pub(super) fn reserve(&mut self, keys: usize) {
+        self.found.reserve(keys);
+        self.indices.reserve(keys);
+    }
+
     /// The index of a field, or what is wrong with its name.
     pub(super) fn field(&self, name: &str) -> Result<usize, Problem> {
         self.fields.get(name).copied().ok_or_else(|| {
@@ -79,6 +86,7 @@ impl<'c> Keys<'c> {
 
     /// The keys of the document.
     pub(super) fn of_document(&mut self, checker: &mut Checker<'_>, keys: &[RawKey<'_>]) {
+        self.reserve(keys.len());
         for (index, raw) in keys.iter().enumerate() {
             let mut fail = |at: Place, field: &str, problem: Problem| {
                 let dot = if field.is_empty() { "" } else { "." };
@@ -112,18 +120,17 @@ impl<'c> Keys<'c> {
             fail(at, field, problem);
         };
         let mut key = 0;
-        let mut members = Vec::with_capacity(draft.values.len());
         for (at, text) in draft.values {
             let Some(field) = self.schema.fields.get(*at) else { continue };
-            members.push(*at);
             match self.value(*at, field, text.value) {
                 Ok(value) => key |= field.placed(value),
                 Err(problem) => fail(text.at, &format!("match.{}", field.name), problem),
             }
         }
-        let level = self.levels.get(&bits(&members)).copied();
+        let members = bits(draft.values.iter().map(|(at, _)| *at));
+        let level = self.levels.iter().find(|(fields, _)| *fields == members).map(|(_, level)| *level);
         if level.is_none() {
-            fail(draft.at, "match", self.no_level(&members));
+            fail(draft.at, "match", self.no_level(draft.values));
         }
         let rest = draft.rest;
         let (tier, pool, width) = self.place(draft, &mut fail);
@@ -229,12 +236,12 @@ impl<'c> Keys<'c> {
         Ok(value)
     }
 
-    fn no_level(&self, members: &[usize]) -> Problem {
+    fn no_level(&self, values: &[(usize, At<&str>)]) -> Problem {
         let names = |members: &[usize]| {
             let names = members.iter().filter_map(|at| self.schema.fields.get(*at));
             format!("[{}]", names.map(|field| field.name.as_str()).collect::<Vec<_>>().join(", "))
         };
-        let mut sorted = members.to_vec();
+        let mut sorted: Vec<usize> = values.iter().map(|(at, _)| *at).collect();
         sorted.sort_unstable();
         let levels: Vec<String> = self.schema.levels.iter().map(|level| names(level)).collect();
         format!(
@@ -260,55 +267,45 @@ impl<'c> Keys<'c> {
 
     /// The keys, once none is there twice. `keys_file` is what the file beside the document is called.
     pub(super) fn finish(self, checker: &mut Checker<'_>, keys_file: Option<&str>) -> Vec<Key> {
-        let mut names: HashMap<&str, usize> = HashMap::with_capacity(self.found.len());
-        let mut values: HashMap<(u8, u128), usize> = HashMap::with_capacity(self.found.len());
-        let where_is = |at: usize| {
-            let line = self.found.get(at).map_or(0, |key| key.at.line);
-            match self.indices.get(at) {
-                Some(Some(index)) => format!("spec.keys[{index}] in line {line}"),
-                _ => format!("{} line {line}", keys_file.unwrap_or_default()),
+        let Self { found, indices, .. } = self;
+        let keys_file = keys_file.unwrap_or_default();
+        let index_of = |at: usize| indices.get(at).copied().flatten();
+        let place_of = |at: usize| {
+            let line = found.get(at).map_or(0, |key| key.at.line);
+            match index_of(at) {
+                Some(index) => format!("spec.keys[{index}] in line {line}"),
+                None => format!("{keys_file} line {line}"),
             }
         };
-        for (at, key) in self.found.iter().enumerate() {
-            let index = self.indices.get(at).copied().flatten();
-            let mut fail = |field: &str, problem: String| match index {
-                Some(index) => checker.error(key.at, format_args!("spec.keys[{index}].{field}"), problem),
-                None => checker.errors.add(keys_file.unwrap_or_default(), key.at, field, problem.into()),
-            };
-            match names.entry(key.name.as_str()) {
-                Entry::Occupied(first) => {
-                    fail(
-                        "name",
-                        format!("the name \"{}\" is already taken by {}", key.name, where_is(*first.get())),
-                    );
-                }
-                Entry::Vacant(entry) => {
-                    entry.insert(at);
-                }
+        let mut fail = |at: usize, field: &str, problem: String| {
+            let place = found.get(at).map(|key| key.at).unwrap_or_default();
+            match index_of(at) {
+                Some(index) => checker.error(place, format_args!("spec.keys[{index}].{field}"), problem),
+                None => checker.errors.add(keys_file, place, field, problem.into()),
             }
-            match values.entry((key.level, key.key)) {
-                Entry::Occupied(first) => {
-                    let other = self.found.get(*first.get()).map_or("", |key| key.name.as_str());
-                    fail("match", format!("has the same values as \"{other}\", {}", where_is(*first.get())));
-                }
-                Entry::Vacant(entry) => {
-                    entry.insert(at);
-                }
-            }
+        };
+        let name = |at: usize| found.get(at).map_or("", |key| key.name.as_str());
+        for (at, first) in duplicates(found.len(), name) {
+            let problem = format!("the name \"{}\" is already taken by {}", name(at), place_of(first));
+            fail(at, "name", problem);
+        }
+        for (at, first) in duplicates(found.len(), |at| found.get(at).map(|key| (key.level, key.key))) {
+            fail(at, "match", format!("has the same values as \"{}\", {}", name(first), place_of(first)));
+        }
+        for (key, index) in found.iter().zip(&indices) {
             if let Some(problem) = lint::personal(&key.name) {
-                let field = match index {
-                    Some(index) => format!("spec.keys[{index}].name"),
-                    None => "name".to_owned(),
+                let (file, field) = match index {
+                    Some(index) => (checker.file, format!("spec.keys[{index}].name")),
+                    None => (keys_file, "name".to_owned()),
                 };
-                let file = if index.is_some() { checker.file } else { keys_file.unwrap_or_default() };
                 checker.warnings.add(file, key.at, field, problem.into());
             }
         }
-        self.found
+        found
     }
 }
 
 /// A set of fields as bits.
-fn bits(fields: &[usize]) -> u8 {
-    fields.iter().filter(|field| **field < 8).fold(0, |bits, field| bits | 1 << field)
+fn bits(fields: impl Iterator<Item = usize>) -> u8 {
+    fields.filter(|field| *field < 8).fold(0, |bits, field| bits | 1 << field)
 }

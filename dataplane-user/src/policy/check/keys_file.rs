@@ -37,6 +37,7 @@ pub(super) fn read(checker: &mut Checker<'_>, keys: &mut Keys<'_>, from: &At<&st
 
 fn rows(report: &mut Report, keys: &mut Keys<'_>, file: &str, text: &str) {
     let mut reader = ReaderBuilder::new().has_headers(false).comment(Some(b'#')).from_reader(text.as_bytes());
+    keys.reserve(text.bytes().filter(|byte| *byte == b'\n').count());
     let mut record = StringRecord::new();
     let mut columns: Option<Vec<Column>> = None;
     loop {

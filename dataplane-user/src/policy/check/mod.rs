@@ -1,6 +1,7 @@
 //! Whether a document of the right shape makes sense: every name it uses is declared, once; what it
 //! declares fits together. All problems are listed. Every check is linear in the document's size.
 
+mod duplicates;
 mod keys;
 mod keys_file;
 mod schema;

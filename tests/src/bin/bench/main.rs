@@ -5,6 +5,7 @@ mod configuration;
 mod frames;
 mod live;
 mod measure;
+mod memory;
 mod policies;
 mod report;
 mod rows;
@@ -76,6 +77,6 @@ fn run(options: &Options) -> Result<bool, String> {
     measure::rounds(&mut benches, options)?;
     let live = if options.live { Some(live::measure()?) } else { None };
     let results: Vec<_> = benches.iter().map(measure::Bench::result).collect();
-    report::print(&results, &configurations, live.as_ref(), options.json);
+    report::print(&results, &configurations, live.as_ref(), &memory::ladder(), options.json);
     Ok(configurations.iter().all(configuration::Facts::within_budget))
 }

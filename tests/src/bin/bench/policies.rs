@@ -140,7 +140,7 @@ fn crowd(image: &mut Image) {
     let entry = std::mem::take(&mut image.keys[at]);
     let len = image.keys.len();
     for before in 0..15 {
-        image.keys[(at + before) % len] = KeyEntry { key: [1, before as u64], id: entry.id, ..entry };
+        image.keys[(at + before) % len] = KeyEntry { key: 1 << 40 | before as u64, ..entry };
     }
     image.keys[(at + 15) % len] = entry;
     image.config.key_probes = 16;

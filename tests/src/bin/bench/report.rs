@@ -7,9 +7,15 @@ use crate::live::Live;
 use crate::measure::Figures;
 
 /// Prints everything on standard output.
-pub(crate) fn print(figures: &[Figures], configurations: &[Facts], live: Option<&Live>, as_json: bool) {
+pub(crate) fn print(
+    figures: &[Figures],
+    configurations: &[Facts],
+    live: Option<&Live>,
+    memory: &[(usize, f64)],
+    as_json: bool,
+) {
     if as_json {
-        println!("{:#}", document(figures, configurations, live));
+        println!("{:#}", document(figures, configurations, live, memory));
         return;
     }
     println!(
@@ -44,6 +50,10 @@ pub(crate) fn print(figures: &[Figures], configurations: &[Facts], live: Option<
             if facts.within_budget() { "" } else { "  over budget" }
         );
     }
+    println!("\nThis machine's memory, dependent random reads:");
+    for (size, nanoseconds) in memory {
+        println!("{size:>8} KiB {nanoseconds:>7.1} ns");
+    }
     if let Some(live) = live {
         println!("\nLive frames over veth, batches of 64, in and out by XDP_TX:");
         for (cpus, empty, ours) in &live.rates {
@@ -57,7 +67,12 @@ pub(crate) fn print(figures: &[Figures], configurations: &[Facts], live: Option<
     }
 }
 
-fn document(figures: &[Figures], configurations: &[Facts], live: Option<&Live>) -> serde_json::Value {
+fn document(
+    figures: &[Figures],
+    configurations: &[Facts],
+    live: Option<&Live>,
+    memory: &[(usize, f64)],
+) -> serde_json::Value {
     let rows: Vec<_> = figures
         .iter()
         .map(|row| {
@@ -82,5 +97,7 @@ fn document(figures: &[Figures], configurations: &[Facts], live: Option<&Live>) 
         .flat_map(|live| &live.rates)
         .map(|(cpus, empty, ours)| json!({"cpus": cpus, "emptyPps": empty, "keysteerPps": ours, "ratio": ours / empty}))
         .collect();
-    json!({"rows": rows, "configurations": configurations, "live": live})
+    let memory: Vec<_> =
+        memory.iter().map(|(size, nanoseconds)| json!({"kibibytes": size, "readNs": nanoseconds})).collect();
+    json!({"rows": rows, "configurations": configurations, "live": live, "memory": memory})
 }
