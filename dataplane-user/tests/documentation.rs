@@ -54,6 +54,17 @@ fn explain() {
 }
 
 #[test]
+fn captured_traffic() {
+    check("docs/replay.md", 2);
+}
+
+/// The newcomer's half hour, from the first command to the last.
+#[test]
+fn tour() {
+    check("docs/tour.md", 17);
+}
+
+#[test]
 fn command_line() {
     check("docs/cli.md", 2);
 }

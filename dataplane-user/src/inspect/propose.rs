@@ -203,7 +203,8 @@ fn vlans(census: &Census, only: bool) -> Option<Tenant> {
     })
 }
 
-/// The networks that addresses are of: the widest that tell some apart, the busiest first.
+/// The networks that addresses are of: the widest that tell some apart, where one of them does not have most of the
+/// packets; the busiest first.
 fn networks(census: &Census, carrier: Carrier) -> Vec<IpNet> {
     let (mut v4, mut v6) = (Vec::new(), Vec::new());
     for (value, packets) in census.of(carrier).into_iter().flat_map(|values| values.all()) {
@@ -218,20 +219,40 @@ fn networks(census: &Census, carrier: Carrier) -> Vec<IpNet> {
     networks.into_iter().map(|(network, _)| network).take(MOST_TENANTS).collect()
 }
 
-/// Addresses of one family in networks of the first of `widths` that tells two apart, or of width `otherwise`.
+/// Addresses of one family in networks of the first of `widths` that tells two apart, or of width `otherwise`. A
+/// network that has more than half of the packets may be several tenants', and is divided further.
 fn of_family(addresses: &[(IpAddr, u64)], widths: &[u8], otherwise: u8) -> Vec<(IpNet, u64)> {
-    let of_width = |width: u8| {
-        let mut networks: BTreeMap<IpNet, u64> = BTreeMap::new();
-        for (address, packets) in addresses {
-            if let Ok(network) = IpNet::new(*address, width) {
-                *networks.entry(network.trunc()).or_default() += packets;
-            }
-        }
-        networks
+    let mut all = widths.iter().map(|width| of_width(addresses, *width));
+    let told = all.find(|networks| networks.len() > 1);
+    let Some(mut told) = told else {
+        return of_width(addresses, otherwise).into_iter().collect();
     };
-    let mut all = widths.iter().map(|width| of_width(*width));
-    let told = all.find(|networks| networks.len() > 1).unwrap_or_else(|| of_width(otherwise));
+    let packets: u64 = told.values().sum();
+    while let Some((most, _)) = told.iter().find(|(_, of)| **of * 2 > packets) {
+        let most = *most;
+        let within: Vec<_> = addresses.iter().filter(|(address, _)| most.contains(address)).copied().collect();
+        // A single host is no network.
+        let narrower = (most.prefix_len() + 1)..most.max_prefix_len();
+        let widths = widths.iter().filter(|width| narrower.contains(width));
+        let divided = widths.map(|width| of_width(&within, *width)).find(|parts| parts.len() > 1);
+        let Some(parts) = divided.filter(|parts| told.len() - 1 + parts.len() <= MOST_TENANTS) else {
+            break;
+        };
+        told.remove(&most);
+        told.extend(parts);
+    }
     told.into_iter().collect()
+}
+
+/// Addresses of one family in networks of one width.
+fn of_width(addresses: &[(IpAddr, u64)], width: u8) -> BTreeMap<IpNet, u64> {
+    let mut networks: BTreeMap<IpNet, u64> = BTreeMap::new();
+    for (address, packets) in addresses {
+        if let Ok(network) = IpNet::new(*address, width) {
+            *networks.entry(network.trunc()).or_default() += packets;
+        }
+    }
+    networks
 }
 
 /// A field that refines the tenant: its carrier, values and reason.

@@ -132,6 +132,21 @@ fn tenants_are_told_apart_by_the_widest_networks() {
     assert_eq!(report.proposal.because[1], "tenant: ip.src through a prefix table: 4 networks ask");
 }
 
+/// One stranger from far away does not hide that the rest are several.
+#[test]
+fn a_network_with_most_of_the_packets_is_divided() {
+    let stranger = Sent { from: [198, 51, 100, 7], ..ASKS }.frame();
+    let policy = proposed(&inspect(tenants().chain([stranger])).report());
+    let networks: Vec<String> =
+        policy.tables[0].prefixes.iter().map(|(network, _)| network.to_string()).collect();
+    assert_eq!(networks, ["10.0.0.0/16", "10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16", "198.0.0.0/8"]);
+    // Hosts are not tenants: two of one network stay together.
+    let hosts = (0..50_u8).map(|n| Sent { from: [10, 1, 0, n % 2], ..ASKS }.frame());
+    let far = (0..2_u8).map(|n| Sent { from: [10, 2, 0, n], ..ASKS }.frame());
+    let policy = proposed(&inspect(hosts.chain(far)).report());
+    assert_eq!(policy.keys.len(), 2);
+}
+
 #[test]
 fn vlans_come_first_where_nearly_everything_is_tagged() {
     let tagged = |tagged: u8| {

@@ -11,7 +11,9 @@ mod aside;
 mod damage;
 mod engines;
 mod lines;
+mod memory;
 mod streams;
+mod terminal;
 
 use std::path::Path;
 use std::process::Command;
