@@ -230,7 +230,8 @@ fn of_family(addresses: &[(IpAddr, u64)], widths: &[u8], otherwise: u8) -> Vec<(
     let packets: u64 = told.values().sum();
     while let Some((most, _)) = told.iter().find(|(_, of)| **of * 2 > packets) {
         let most = *most;
-        let within: Vec<_> = addresses.iter().filter(|(address, _)| most.contains(address)).copied().collect();
+        let within: Vec<_> =
+            addresses.iter().filter(|(address, _)| most.contains(address)).copied().collect();
         // A single host is no network.
         let narrower = (most.prefix_len() + 1)..most.max_prefix_len();
         let widths = widths.iter().filter(|width| narrower.contains(width));

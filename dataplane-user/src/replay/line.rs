@@ -108,7 +108,8 @@ fn pool<'i>(policy: &'i Policy, class: Class, key: Option<&'i KeyInfo>) -> Optio
 /// The value of a field. Behind a prefix table it is the address, whether or not a prefix has it.
 fn read(work: &Work, at: usize, info: &FieldInfo) -> Option<Value> {
     let through_table = !info.labels.is_empty();
-    let there = work.record.decision.present & 1 << at != 0 || (through_table && has(info.carrier, &work.headers));
+    let there =
+        work.record.decision.present & 1 << at != 0 || (through_table && has(info.carrier, &work.headers));
     let halves = work.record.fields.get(at).copied().filter(|_| there)?;
     let bits = match through_table {
         true if work.headers.has(found::IPV4) => 32,

@@ -265,8 +265,7 @@ fn asking_at_rate_costs_no_packet() {
                 let sockets: Vec<UdpSocket> = sources.iter().map(bind).collect::<Result<_, _>>()?;
                 let end = Instant::now() + PATIENCE * 5;
                 let mut sent = 0;
-                while sent < DATAGRAMS
-                    || (so_far.load(Ordering::Relaxed) < QUESTIONS && Instant::now() < end)
+                while sent < DATAGRAMS || (so_far.load(Ordering::Relaxed) < QUESTIONS && Instant::now() < end)
                 {
                     for _ in 0..BURST {
                         sockets[sent % sockets.len()].send_to(&[b'x'; 100], to)?;
