@@ -43,6 +43,8 @@ pub struct Names {
     pub policy: String,
     /// `spec.environment`.
     pub environment: String,
+    /// Version of the schema that keys are extracted by.
+    pub schema: u8,
     /// Whether the policy only observes.
     pub observe: bool,
     /// Interfaces that the policy attaches to.
@@ -68,6 +70,8 @@ pub struct FieldInfo {
     pub carrier: Carrier,
     /// How many bits of the key it takes.
     pub bits: u8,
+    /// The prefix table that it is looked up in.
+    pub table: Option<String>,
     /// Labels by number, for a field behind a prefix table; entry 0 is "no prefix".
     pub labels: Vec<String>,
 }

@@ -6,7 +6,11 @@
 //!  compile    Policy -> Image: the tables of one generation
 //!  image      those tables; both homes decide over them
 //!  engine     the host home of the decision, with the same counters as the kernel
+//!  explain    why a packet goes where it goes, stage by stage
 //!  kernel     load the object, fill its maps, attach, read counters; one `sys` for raw bpf(2)
+//!  capture    pcap and pcapng files, packet by packet
+//!  inspect    what captures carry, and a policy to begin with
+//!  replay     captures through either home of the decision
 //!  state      what outlives the agent: secrets, key ids
 //!  agent      the long-running process
 //!  control    the local API: types once, server and client
@@ -27,7 +31,13 @@ pub mod image;
 pub mod counters;
 pub mod engine;
 
+pub mod explain;
+
 pub mod kernel;
+
+pub mod capture;
+pub mod inspect;
+pub mod replay;
 
 pub mod state;
 

@@ -4,8 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use pcap_parser::traits::PcapNGPacketBlock;
-use pcap_parser::{Block, Linktype, PcapBlockOwned, PcapError, create_reader};
+use keysteer::capture::{Capture, CaptureError};
 
 /// Where this package keeps its own.
 pub fn own() -> PathBuf {
@@ -17,101 +16,62 @@ pub fn shared() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/captures")
 }
 
-/// Every Ethernet frame of every capture of a folder, in the order of file names. The shared folder is not
-/// on every machine: what is not there has no frames. Frames of other links are left out.
+/// The captures of a folder, in the order of their names. The shared folder is not on every machine: what is
+/// not there has no captures.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "pcap"));
+    paths.sort();
+    paths
+}
+
+/// The capture of the documentation's tour.
+pub fn tour() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/tour.pcap")
+}
+
+/// All captures that there are.
+pub fn all() -> Vec<PathBuf> {
+    [files(&own()), vec![tour()], files(&shared())].concat()
+}
+
+/// Frames as a capture file: pcap, microseconds, Ethernet, at time zero.
+pub fn pcap<'f>(frames: impl IntoIterator<Item = &'f [u8]>) -> Vec<u8> {
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    let mut file = words(&[0xa1b2_c3d4, 4 << 16 | 2, 0, 0, 65_535, 1]);
+    for frame in frames {
+        let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+        file.extend(words(&[0, 0, length, length]));
+        file.extend(frame);
+    }
+    file
+}
+
+/// Every frame of every capture of a folder, in the order of file names.
 ///
 /// # Errors
 /// A capture cannot be read: its name and why.
 pub fn folder(folder: &Path) -> Result<Vec<Vec<u8>>, String> {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Ok(Vec::new());
-    };
-    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "pcap"));
-    paths.sort();
     let mut frames = Vec::new();
-    for path in paths {
-        frames.extend(file(&path).map_err(|why| format!("{}: {why}", path.display()))?);
+    for path in files(folder) {
+        let mut capture = Capture::open(&path).map_err(|error| error.to_string())?;
+        rest(&mut capture, &mut frames).map_err(|error| error.to_string())?;
     }
     Ok(frames)
 }
 
-fn file(path: &Path) -> Result<Vec<Vec<u8>>, String> {
-    frames(fs::File::open(path).map_err(|error| error.to_string())?)
-}
-
-/// Every Ethernet frame of a capture, in pcap or pcapng format. Frames of other links are left out.
-///
-/// # Errors
-/// It is not a capture, or cannot be read: why.
-pub fn frames(mut capture: impl Read) -> Result<Vec<Vec<u8>>, String> {
-    // The parser takes a short first read for the whole file, and refuses blocks beyond its buffer.
-    let mut whole = Vec::new();
-    capture.read_to_end(&mut whole).map_err(|error| error.to_string())?;
-    let mut reader =
-        create_reader(2 * whole.len() + 4096, whole.as_slice()).map_err(|error| format!("{error:?}"))?;
+/// Every frame of a capture as far as it can be read, and how it ended.
+pub fn frames(capture: impl Read) -> (Vec<Vec<u8>>, Result<(), CaptureError>) {
     let mut frames = Vec::new();
-    // By interface; the older format has one.
-    let mut links = Vec::new();
-    let mut blocks = Blocks::of(&whole);
-    loop {
-        blocks.check(reader.data())?;
-        match reader.next() {
-            Ok((read, block)) => {
-                let (interface, frame) = match &block {
-                    PcapBlockOwned::LegacyHeader(header) => {
-                        links.push(header.network);
-                        (0, None)
-                    }
-                    PcapBlockOwned::Legacy(packet) => (0, Some(packet.data)),
-                    PcapBlockOwned::NG(Block::InterfaceDescription(interface)) => {
-                        links.push(interface.linktype);
-                        (0, None)
-                    }
-                    PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => {
-                        (packet.if_id as usize, Some(packet.packet_data()))
-                    }
-                    PcapBlockOwned::NG(_) => (0, None),
-                };
-                if let (Some(&Linktype::ETHERNET), Some(frame)) = (links.get(interface), frame) {
-                    frames.push(frame.to_vec());
-                }
-                reader.consume(read);
-            }
-            Err(PcapError::Eof) => return Ok(frames),
-            Err(PcapError::Incomplete(_)) => reader.refill().map_err(|error| format!("{error:?}"))?,
-            Err(error) => return Err(format!("{error:?}")),
-        }
-    }
+    let end = Capture::new("capture", capture).and_then(|mut capture| rest(&mut capture, &mut frames));
+    (frames, end)
 }
 
-/// The blocks of a pcapng file as far as the parser takes them on trust: it subtracts from a block's length
-/// what every block has around its content.
-struct Blocks {
-    newer_format: bool,
-    big_endian: bool,
-}
-
-/// Type, length, and the length once more.
-const AROUND: u32 = 12;
-/// The type of a block that begins a section, the same in either byte order.
-const SECTION: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
-
-impl Blocks {
-    fn of(file: &[u8]) -> Self {
-        Self { newer_format: file.starts_with(&SECTION), big_endian: false }
+/// Adds the frames that are left in a capture.
+fn rest(capture: &mut Capture<'_>, frames: &mut Vec<Vec<u8>>) -> Result<(), CaptureError> {
+    while let Some(packet) = capture.next()? {
+        frames.push(packet.frame.to_vec());
     }
-
-    /// Refuses the next block when it is shorter than what is around its content.
-    fn check(&mut self, rest: &[u8]) -> Result<(), String> {
-        let Some([kind @ .., a, b, c, d]) = rest.first_chunk::<8>().filter(|_| self.newer_format) else {
-            return Ok(());
-        };
-        if *kind == SECTION {
-            self.big_endian = rest.get(8..12) == Some(&[0x1a, 0x2b, 0x3c, 0x4d]);
-        }
-        let length = [*a, *b, *c, *d];
-        let length = if self.big_endian { u32::from_be_bytes(length) } else { u32::from_le_bytes(length) };
-        if length < AROUND { Err(format!("a block of {length} bytes")) } else { Ok(()) }
-    }
+    Ok(())
 }

@@ -104,6 +104,10 @@ impl Meter for Fake {
         Ok(self.0.snapshot.lock().unwrap().clone())
     }
 
+    fn tables(&self) -> Result<Image, Cause> {
+        self.0.step("tables").map(|()| Image::default())
+    }
+
     fn program(&self) -> Result<ProgramStatus, Cause> {
         let tag = "0123456789abcdef".to_owned();
         Ok(ProgramStatus { id: 42, tag, verified_instructions: 1_000, jited_bytes: 4_000 })

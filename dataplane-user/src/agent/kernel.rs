@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::meter::{Cause, Meter};
 use super::platform::{Plane, Platform};
+use keysteer_common::config::Config;
+
 use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
 use crate::image::Image;
@@ -34,7 +36,8 @@ impl Platform for Kernel {
 
     fn load(&self, policy: &Policy, image: &Image) -> Result<Arc<dyn Plane>, Cause> {
         let modes = policy.interfaces.iter().map(|it| (it.name.clone(), wanted(it.mode))).collect();
-        Ok(Arc::new(Loaded { dataplane: Mutex::new(Some(Dataplane::load(image)?)), modes }))
+        let dataplane = Mutex::new(Some(Dataplane::load(image)?));
+        Ok(Arc::new(Loaded { dataplane, modes, config: image.config }))
     }
 }
 
@@ -51,6 +54,7 @@ fn wanted(mode: AttachMode) -> WantedMode {
 struct Loaded {
     dataplane: Mutex<Option<Dataplane>>,
     modes: BTreeMap<String, WantedMode>,
+    config: Config,
 }
 
 /// Only at the end, when a reader is late.
@@ -67,6 +71,10 @@ impl Loaded {
 impl Meter for Loaded {
     fn counters(&self) -> Result<Snapshot, Cause> {
         Ok(self.lock().as_ref().ok_or(Detached)?.counters()?)
+    }
+
+    fn tables(&self) -> Result<Image, Cause> {
+        Ok(self.lock().as_ref().ok_or(Detached)?.tables(self.config)?)
     }
 
     fn program(&self) -> Result<ProgramStatus, Cause> {

@@ -3,17 +3,24 @@
 
 use crate::control::types::{MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
+use crate::image::Image;
 
 /// A failure below: its message says in one line what went wrong and what to do next.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// A loaded program's counters and facts.
+/// A loaded program's counters, tables and facts.
 pub trait Meter: Send + Sync {
     /// All counters, summed over CPUs.
     ///
     /// # Errors
     /// The kernel does not hand them out.
     fn counters(&self) -> Result<Snapshot, Cause>;
+
+    /// The tables that it decides over, read from the kernel; without their names.
+    ///
+    /// # Errors
+    /// The kernel does not hand them out.
+    fn tables(&self) -> Result<Image, Cause>;
 
     /// The program.
     ///

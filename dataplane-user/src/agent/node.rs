@@ -2,8 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use keysteer_common::tables::{ShardEntry, target};
+
 use crate::control::types::{InterfaceStatus, PolicyStatus};
+use crate::explain::Generation;
 use crate::image::{Image, Names};
+use crate::kernel::interfaces::Interfaces;
 
 /// This agent's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -31,6 +35,24 @@ impl Node {
         Self { schema: image.config.schema, names: image.names, file, since, interfaces }
     }
 
+    /// What frames are explained by: the tables in force, where this host has `interfaces` now. The kernel takes a
+    /// shard's exit out of its map when the interface goes; one that comes back under the same name is another.
+    pub fn generation<'a>(&'a self, tables: &'a Image, interfaces: &Interfaces) -> Generation<'a> {
+        let has_gone = |shard: &ShardEntry| {
+            matches!(shard.target, target::INTERFACE | target::NEXT_HOP)
+                && interfaces.0.iter().all(|interface| interface.index != shard.port)
+        };
+        let lost = (0_u16..).zip(&tables.shards).filter(|(_, shard)| has_gone(shard));
+        Generation {
+            image: tables,
+            names: &self.names,
+            policy: self.policy(),
+            live: true,
+            lost: lost.map(|(index, _)| index).collect(),
+            assumed: Vec::new(),
+        }
+    }
+
     /// `steer` or `observe`.
     pub fn mode(&self) -> &'static str {
         if self.names.observe { "observe" } else { "steer" }
@@ -47,5 +69,33 @@ impl Node {
             keys: self.names.keys.len(),
             shards: self.names.shards.len(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::interfaces::Interface;
+
+    #[test]
+    fn an_exit_has_gone_with_its_interface_also_when_another_took_its_name() {
+        let shard = |target, port| ShardEntry { target, port, ..ShardEntry::default() };
+        let image = Image {
+            shards: vec![
+                shard(target::INTERFACE, 7),
+                shard(target::NEXT_HOP, 8),
+                shard(target::CPU, 9),
+                shard(target::PASS, 0),
+            ],
+            ..Image::default()
+        };
+        let node = Node::default();
+        let here = |indices: &[u32]| {
+            let interface = |index: &u32| Interface { name: "veth-a".to_owned(), index: *index, mac: [0; 6] };
+            Interfaces(indices.iter().map(interface).collect())
+        };
+        assert_eq!(node.generation(&image, &here(&[7, 8])).lost, [0; 0]);
+        assert_eq!(node.generation(&image, &here(&[17, 8])).lost, [0]);
+        assert_eq!(node.generation(&image, &here(&[])).lost, [0, 1]);
     }
 }

@@ -1,5 +1,10 @@
 //! How an error is said: its causes on one line, each thing once.
 
+/// A command line that clap takes and that cannot be meant: exit code 2, as for any wrong usage.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Usage(pub(super) String);
+
 /// The chain of causes, outermost first. Many of our errors say their cause themselves, so that they
 /// read well in logs too: a cause that was said is not repeated.
 pub(super) fn chain(error: &anyhow::Error) -> String {

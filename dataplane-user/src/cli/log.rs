@@ -18,7 +18,7 @@ pub(super) struct LogArgs {
     ///
     /// Logs go to stderr. KEYSTEER_LOG filters them more finely, for instance
     /// `KEYSTEER_LOG=warn,audit=info`, and comes before this option.
-    #[arg(short, long, action = ArgAction::Count, global = true, verbatim_doc_comment)]
+    #[arg(short, long, action = ArgAction::Count, global = true, display_order = 900, verbatim_doc_comment)]
     verbose: u8,
 }
 

@@ -3,11 +3,18 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage; 130 when a demo is interrupted.
 
 mod agent;
+mod completions;
 mod demo;
 mod error;
+mod explain;
+mod inspect;
 mod key;
 mod log;
+mod man;
 pub mod output;
+mod policy;
+mod progress;
+mod replay;
 mod shard;
 mod status;
 mod validate;
@@ -24,6 +31,8 @@ use output::Format;
 
 /// Exit code of a command that failed.
 const FAILED: u8 = 1;
+/// Exit code of wrong usage, also clap's.
+const USAGE: u8 = 2;
 
 /// Steers flows to shards by allocation key
 ///
@@ -47,9 +56,15 @@ enum Command {
     Agent(agent::AgentArgs),
     Demo(demo::DemoArgs),
     Validate(validate::ValidateArgs),
+    Inspect(inspect::InspectArgs),
+    Replay(replay::ReplayArgs),
     Status(status::StatusArgs),
     Key(key::KeyArgs),
     Shard(shard::ShardArgs),
+    Explain(explain::ExplainArgs),
+    Policy(policy::PolicyArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// How a read reaches the agent and shows what it says.
@@ -82,16 +97,29 @@ pub fn main() -> ExitCode {
         Command::Agent(args) => agent::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Validate(args) => validate::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Key(args) => key::run(&args),
         Command::Shard(args) => shard::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Policy(args) => policy::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             messages::fail(&error::chain(&error));
-            ExitCode::from(demo::exit_code(&error).unwrap_or(FAILED))
+            ExitCode::from(exit_code(&error))
         }
+    }
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<error::Usage>() {
+        Some(_) => USAGE,
+        None => demo::exit_code(error).unwrap_or(FAILED),
     }
 }
 
@@ -123,10 +151,26 @@ mod tests {
             "keysteer agent --policy p --log-format json",
             "keysteer agent --policy p --state-dir /s --socket /a --metrics-address [::1]:9 --top-keys 5",
             "keysteer -v validate a.yaml b.yaml",
+            "keysteer inspect a.pcap",
+            "keysteer inspect -o yaml --write-policy p.yaml a.pcap -",
+            "keysteer replay --policy p a.pcap",
+            "keysteer replay --policy p --engine host -o jsonl --state-dir /s --top 5 a.pcap b.pcapng.gz -",
             "keysteer status -o json",
             "keysteer key list -o jsonl --socket /tmp/a.sock",
             "keysteer key get acme -o json",
             "keysteer shard list -v",
+            "keysteer explain --src 10.1.0.1 --dst 203.0.113.10 --dport 443 --policy p -o json",
+            "keysteer explain --src ::1 --dst ::2 --proto 47 --vlan 7 --inner-vlan 8 --pcp 5 --dscp 46 --flow-label 0x12345",
+            "keysteer explain --src ::1 --dst ::2 --dport 1 --tcp-flags syn,ack --eth-src 02:00:00:00:00:0a --length 1500",
+            "keysteer explain --hex 0200 --policy p --engine kernel --state-dir s --interface eth0",
+            "keysteer explain --capture c --packet 1 --socket s",
+            "keysteer policy schema",
+            "keysteer policy example",
+            "keysteer policy example -o json",
+            "keysteer policy example demo",
+            "keysteer completions zsh",
+            "keysteer man",
+            "keysteer man /tmp/man1",
             "keysteer demo --keep --seconds 9 --plant-wrong-slot",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
@@ -137,6 +181,30 @@ mod tests {
             "keysteer agent",
             "keysteer agent --policy p --log-format xml",
             "keysteer status -o xml",
+            "keysteer explain",
+            "keysteer explain --src ::1",
+            "keysteer explain --dst ::1 --hex 00",
+            "keysteer explain --src ::1 --dst ::2 --hex 00",
+            "keysteer explain --hex 00 --capture c --packet 1",
+            "keysteer explain --capture c",
+            "keysteer explain --capture c --packet 0",
+            "keysteer explain --hex 00 --dport 1",
+            "keysteer explain --hex 00 --engine kernel",
+            "keysteer explain --hex 00 --policy p --socket s",
+            "keysteer explain --hex 00 --state-dir s",
+            "keysteer explain --src ::1 --dst ::2 --vlan 4096",
+            "keysteer explain --src ::1 --dst ::2 --inner-vlan 1",
+            "keysteer explain --src ::1 --dst ::2 --dscp 64",
+            "keysteer explain --src ::1 --dst ::2 --proto tpc",
+            "keysteer explain --src ::1 --dst ::2 --tcp-flags sny",
+            "keysteer explain --src ::1 --dst ::2 --flow-label 0x100000",
+            "keysteer explain --src ::1 --dst ::2 --eth-src 2:0:0:0:0:1",
+            "keysteer policy example demo -o json",
+            "keysteer completions tcsh",
+            "keysteer inspect",
+            "keysteer replay a.pcap",
+            "keysteer replay --policy p",
+            "keysteer replay --policy p --engine both a.pcap",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");

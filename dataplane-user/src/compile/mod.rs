@@ -14,6 +14,7 @@
 //! CPUs) is checked here, and only here.
 
 mod identity;
+mod imagined;
 mod keys;
 mod names;
 mod prefixes;
@@ -38,7 +39,8 @@ use crate::kernel::interfaces::Interfaces;
 use crate::policy::{ClassAction, Diagnostic, Mode, Policy, Target};
 use crate::state::{KeyIds, Secrets};
 
-pub use identity::{Identities, identity, slot};
+pub use identity::{Identities, identity, of_compiled, slot};
+pub use imagined::Imagined;
 
 /// A policy that cannot become an image.
 #[derive(Debug, thiserror::Error)]

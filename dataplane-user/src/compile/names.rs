@@ -20,6 +20,7 @@ pub(super) fn names(policy: &Policy, entries: &[Placed], tables: &SlotTables) ->
     Names {
         policy: policy.name.clone(),
         environment: policy.environment.clone(),
+        schema: policy.schema.version,
         observe: policy.mode == Mode::Observe,
         interfaces: policy.interfaces.iter().map(|interface| interface.name.clone()).collect(),
         fields: policy.schema.fields.iter().map(|field| field_info(policy, field)).collect(),
@@ -38,6 +39,7 @@ fn field_info(policy: &Policy, field: &Field) -> FieldInfo {
         name: field.name.clone(),
         carrier: field.carrier,
         bits: field.bits,
+        table: table.map(|table| table.name.clone()),
         labels: labels.unwrap_or_default(),
     }
 }

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
-use hyper::{Request, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
@@ -109,12 +110,25 @@ impl Client {
     /// # Errors
     /// Nobody answers, or the answer is a problem or not a `T`.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.ask(Method::GET, path, Bytes::new())
+    }
+
+    /// `POST path`, with a question. Must not be called from within an asynchronous runtime: it has its own.
+    ///
+    /// # Errors
+    /// Nobody answers, or the answer is a problem or not a `T`.
+    pub fn post<T: DeserializeOwned>(&self, path: &str, question: &impl Serialize) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(question).map_err(|error| self.unaskable(path, &error))?;
+        self.ask(Method::POST, path, body.into())
+    }
+
+    fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| self.unaskable(path, &error))?;
         let (status, body) = runtime
-            .block_on(async { tokio::time::timeout(PATIENCE, self.exchange(path)).await })
+            .block_on(async { tokio::time::timeout(PATIENCE, self.exchange(method, path, body)).await })
             .map_err(|_| ClientError::Silent { path: self.path.clone() })??;
         let nonsense = |cause| ClientError::Nonsense { request: path.to_owned(), cause };
         if status.is_success() {
@@ -124,16 +138,23 @@ impl Client {
         Err(ClientError::Refused(problem.error))
     }
 
-    async fn exchange(&self, path: &str) -> Result<(StatusCode, Bytes), ClientError> {
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
         let stream = UnixStream::connect(&self.path).await.map_err(|cause| self.unreached(cause))?;
         let broken = |cause| ClientError::Broken { cause };
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         // Ends with the runtime, or with an error that the sender reports as well.
         tokio::spawn(connection);
-        let request = Request::get(path)
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
             .header(header::HOST, "localhost")
-            .body(Empty::<Bytes>::new())
+            .body(Full::new(body))
             .map_err(|error| self.unaskable(path, &error))?;
         let response = sender.send_request(request).await.map_err(broken)?;
         let status = response.status();

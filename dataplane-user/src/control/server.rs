@@ -3,11 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
@@ -17,6 +18,7 @@ use super::view;
 use crate::agent::meter::{Cause, Meter};
 use crate::agent::node::Node;
 use crate::counters::Snapshot;
+use crate::kernel::interfaces::Interfaces;
 use crate::telemetry::Telemetry;
 
 /// What the API answers from.
@@ -39,6 +41,7 @@ impl std::fmt::Debug for Api {
 /// An answer other than 2xx.
 enum Refusal {
     NotFound(Problem),
+    Wrong(Problem),
     Unreadable(Cause),
 }
 
@@ -55,6 +58,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/keys", get(keys))
         .route("/v1/keys/{name}", get(key))
         .route("/v1/shards", get(shards))
+        .route("/v1/explain", post(explain))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(api)
@@ -118,15 +122,33 @@ async fn shards(State(api): State<Api>) -> Response {
     .await
 }
 
+/// Why one frame would go where: by the tables in the kernel, which are only read. No counter is touched.
+async fn explain(State(api): State<Api>, body: Result<Bytes, BytesRejection>) -> Response {
+    answer(move || {
+        let wrong = |error| Refusal::Wrong(Problem { error });
+        let body = body.map_err(|error| wrong(error.to_string()))?;
+        let question = serde_json::from_slice(&body).map_err(|error| {
+            wrong(format!(
+                "the body is no question: {error}; send {{\"frame\": \"...\"}}, in hexadecimal digits"
+            ))
+        })?;
+        let interfaces = Interfaces::read().map_err(|error| Refusal::Unreadable(error.into()))?;
+        let tables = api.meter.tables()?;
+        view::explain(&api.node, &tables, &interfaces, &question).map_err(Refusal::Wrong)
+    })
+    .await
+}
+
 async fn unknown(uri: Uri) -> Response {
     problem(
         StatusCode::NOT_FOUND,
-        format!("no such path: {uri}; try /v1/status, /v1/keys, /v1/keys/NAME or /v1/shards"),
+        format!("no such path: {uri}; try /v1/status, /v1/keys, /v1/keys/NAME, /v1/shards or /v1/explain"),
     )
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Response {
-    problem(StatusCode::METHOD_NOT_ALLOWED, format!("{method} {uri} is not possible; use GET"))
+    let right = if uri.path() == "/v1/explain" { Method::POST } else { Method::GET };
+    problem(StatusCode::METHOD_NOT_ALLOWED, format!("{method} {uri} is not possible; use {right}"))
 }
 
 /// Answers with JSON. Reading counters is system calls and encoding 100,000 keys is work: neither
@@ -139,6 +161,7 @@ async fn answer<T: Serialize>(make: impl FnOnce() -> Result<T, Refusal> + Send +
     match made.await {
         Ok(Ok(body)) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Ok(Err(Refusal::NotFound(it))) => (StatusCode::NOT_FOUND, Json(it)).into_response(),
+        Ok(Err(Refusal::Wrong(it))) => (StatusCode::BAD_REQUEST, Json(it)).into_response(),
         Ok(Err(Refusal::Unreadable(cause))) => problem(StatusCode::INTERNAL_SERVER_ERROR, cause.to_string()),
         Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }

@@ -3,11 +3,12 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use super::*;
-use crate::agent::fake::{Fake, image};
+use crate::agent::fake::{Fake, Record, image};
 use crate::control::client::{Client, ClientError, segment};
 use crate::control::socket::Socket;
-use crate::control::types::{Key, Shard, Status};
+use crate::control::types::{InterfaceStatus, Key, Shard, Status};
 use crate::counters::Snapshot;
+use crate::explain::types::{Explanation, Question};
 
 /// An agent's server over a fake meter, on a thread of its own.
 struct Served {
@@ -17,11 +18,16 @@ struct Served {
 }
 
 fn serve(keys: &[&str]) -> Served {
+    serve_with(keys, Fake::default())
+}
+
+fn serve_with(keys: &[&str], fake: Fake) -> Served {
     let directory = tempfile::tempdir().unwrap();
     let socket = Socket::bind(&directory.path().join("agent.sock")).unwrap();
-    let fake = Fake::default();
     *fake.0.snapshot.lock().unwrap() = Snapshot::empty(keys.len() + 1, 2);
-    let node = Arc::new(Node::new(image(keys), "edge.yaml".to_owned(), Vec::new()));
+    let eth0 =
+        InterfaceStatus { name: "eth0".to_owned(), index: 7, mode: "native".to_owned(), fallback: None };
+    let node = Arc::new(Node::new(image(keys), "edge.yaml".to_owned(), vec![eth0]));
     let meter: Arc<dyn Meter> = Arc::new(fake.clone());
     let telemetry = Arc::new(Telemetry::new(Arc::clone(&meter), Arc::clone(&node), 10));
     let api = Api { node, meter, telemetry };
@@ -126,10 +132,45 @@ fn other_methods_and_paths_get_a_problem_with_the_right_status() {
     };
     let answer = ask("POST /v1/keys");
     assert!(answer.starts_with("HTTP/1.1 405") && answer.contains("{\"error\":"), "{answer}");
+    let answer = ask("GET /v1/explain");
+    assert!(answer.starts_with("HTTP/1.1 405") && answer.contains("use POST"), "{answer}");
+    let answer = ask("POST /v1/explain");
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("hexadecimal"), "{answer}");
     let answer = ask("GET /nothing");
     assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("{\"error\":"), "{answer}");
     let answer = ask("GET /v1/keys/nobody");
     assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("application/json"), "{answer}");
+}
+
+#[test]
+fn an_explanation_reads_no_counter() {
+    let fake = Fake(Arc::new(Record { fails: Some("counters"), ..Record::default() }));
+    let served = serve_with(&["acme"], fake);
+    assert!(served.client().get::<Status>("/v1/status").is_err());
+    let question = Question { frame: "0200".to_owned(), interface: None };
+    let said: Explanation = served.client().post("/v1/explain", &question).unwrap();
+    assert_eq!((said.live, said.interface.as_str(), said.bytes), (true, "eth0", 2));
+    assert_eq!((said.policy.name.as_str(), said.class.as_str()), ("edge", "foreign"));
+    assert_eq!(served.fake.0.steps(), ["tables"]);
+}
+
+#[test]
+fn a_wrong_question_is_refused_with_what_is_right() {
+    let served = serve(&["acme"]);
+    let refused =
+        |question: &serde_json::Value| match served.client().post::<Explanation>("/v1/explain", question) {
+            Err(ClientError::Refused(text)) => text,
+            other => panic!("{other:?}"),
+        };
+    use serde_json::json;
+    assert!(refused(&json!({"frame": "02 0g"})).contains("'g' at character 5"));
+    assert!(refused(&json!({"frame": ""})).contains("from the Ethernet header on"));
+    assert!(refused(&json!({})).contains("missing field `frame`"));
+    assert!(refused(&json!({"frame": "02", "interfce": "eth0"})).contains("interfce"));
+    let other = refused(&json!({"frame": "02", "interface": "eth1"}));
+    assert_eq!(other, "the agent does not steer on `eth1`; it does on eth0");
+    // More than any frame is in hexadecimal digits.
+    assert!(refused(&json!({"frame": "00".repeat(2 << 20)})).contains("length limit"));
 }
 
 #[test]

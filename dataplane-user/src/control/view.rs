@@ -9,7 +9,10 @@ use keysteer_common::vocabulary::{Class, Reason, Verdict};
 use super::types::{Count, Key, MapStatus, Outcome, Problem, ProgramStatus, Rate, Shard, Status};
 use crate::agent::node::{Node, VERSION};
 use crate::counters::Snapshot;
-use crate::image::KeyInfo;
+use crate::explain::types::{Explanation, Question};
+use crate::explain::unhex;
+use crate::image::{Image, KeyInfo};
+use crate::kernel::interfaces::Interfaces;
 use crate::suggest::nearest;
 
 impl From<Counter> for Count {
@@ -127,4 +130,27 @@ pub fn shards(
             }
         })
         .collect()
+}
+
+/// `POST /v1/explain` by the `tables` in force, where this host has `interfaces` now. Nothing is counted.
+///
+/// # Errors
+/// The frame is none, or the agent is not attached to the interface.
+pub fn explain(
+    node: &Node,
+    tables: &Image,
+    interfaces: &Interfaces,
+    question: &Question,
+) -> Result<Explanation, Problem> {
+    let frame = unhex(&question.frame).map_err(|error| Problem { error: format!("frame: {error}") })?;
+    let attached = match &question.interface {
+        None => node.interfaces.first(),
+        Some(name) => Some(node.interfaces.iter().find(|at| at.name == *name).ok_or_else(|| {
+            let names: Vec<&str> = node.interfaces.iter().map(|at| at.name.as_str()).collect();
+            let error = format!("the agent does not steer on `{name}`; it does on {}", names.join(", "));
+            Problem { error }
+        })?),
+    };
+    let (name, index) = attached.map_or(("", 0), |at| (at.name.as_str(), at.index));
+    Ok(node.generation(tables, interfaces).explain(&frame, name, index))
 }

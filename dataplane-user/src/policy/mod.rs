@@ -12,6 +12,8 @@
 mod check;
 mod diagnostic;
 mod document;
+pub mod examples;
+mod json_schema;
 mod lint;
 mod model;
 mod reader;
@@ -24,12 +26,14 @@ mod tests;
 use std::path::Path;
 
 pub use diagnostic::{Diagnostic, Place, PolicyError};
+pub use json_schema::json_schema;
 pub use model::{
     AttachMode, ClassAction, Classes, Destination, Field, Interface, Key, Mode, Policy, Pool, PrefixTable,
     Schema, Shard, Target, Tier, Width, mac_text,
 };
 
 pub(crate) use diagnostic::lines;
+pub(crate) use values::{protocol, protocol_text, service_text};
 
 /// Reads and checks a policy file.
 ///
@@ -67,4 +71,12 @@ pub fn parse_with(text: &str, file: &str, keys: ReadKeys<'_>) -> Result<Policy, 
         Some(document) => check::check(document, file, keys),
         None => Err(PolicyError::Invalid(context.report.finish())),
     }
+}
+
+/// A MAC address as the policy writes it.
+///
+/// # Errors
+/// It is none, in words.
+pub(crate) fn mac(text: &str) -> Result<[u8; 6], String> {
+    values::mac(text).map_err(|problem| problem.message)
 }

@@ -87,7 +87,7 @@ pub(super) fn station(text: &str) -> Result<[u8; 6], Problem> {
 }
 
 /// Protocols that services name; the flag is whether they have ports.
-const PROTOCOLS: [(&str, u8, bool); 5] =
+pub(super) const PROTOCOLS: [(&str, u8, bool); 5] =
     [("tcp", 6, true), ("udp", 17, true), ("sctp", 132, true), ("icmp", 1, false), ("icmpv6", 58, false)];
 
 /// What a service says: everything, or a protocol and its ports.
@@ -132,10 +132,7 @@ pub(super) fn service(text: &str) -> Result<Option<Service>, Problem> {
 
 /// A service as the policy writes it.
 pub(crate) fn service_text(service: &Service) -> String {
-    let name = PROTOCOLS
-        .iter()
-        .find(|(_, protocol, _)| *protocol == service.protocol())
-        .map_or_else(|| service.protocol().to_string(), |(name, ..)| (*name).to_owned());
+    let name = protocol_text(service.protocol());
     match service.ports() {
         _ if service.any_port() => name,
         (low, high) if low == high => format!("{name}/{low}"),
@@ -143,10 +140,21 @@ pub(crate) fn service_text(service: &Service) -> String {
     }
 }
 
+/// A protocol as the policy writes it; its number where the policy cannot name it.
+pub(crate) fn protocol_text(number: u8) -> String {
+    let known = PROTOCOLS.iter().find(|(_, protocol, _)| *protocol == number);
+    known.map_or_else(|| number.to_string(), |(name, ..)| (*name).to_owned())
+}
+
+/// The protocol that a text names, and whether it has ports.
+pub(crate) fn protocol(text: &str) -> Option<(u8, bool)> {
+    PROTOCOLS.iter().find(|(known, ..)| *known == text).map(|(_, number, ports)| (*number, *ports))
+}
+
 /// The longest name of a thing.
-const NAME: usize = 63;
+pub(super) const NAME: usize = 63;
 /// The longest free text, such as a key's name.
-const TEXT: usize = 256;
+pub(super) const TEXT: usize = 256;
 
 /// The name of a shard, pool, tier, table, field or environment: it becomes a label, a column or a path.
 pub(super) fn name(text: &str) -> Result<String, Problem> {

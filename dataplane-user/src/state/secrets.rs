@@ -48,6 +48,26 @@ impl Secrets {
         Ok(bytes)
     }
 
+    /// The secrets of a state directory that has some; none are made.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not 32 bytes long.
+    pub fn read(directory: &Path) -> Result<Self, StateError> {
+        let path = directory.join(FILE);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(cause) => return Err(StateError::Io { operation: "read", path, cause }),
+        };
+        match <&[u8; 32]>::try_from(bytes.as_slice()) {
+            Ok(bytes) => Ok(Self::from_bytes(bytes)),
+            Err(_) => Err(StateError::Damaged {
+                path,
+                what: format!("{} bytes instead of 32", bytes.len()),
+                consequence: "flows of keys wider than one shard may move to another of their shards",
+            }),
+        }
+    }
+
     /// The secrets of a state directory; made on first use.
     ///
     /// # Errors
@@ -55,16 +75,8 @@ impl Secrets {
     pub fn open(directory: &Path) -> Result<Self, StateError> {
         let path = directory.join(FILE);
         let failed = |operation, cause| StateError::Io { operation, path: path.clone(), cause };
-        match fs::read(&path) {
-            Ok(bytes) => match <&[u8; 32]>::try_from(bytes.as_slice()) {
-                Ok(bytes) => Ok(Self::from_bytes(bytes)),
-                Err(_) => Err(StateError::Damaged {
-                    path,
-                    what: format!("{} bytes instead of 32", bytes.len()),
-                    consequence: "flows of keys wider than one shard may move to another of their shards",
-                }),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        match Self::read(directory) {
+            Err(StateError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
                 let bytes = Self::random().map_err(|cause| failed("seed", cause))?;
                 let mut file = OpenOptions::new()
                     .write(true)
@@ -77,7 +89,7 @@ impl Secrets {
                     .map_err(|cause| failed("write", cause))?;
                 Ok(Self::from_bytes(&bytes))
             }
-            Err(cause) => Err(failed("read", cause)),
+            read => read,
         }
     }
 }

@@ -3,8 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use keysteer_common::decide::headers_of;
 use keysteer_common::headers::found;
 use keysteer_common::slice::Frame;
@@ -137,7 +140,7 @@ fn policy() -> Result<Seeds, String> {
     Ok(seeds)
 }
 
-/// The beginnings of our own captures, and one in the newer format.
+/// The beginnings of our own captures; a few frames in every other way that they can be written.
 fn capture() -> Result<Seeds, String> {
     let mut seeds = Seeds::new();
     for name in ["ipv4.pcap", "ipv6.pcap"] {
@@ -147,11 +150,17 @@ fn capture() -> Result<Seeds, String> {
     }
     let frames = captures::folder(&captures::own())?;
     let short: Vec<&Vec<u8>> = frames.iter().filter(|frame| frame.len() < 100).take(3).collect();
-    seeds.insert("frames.pcapng".to_owned(), pcapng(&short));
+    let file = pcapng(&short);
+    let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+    packed.write_all(&file).map_err(|error| error.to_string())?;
+    seeds.insert("frames.pcapng.gz".to_owned(), packed.finish().map_err(|error| error.to_string())?);
+    seeds.insert("frames.pcapng".to_owned(), file);
+    seeds.insert("big-endian-raw.pcap".to_owned(), raw(&short));
     Ok(seeds)
 }
 
-/// Frames as a pcapng file (draft-ietf-opsawg-pcapng): a section, an Ethernet interface, its packets.
+/// Frames as a pcapng file (draft-ietf-opsawg-pcapng): a section, an Ethernet interface, its packets in each
+/// of the three kinds of blocks, and a block of another kind.
 fn pcapng(frames: &[&Vec<u8>]) -> Vec<u8> {
     let block = |kind: u32, body: &[u8]| {
         let mut body = body.to_vec();
@@ -162,9 +171,22 @@ fn pcapng(frames: &[&Vec<u8>]) -> Vec<u8> {
     let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
     let mut file = block(0x0a0d_0d0a, &words(&[0x1a2b_3c4d, 1, u32::MAX, u32::MAX]));
     file.extend(block(1, &words(&[1, 65_535])));
-    for frame in frames {
+    for (frame, kind) in frames.iter().zip([6, 3, 2]) {
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-        file.extend(block(6, &[words(&[0, 0, 0, length, length]), frame.to_vec()].concat()));
+        let head = if kind == 3 { words(&[length]) } else { words(&[0, 0, 0, length, length]) };
+        file.extend(block(kind, &[head, frame.to_vec()].concat()));
+    }
+    file.extend(block(5, &words(&[0, 0, 0])));
+    file
+}
+
+/// Frames without their Ethernet headers as a pcap file, most significant bytes first, in nanoseconds.
+fn raw(frames: &[&Vec<u8>]) -> Vec<u8> {
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+    let mut file = words(&[0xa1b2_3c4d, 2 << 16 | 4, 0, 0, 65_535, 101]);
+    for packet in frames.iter().filter_map(|frame| frame.get(14..)) {
+        let length = u32::try_from(packet.len()).unwrap_or(u32::MAX);
+        file.extend([words(&[0, 0, length, length]), packet.to_vec()].concat());
     }
     file
 }

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use keysteer::control::client::Client;
 use keysteer::control::types::{Key, Shard, Status};
+use keysteer::explain::hex;
+use keysteer::explain::types::{Explanation, Question};
 use keysteer::world::Namespace;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
@@ -93,6 +95,15 @@ impl Agent {
     /// It does not answer.
     pub fn shards(&self) -> Vec<Shard> {
         Client::new(&self.socket).get("/v1/shards").unwrap()
+    }
+
+    /// `POST /v1/explain` for a frame that arrives on the first interface.
+    ///
+    /// # Panics
+    /// It does not answer.
+    pub fn explain(&self, frame: &[u8]) -> Explanation {
+        let question = Question { frame: hex(frame).to_string(), interface: None };
+        Client::new(&self.socket).post("/v1/explain", &question).unwrap()
     }
 
     /// What it serves at `/metrics`, asked from within its namespace.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests state what must hold")]
 
+mod explain;
 mod frames;
 mod lifecycle;
 mod log;

@@ -4,10 +4,11 @@ use std::fmt::Write;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use keysteer_tests::frames::Packet;
 use keysteer_tests::site::agent::Agent;
 use keysteer_tests::site::place::Place;
 use keysteer_tests::site::policy::{THREE_SHARDS, policy};
-use keysteer_tests::site::{PATIENCE, PORT, Site, v4};
+use keysteer_tests::site::{PATIENCE, PORT, SERVICE, Site, v4};
 
 const KEYS: usize = 100_000;
 /// Memory of the agent's own, without its code, that the product's budget of 64 MiB leaves.
@@ -56,6 +57,17 @@ fn a_hundred_thousand_keys_fit_the_budget() {
     assert_eq!((keys.len(), keys.iter().map(|key| key.packets).sum::<u64>()), (KEYS, 1));
     let one = keys.iter().find(|key| key.packets == 1).unwrap();
     assert_eq!((one.name.as_str(), one.values["port"].as_str()), ("tenant-000000", "7000"));
+
+    // A key is explained, and what is nobody's is compared with all of them, without delay.
+    let begun = Instant::now();
+    let explain = |tenant| {
+        agent.explain(&Packet { ports: (40_000, PORT), ..Packet::new(v4(tenant, 1), SERVICE[0]) }.bytes())
+    };
+    assert_eq!(explain(1).key.unwrap().name, "tenant-000000");
+    let said = explain(6);
+    let near = said.would_change.iter().filter(|line| line.contains("in place of")).count();
+    assert_eq!((said.class.as_str(), near), ("unregistered", 3), "{said:?}");
+    assert!(begun.elapsed() < Duration::from_secs(1), "explained in {:?}", begun.elapsed());
 
     // Neither the start nor a reading of everything leaves its working memory behind.
     let (own, all) = (memory(&agent, "RssAnon"), memory(&agent, "VmRSS"));

@@ -10,7 +10,7 @@ use keysteer_tests::site::policy::policy;
 use keysteer_tests::site::{ADDRESSES, CLIENT_MAC, ETH0, PATIENCE, SILENCE, Site, UP0_MAC, v4};
 
 /// A shard of each kind, each alone in its pool, each pool for one tenant: 1 to 6 in this order.
-const EVERY_TARGET: &str = r#"
+pub(super) const EVERY_TARGET: &str = r#"
   shards:
     - {name: port, target: {interface: {name: to-a, mac: "02:00:00:00:00:0a"}}}
     - {name: hop, target: {nextHop: {interface: to-b, mac: "02:00:00:00:00:0b"}}}

@@ -9,12 +9,18 @@ use keysteer_tests::site::binary::{self, command, run};
 use keysteer_tests::site::place::Place;
 use keysteer_tests::site::policy::usual;
 
-const READS: [&[&str]; 4] = [&["status"], &["key", "list"], &["key", "get", "acme"], &["shard", "list"]];
+const READS: [&[&str]; 5] = [
+    &["status"],
+    &["key", "list"],
+    &["key", "get", "acme"],
+    &["shard", "list"],
+    &["explain", "--hex", "0200"],
+];
 
 #[test]
 fn wrong_usage_is_2_and_says_what_is_right() {
     binary::demand_root();
-    let wrong: [(&[&str], &str); 10] = [
+    let wrong: [(&[&str], &str); 17] = [
         (&[], "Usage"),
         (&["agnet"], "agent"),
         (&["agent"], "--policy"),
@@ -25,6 +31,16 @@ fn wrong_usage_is_2_and_says_what_is_right() {
         (&["key", "get"], "NAME"),
         (&["key", "get", ""], "NAME"),
         (&["demo", "--seconds", "soon"], "--seconds"),
+        (&["explain"], "--hex"),
+        (&["explain", "--hex", "0g"], "'g' at character 2"),
+        (&["explain", "--src", "10.0.0.1", "--dst", "::1", "--dport", "1"], "different families"),
+        (&["explain", "--src", "10.0.0.1", "--dst", "10.0.0.2"], "--dport PORT"),
+        (&["explain", "--src", "::1", "--dst", "::2", "--proto", "47", "--dport", "1"], "has no ports"),
+        (
+            &["explain", "--src", "::1", "--dst", "::2", "--dport", "1", "--length", "20"],
+            "its headers take 74",
+        ),
+        (&["policy", "example", "demo", "-o", "json"], "cannot be used with"),
     ];
     for (arguments, phrase) in wrong {
         let said = run(&mut command(arguments));
@@ -94,4 +110,38 @@ fn an_unknown_key_is_told_with_the_nearest() {
         assert!(said.err.contains("has no key"), "{name}: {said:?}");
         assert!(!said.err.contains('\u{1b}'), "control characters do not reach the terminal: {said:?}");
     }
+}
+
+#[test]
+fn explanations_that_cannot_be_given() {
+    binary::demand_root();
+    let place = Place::new(&usual());
+    let policy = place.policy();
+    let explain = |arguments: &[&str]| {
+        run(command(&["explain", "--policy"])
+            .arg(&policy)
+            .args(arguments)
+            .current_dir(policy.parent().unwrap()))
+    };
+    explain(&["--hex", "00", "--interface", "eth7"]).refuses(&["does not steer on `eth7`", "it does on up0"]);
+    explain(&["--hex", "00", "--state-dir", "none"]).refuses(&["cannot read none/secrets", "--state-dir"]);
+    let capture = |arguments: &[&str]| explain(&[&["--capture"], arguments].concat());
+    capture(&["none.pcap", "--packet", "1"]).refuses(&["none.pcap: cannot be opened", "check its name"]);
+    fs::write(place.file("text"), "no capture at all").unwrap();
+    capture(&["text", "--packet", "1"]).refuses(&["no pcap or pcapng capture", "tcpdump"]);
+    let whole = fs::read(keysteer_tests::captures::own().join("ipv4.pcap")).unwrap();
+    fs::write(place.file("cut.pcap"), &whole[..whole.len() - 1]).unwrap();
+    capture(&["cut.pcap", "--packet", "99"]).refuses(&[
+        "cut.pcap: at byte",
+        "after 28 packets",
+        "record or copy it again",
+    ]);
+    // What comes before the place is still good.
+    let said = capture(&["cut.pcap", "--packet", "28"]).data();
+    assert!(said.contains("forward"), "{said}");
+    fs::write(place.file("whole.pcap"), &whole).unwrap();
+    capture(&["whole.pcap", "--packet", "30"]).refuses(&["has no packet 30", "its last is 29"]);
+    let said = run(&mut command(&["policy", "example", "tennant-prefix"]));
+    said.refuses(&["no example `tennant-prefix`", "did you mean `tenant-prefix`?"]);
+    run(&mut command(&["man", "/proc/man"])).refuses(&["cannot write into /proc/man"]);
 }

@@ -45,6 +45,11 @@ fn nobody_is_told_what_is_missing() {
     // What needs no privilege works.
     assert_eq!(binary::run(&mut command(&["validate", "policy.yaml"])).data(), "policy.yaml: valid\n");
 
+    let explain = ["explain", "--policy", "policy.yaml", "--hex", "020000000002020000000001080600010800"];
+    assert!(binary::run(&mut command(&explain)).data().contains("What would change it"));
+    let said = binary::run(command(&explain).args(["--engine", "kernel"]));
+    said.refuses(&["root"]);
+
     // Another user's agent.
     let socket = path("root.sock");
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();

@@ -9,6 +9,7 @@
 
 mod carriers;
 mod classes;
+mod explained;
 mod headers;
 mod jumbo;
 mod levels;

@@ -18,9 +18,9 @@ pub(super) use types::{
 };
 
 /// The only `apiVersion`.
-const API_VERSION: &str = "keysteer.dev/v1alpha1";
+pub(super) const API_VERSION: &str = "keysteer.dev/v1alpha1";
 /// The only `kind`.
-const KIND: &str = "SteeringPolicy";
+pub(super) const KIND: &str = "SteeringPolicy";
 
 /// Names of the classes that a policy can decide about, in the order of [`Document::classes`].
 pub(super) const CLASSES: [&str; 3] = ["missing", "unregistered", "malformed"];

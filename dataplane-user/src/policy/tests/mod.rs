@@ -2,6 +2,7 @@
 
 mod broken;
 mod files;
+mod json_schema;
 mod understood;
 
 use super::*;

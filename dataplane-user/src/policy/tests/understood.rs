@@ -53,7 +53,7 @@ fn services_are_inherited_by_narrower_destinations() {
     let scope = parse(&text, "p", None).unwrap().scope;
     let shown: Vec<(String, Vec<String>)> = scope
         .iter()
-        .map(|to| (to.prefix.to_string(), to.services.iter().map(values::service_text).collect()))
+        .map(|to| (to.prefix.to_string(), to.services.iter().map(service_text).collect()))
         .collect();
     assert_eq!(
         shown,

@@ -1,0 +1,49 @@
+//! The host that a policy asks for, whatever this machine is: so that a policy can be tried before it exists
+//! anywhere.
+
+use std::collections::BTreeSet;
+
+use super::Host;
+use crate::kernel::interfaces::{Interface, Interfaces};
+use crate::policy::{Policy, Target};
+
+/// Every interface and CPU that a policy names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imagined {
+    /// The interfaces, numbered from 2 (1 is the loopback's), without hardware addresses.
+    pub interfaces: Interfaces,
+    /// The CPUs.
+    pub cpus: Vec<u32>,
+}
+
+impl Imagined {
+    /// The host that `policy` asks for.
+    pub fn of(policy: &Policy) -> Self {
+        let mut names: Vec<&str> =
+            policy.interfaces.iter().map(|interface| interface.name.as_str()).collect();
+        let mut cpus = BTreeSet::new();
+        for shard in &policy.shards {
+            match &shard.target {
+                Target::Interface { interface, .. } | Target::NextHop { interface, .. } => {
+                    if !names.contains(&interface.as_str()) {
+                        names.push(interface);
+                    }
+                }
+                Target::Cpu(cpu) => {
+                    cpus.insert(*cpu);
+                }
+                Target::Pass | Target::Drop => {}
+            }
+        }
+        let interface = |(name, index): (&str, u32)| Interface { name: name.to_owned(), index, mac: [0; 6] };
+        Self {
+            interfaces: Interfaces(names.into_iter().zip(2..).map(interface).collect()),
+            cpus: cpus.into_iter().collect(),
+        }
+    }
+
+    /// The same, to compile for.
+    pub fn host(&self) -> Host<'_> {
+        Host { interfaces: &self.interfaces, cpus: &self.cpus }
+    }
+}

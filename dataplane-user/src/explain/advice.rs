@@ -1,0 +1,249 @@
+//! What would change the outcome: the most likely wish first. Each line names a place in the policy, or in
+//! the packet, and can be acted on.
+
+use keysteer_common::config::class_action;
+use keysteer_common::vocabulary::{Class, Reason};
+
+use super::Generation;
+use super::types::{Explanation, Field, Level, LevelFinding, ScopeFinding};
+
+/// How many registered keys are named that a packet just misses.
+const NEAR: usize = 3;
+
+/// The advice for a packet.
+pub(super) fn advice(
+    generation: &Generation<'_>,
+    explanation: &Explanation,
+    class: Class,
+    reason: Reason,
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    if generation.names.observe && class != Class::Foreign {
+        let done = match reason {
+            Reason::Steered | Reason::TargetDrop | Reason::NoShard | Reason::NoExit => "go to its shard",
+            Reason::ClassPass => "pass all the same, because its class does",
+            Reason::Denied | Reason::ClassDrop | Reason::OutOfScope => "be dropped",
+        };
+        lines.push(format!("the policy only observes: with `mode: steer` it would {done}"));
+    }
+    match class {
+        Class::Foreign => lines.push(foreign(explanation)),
+        Class::Malformed => {
+            let fault = explanation.parse.fault.as_deref().unwrap_or("unknown");
+            lines.push(format!(
+                "the headers are at fault ({fault}): sent whole and consistent it would be looked up"
+            ));
+            lines.push(class_action_line(generation, class));
+        }
+        Class::Missing | Class::Unregistered | Class::Unauthenticated => {
+            lines.extend(unassigned(explanation));
+            lines.extend(near(generation, explanation));
+            lines.push(class_action_line(generation, class));
+        }
+        Class::Assigned => lines.extend(assigned(generation, explanation)),
+    }
+    lines.extend(lost(explanation, reason));
+    lines
+}
+
+fn foreign(explanation: &Explanation) -> String {
+    let parse = &explanation.parse;
+    let destination = parse.ip.as_ref().map_or("", |ip| &ip.destination);
+    match explanation.scope.finding {
+        ScopeFinding::NotIp => {
+            let ether_type = parse.ethernet.as_ref().map_or(0, |ethernet| ethernet.ether_type);
+            format!("nothing: EtherType 0x{ether_type:04x} is not IP, and only IPv4 and IPv6 are steered")
+        }
+        ScopeFinding::Unreadable => {
+            "a whole IP header of the version that its EtherType says: what cannot be read is never ours"
+                .to_owned()
+        }
+        ScopeFinding::Discovery => {
+            "nothing: neighbour and listener discovery is never ours, or the node would lose its link"
+                .to_owned()
+        }
+        ScopeFinding::NoDestination => format!(
+            "destination not in scope: add {} to the destinations of an entry of spec.scope",
+            quoted(destination)
+        ),
+        ScopeFinding::NoService | ScopeFinding::Ours => format!(
+            "{} is none of the services of {destination} ({}): add it to an entry of spec.scope that covers {destination}",
+            service_of(explanation),
+            explanation.scope.services.join(", ")
+        ),
+    }
+}
+
+/// What a packet asks for, as the scope would name it.
+fn service_of(explanation: &Explanation) -> String {
+    let parse = &explanation.parse;
+    let (protocol, port) = match (&parse.quoted, &parse.transport) {
+        (Some(flow), _) => (flow.protocol.as_str(), flow.destination_port),
+        (None, Some(transport)) => (transport.protocol.as_str(), transport.destination_port),
+        (None, None) => ("its protocol", None),
+    };
+    let fragment = parse.ip.as_ref().is_some_and(|ip| ip.fragment);
+    match port.filter(|_| !fragment) {
+        Some(port) => format!("{protocol}/{port}"),
+        None => protocol.to_owned(),
+    }
+}
+
+/// What a class meets now, and what else it could.
+fn class_action_line(generation: &Generation<'_>, class: Class) -> String {
+    let config = generation.image.config.classes.get(class as usize).copied().unwrap_or_default();
+    let name = class.name();
+    match config.action {
+        class_action::DROP => format!(
+            "`classes: {{{name}: drop}}` drops it: `pass` would hand it to the host, `{{pool: NAME}}` to a shard"
+        ),
+        class_action::STEER => format!(
+            "`classes: {{{name}: {{pool: ...}}}}` steers it: `drop` would drop it, `pass` would hand it to the host"
+        ),
+        _ => format!(
+            "`classes: {{{name}: pass}}` passes it: `{{pool: NAME}}` would steer it to a shard, `drop` would drop it"
+        ),
+    }
+}
+
+/// What would make a packet without a registered key have one.
+fn unassigned(explanation: &Explanation) -> Vec<String> {
+    let levels = explanation.resolve.iter().flatten();
+    let fields = explanation.extract.as_deref().unwrap_or_default();
+    let mut lines = Vec::new();
+    let (tried, incomplete): (Vec<&Level>, Vec<&Level>) =
+        levels.partition(|level| level.finding == LevelFinding::NotRegistered);
+    // The least specific level makes a key for most packets.
+    for level in tried.into_iter().rev() {
+        lines.push(format!(
+            "registered under {} it would be assigned: add a key with `match: {}`",
+            pairs(level),
+            yaml(level)
+        ));
+    }
+    // A level that lacks least is nearest; a field is told of once.
+    let mut told: Vec<&str> = Vec::new();
+    for level in incomplete {
+        for name in &level.lacks {
+            if let Some(field) = fields.iter().find(|field| field.name == *name)
+                && !told.contains(&name.as_str())
+            {
+                told.push(name);
+                lines.push(missing(field));
+            }
+        }
+    }
+    lines
+}
+
+/// What would give a field a value.
+fn missing(field: &Field) -> String {
+    let Field { name, carrier, .. } = field;
+    let why = field.absent.as_deref().unwrap_or("it has no value");
+    match (&field.raw, &field.table) {
+        (Some(raw), Some(table)) => format!(
+            "{name} ({carrier}) is missing, because {why}: add a prefix that holds {raw} to spec.prefixTables.{table}"
+        ),
+        _ => format!("{name} ({carrier}) is missing, because {why}: give it one, or a level without {name}"),
+    }
+}
+
+/// Registered keys that the packet misses by one field.
+fn near(generation: &Generation<'_>, explanation: &Explanation) -> Vec<String> {
+    let Some(levels) = &explanation.resolve else { return Vec::new() };
+    let found = generation.names.keys.iter().filter_map(|key| {
+        let level = levels.get(key.level).filter(|level| level.finding == LevelFinding::NotRegistered)?;
+        let mut differing = key
+            .values
+            .iter()
+            .filter(|(field, value)| level.values.get(&**field).map(String::as_str) != Some(&**value));
+        let ((field, value), None) = (differing.next()?, differing.next()) else { return None };
+        // With one field alone every key of the level differs by one: that is no news.
+        let here = level.values.get(&**field).filter(|_| level.fields.len() > 1)?;
+        Some(format!("with {field}={value} in place of {here} it would be of key {}", key.name))
+    });
+    found.take(NEAR).collect()
+}
+
+fn assigned(generation: &Generation<'_>, explanation: &Explanation) -> Vec<String> {
+    let mut lines = Vec::new();
+    let key = explanation.key.as_ref().map_or("", |key| &key.name);
+    if let Some(reason) = explanation.enforce.as_ref().and_then(|enforce| enforce.denied.as_deref()) {
+        lines.push(format!("key {key} is denied: {reason}; take `deny: true` from it and it is steered"));
+    }
+    for level in explanation.resolve.iter().flatten() {
+        match level.finding {
+            LevelFinding::NotRegistered => lines.push(format!(
+                "a key with `match: {}` would come before {key}: it is more specific",
+                yaml(level)
+            )),
+            LevelFinding::Incomplete => lines.push(format!(
+                "with a value for {} the level [{}] would be tried before",
+                level.lacks.join(" and "),
+                level.fields.join(" ")
+            )),
+            LevelFinding::Taken | LevelFinding::Decided => break,
+        }
+    }
+    let Some(select) = &explanation.select else { return lines };
+    let shard = select.shard.as_deref().unwrap_or_default();
+    let others: Vec<&str> =
+        select.shards.iter().map(String::as_str).filter(|other| *other != shard).collect();
+    let members = generation.names.shards.iter().filter(|shard| shard.pools.contains(&select.pool)).count();
+    lines.push(match (select.width.as_str(), others.as_slice()) {
+        _ if members < 2 => {
+            format!("another pool, or another shard in pool {}: it has {shard} alone", select.pool)
+        }
+        ("1", _) => format!(
+            "a width above 1, or another pool: with width 1 all flows of {key} go to {shard} of pool {}",
+            select.pool
+        ),
+        _ => format!(
+            "another flow (addresses, protocol, ports) of {key} may go to {}: the flow hash picks",
+            others.join(", ")
+        ),
+    });
+    lines
+}
+
+/// What a shard that was chosen lacks.
+fn lost(explanation: &Explanation, reason: Reason) -> Option<String> {
+    let select = explanation.select.as_ref()?;
+    let (pool, shard) = (&select.pool, select.shard.as_deref().unwrap_or_default());
+    let target = explanation.forward.target.as_deref().unwrap_or_default();
+    match reason {
+        Reason::TargetDrop => Some(format!("the target of shard {shard} is `drop`: give it another")),
+        Reason::NoShard => Some(format!("the slot names no shard: give pool {pool} one")),
+        Reason::NoExit => Some(format!(
+            "the exit of shard {shard} has gone ({target}): bring it back and restart the agent, or take {shard} out of pool {pool}"
+        )),
+        _ => None,
+    }
+}
+
+/// `tenant=acme, product=34`, in the order of the level.
+fn pairs(level: &Level) -> String {
+    let pair = |field: &String| Some(format!("{field}={}", level.values.get(field)?));
+    level.fields.iter().filter_map(pair).collect::<Vec<_>>().join(", ")
+}
+
+/// `{tenant: acme, product: 34}`, to be pasted into a policy.
+fn yaml(level: &Level) -> String {
+    let pair = |field: &String| Some(format!("{field}: {}", quoted(level.values.get(field)?)));
+    format!("{{{}}}", level.fields.iter().filter_map(pair).collect::<Vec<_>>().join(", "))
+}
+
+/// A scalar as YAML takes it for what it is.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
+    let other = ["true", "false", "null", "yes", "no", "on", "off"]
+        .iter()
+        .any(|word| text.eq_ignore_ascii_case(word));
+    let begins = text.starts_with(|first: char| first.is_ascii_alphanumeric());
+    if begins && text.chars().all(plain) && !other {
+        text.to_owned()
+    } else {
+        // JSON's strings are YAML's.
+        serde_json::Value::from(text).to_string()
+    }
+}

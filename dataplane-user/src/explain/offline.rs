@@ -1,0 +1,147 @@
+//! Explaining by a policy file that need not be in force anywhere.
+
+use std::path::Path;
+
+use super::types::{Explanation, KernelRun};
+use super::{Generation, kernel};
+use crate::compile::{CompileError, Imagined, compile_for};
+use crate::control::types::PolicyStatus;
+use crate::image::Image;
+use crate::policy::{self, Mode, Policy, PolicyError};
+use crate::state::{KeyIds, Secrets, StateError};
+
+/// A policy, compiled as if this host had everything that it names.
+#[derive(Debug)]
+pub struct Offline {
+    policy: Policy,
+    image: Image,
+    imagined: Imagined,
+    assumed: Vec<String>,
+}
+
+/// The policy cannot explain anything.
+#[derive(Debug, thiserror::Error)]
+pub enum OfflineError {
+    /// It is not valid; every problem, one a line.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The agent's state cannot be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// It cannot be compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// It does not steer on the interface.
+    #[error("policy {policy} does not steer on `{interface}`; it does on {known}")]
+    Interface {
+        /// The policy.
+        policy: String,
+        /// What was asked for.
+        interface: String,
+        /// What there is.
+        known: String,
+    },
+}
+
+impl Offline {
+    /// Reads, checks and compiles a policy file; with the secrets and key ids of an agent's state directory, or
+    /// without any that a node has. Nothing is written.
+    ///
+    /// # Errors
+    /// The file or the directory cannot be read, or the policy is not valid.
+    pub fn open(file: &Path, state: Option<&Path>) -> Result<Self, OfflineError> {
+        let policy = policy::load(file)?;
+        let mut assumed = vec!["every interface and CPU that the policy names is there".to_owned()];
+        let (secrets, ids) = match state {
+            Some(directory) => (Secrets::read(directory)?, KeyIds::open(directory)?),
+            None => {
+                assumed.push(
+                    "key ids in the policy's order, and a flow secret of no node: a node may pick another of several \
+                     shards (--state-dir has a node's)"
+                        .to_owned(),
+                );
+                (Secrets::from_bytes(&[0; 32]), KeyIds::default())
+            }
+        };
+        Ok(Self::of(policy, &secrets, ids, assumed)?)
+    }
+
+    /// A checked policy, compiled; `assumed` is what is taken for granted, in words.
+    fn of(
+        policy: Policy,
+        secrets: &Secrets,
+        mut ids: KeyIds,
+        assumed: Vec<String>,
+    ) -> Result<Self, CompileError> {
+        let imagined = Imagined::of(&policy);
+        let image = compile_for(&policy, imagined.host(), secrets, &mut ids)?;
+        Ok(Self { policy, image, imagined, assumed })
+    }
+
+    /// Explains a frame that arrives on `interface`, or on the policy's first.
+    ///
+    /// # Errors
+    /// The policy does not steer there.
+    pub fn explain(&self, frame: &[u8], interface: Option<&str>) -> Result<Explanation, OfflineError> {
+        let mut names = self.policy.interfaces.iter().map(|it| it.name.as_str());
+        let name = match interface {
+            None => names.next().unwrap_or_default(),
+            Some(wanted) => names.find(|name| *name == wanted).ok_or_else(|| OfflineError::Interface {
+                policy: self.policy.name.clone(),
+                interface: wanted.to_owned(),
+                known: self.image.names.interfaces.join(", "),
+            })?,
+        };
+        let index = self.imagined.interfaces.find(name).map_or(0, |interface| interface.index);
+        Ok(self.generation().explain(frame, name, index))
+    }
+
+    /// Runs the frame through the program in the kernel as well.
+    ///
+    /// # Errors
+    /// No privilege, or the kernel refuses.
+    pub fn kernel(&self, frame: &[u8]) -> Result<KernelRun, kernel::KernelRunError> {
+        kernel::run(&self.image, frame)
+    }
+
+    fn generation(&self) -> Generation<'_> {
+        let Policy { name, file, environment, mode, schema, keys, shards, .. } = &self.policy;
+        let mode = match mode {
+            Mode::Steer => "steer",
+            Mode::Observe => "observe",
+        };
+        Generation {
+            image: &self.image,
+            names: &self.image.names,
+            policy: PolicyStatus {
+                name: name.clone(),
+                file: file.clone(),
+                environment: environment.clone(),
+                mode: mode.to_owned(),
+                schema: schema.version.into(),
+                keys: keys.len(),
+                shards: shards.len(),
+            },
+            live: false,
+            lost: Vec::new(),
+            assumed: self.assumed.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Offline {
+    /// A policy from its text, with a change to its tables.
+    pub(super) fn from_text(text: &str, change: impl FnOnce(&mut Image)) -> Self {
+        let policy = policy::parse(text, "p.yaml", None).unwrap();
+        let secrets = Secrets::from_bytes(&[7; 32]);
+        let mut offline = Self::of(policy, &secrets, KeyIds::default(), Vec::new()).unwrap();
+        change(&mut offline.image);
+        offline
+    }
+
+    /// Its tables and names, where the exits of `lost` have gone.
+    pub(super) fn losing(&self, lost: Vec<u16>) -> Generation<'_> {
+        Generation { lost, ..self.generation() }
+    }
+}

@@ -1,0 +1,236 @@
+//! A trace to an explanation: numbers to names, stage by stage. A stage that the frame did not reach is left
+//! out.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use keysteer_common::carrier::Carrier;
+use keysteer_common::forward::Action;
+use keysteer_common::tables::Service;
+use keysteer_common::vocabulary::{Class, Reason, Verdict};
+
+use super::Generation;
+use super::trace::{Link, Reading, Trace};
+use super::types::{
+    Enforce, Field, Forward, Key, Level, LevelFinding, Scope, ScopeFinding, Select, Transport,
+};
+use crate::compile;
+use crate::image::{FieldInfo, KeyInfo};
+use crate::policy::{self, mac_text, service_text};
+
+/// Whether it is ours.
+pub(super) fn scope(generation: &Generation<'_>, trace: &Trace) -> Scope {
+    let services = services(generation, trace.set);
+    let finding = match trace.link {
+        Link::Other => ScopeFinding::NotIp,
+        Link::Unreadable => ScopeFinding::Unreadable,
+        Link::Ip(_) if trace.set == 0 => ScopeFinding::NoDestination,
+        Link::Ip(_) if trace.discovery => ScopeFinding::Discovery,
+        Link::Ip(_) if !trace.in_service => ScopeFinding::NoService,
+        Link::Ip(_) => ScopeFinding::Ours,
+    };
+    let service = services.iter().find(|service| finding == ScopeFinding::Ours && is_for(trace, service));
+    let has_port = trace.wanted.is_some_and(|(_, port)| port.is_some());
+    Scope {
+        finding,
+        service: service.map(service_text),
+        by_protocol: service.is_some_and(|service| !service.any_port() && !has_port),
+        services: services.iter().map(service_text).collect(),
+    }
+}
+
+/// The services of a set.
+fn services<'g>(generation: &Generation<'g>, set: u32) -> &'g [Service] {
+    let set = usize::try_from(set).ok().and_then(|set| generation.image.services.get(set));
+    set.and_then(|set| set.services.get(..set.len as usize)).unwrap_or_default()
+}
+
+/// Whether the frame is for a service: by its port, or without one by its protocol alone.
+fn is_for(trace: &Trace, service: &Service) -> bool {
+    let (low, high) = service.ports();
+    match trace.wanted {
+        None => true,
+        Some((protocol, port)) => {
+            service.protocol() == protocol && port.is_none_or(|port| (low..=high).contains(&port))
+        }
+    }
+}
+
+/// The schema's fields.
+pub(super) fn extract(generation: &Generation<'_>, trace: &Trace) -> Vec<Field> {
+    let infos = generation.names.fields.iter().zip(&trace.fields).zip(&generation.image.config.fields);
+    infos
+        .map(|((info, reading), config)| {
+            let whole = info.table.is_some() || info.bits == info.carrier.bits();
+            let offset = info.carrier.bits().saturating_sub(config.shift).saturating_sub(info.bits);
+            Field {
+                name: info.name.clone(),
+                carrier: info.carrier.name().to_owned(),
+                bits: (!whole).then_some((offset, info.bits)),
+                raw: reading.raw.map(|raw| raw_text(info, trace, raw)),
+                table: info.table.clone(),
+                value: reading.value.map(|value| value_text(info, value)),
+                absent: absent(info, trace, reading),
+            }
+        })
+        .collect()
+}
+
+/// What the frame has at a field's carrier. Only of an address is the family not said by the carrier.
+fn raw_text(info: &FieldInfo, trace: &Trace, raw: u128) -> String {
+    match (info.carrier.is_address() && info.table.is_some(), trace.link) {
+        (true, Link::Ip(IpAddr::V4(_))) => Ipv4Addr::from_bits(raw as u32).to_string(),
+        (true, _) => Ipv6Addr::from_bits(raw).to_string(),
+        (false, _) => value_text(info, raw),
+    }
+}
+
+/// A value as a key's `match` has it: the same text as in [`KeyInfo::values`].
+fn value_text(info: &FieldInfo, value: u128) -> String {
+    if info.table.is_some() {
+        let label = usize::try_from(value).ok().and_then(|number| info.labels.get(number));
+        return label.cloned().unwrap_or_default();
+    }
+    let field = policy::Field {
+        name: String::new(),
+        carrier: info.carrier,
+        offset: 0,
+        bits: info.bits,
+        place: 0,
+        table: None,
+    };
+    field.text(&[], value)
+}
+
+/// Why a field has no value.
+fn absent(info: &FieldInfo, trace: &Trace, reading: &Reading) -> Option<String> {
+    if reading.value.is_some() {
+        return None;
+    }
+    let family = trace.parse.ip.as_ref().map_or(0, |ip| ip.version);
+    Some(match (info.carrier, reading.raw, &info.table) {
+        (_, Some(raw), Some(table)) => {
+            format!("{} is in no prefix of table {table}", raw_text(info, trace, raw))
+        }
+        (Carrier::VlanId | Carrier::VlanPcp, ..) => "the frame has no VLAN tag".to_owned(),
+        (Carrier::VlanInnerId, ..) => "the frame has no second VLAN tag".to_owned(),
+        (
+            Carrier::Ipv4Src
+            | Carrier::Ipv4Dst
+            | Carrier::Ipv6Src
+            | Carrier::Ipv6Dst
+            | Carrier::Ipv6FlowLabel,
+            ..,
+        ) => format!("the packet is IPv{family}"),
+        (Carrier::L4SrcPort | Carrier::L4DstPort, ..)
+            if trace.parse.ip.as_ref().is_some_and(|ip| ip.fragment) =>
+        {
+            "a fragment has no ports".to_owned()
+        }
+        (Carrier::L4SrcPort | Carrier::L4DstPort, ..) => {
+            let protocol = trace.parse.transport.as_ref().map_or("unknown", |it: &Transport| &it.protocol);
+            format!("protocol {protocol} has no ports")
+        }
+        _ => "the packet does not say".to_owned(),
+    })
+}
+
+/// The schema's levels.
+pub(super) fn resolve(generation: &Generation<'_>, trace: &Trace, fields: &[Field]) -> Vec<Level> {
+    let names = generation.names;
+    let levels = names.levels.iter().enumerate();
+    levels
+        .map(|(number, members)| {
+            let members: Vec<&Field> = members.iter().filter_map(|at| fields.get(*at)).collect();
+            let lacking = members.iter().filter(|field| field.value.is_none());
+            let lacks: Vec<String> = lacking.map(|field| field.name.clone()).collect();
+            let values: BTreeMap<String, String> =
+                members.iter().filter_map(|field| Some((field.name.clone(), field.value.clone()?))).collect();
+            let finding = match trace.level {
+                Some(taken) if taken == number => LevelFinding::Taken,
+                Some(taken) if taken < number => LevelFinding::Decided,
+                _ if !lacks.is_empty() => LevelFinding::Incomplete,
+                _ => LevelFinding::NotRegistered,
+            };
+            Level { fields: members.iter().map(|field| field.name.clone()).collect(), finding, lacks, values }
+        })
+        .collect()
+}
+
+/// The key that was found.
+pub(super) fn key(info: &KeyInfo) -> Key {
+    let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(str::to_owned);
+    Key {
+        id: info.id,
+        name: info.name.clone(),
+        tier: text(&info.tier),
+        owner: text(&info.owner),
+        cost_centre: text(&info.cost_centre),
+        account: text(&info.account),
+    }
+}
+
+/// What a key's policy forbids.
+pub(super) fn enforce(info: &KeyInfo) -> Enforce {
+    Enforce { denied: info.denied.as_deref().map(str::to_owned) }
+}
+
+/// How a shard was picked; `None` where none was looked for.
+pub(super) fn select(generation: &Generation<'_>, trace: &Trace, key: Option<&KeyInfo>) -> Option<Select> {
+    if matches!(trace.reason, Reason::OutOfScope | Reason::ClassPass | Reason::ClassDrop | Reason::Denied) {
+        return None;
+    }
+    let names = generation.names;
+    let table = trace.slot.and_then(|slot| {
+        let after = names.tables.partition_point(|table| table.first <= slot);
+        Some((slot, names.tables.get(after.checked_sub(1)?)?))
+    });
+    // A class has no pool but that of the table that its slot is in.
+    let pool = match key {
+        Some(key) => key.pool.to_string(),
+        None => table.map_or_else(String::new, |(_, table)| table.pool.clone()),
+    };
+    let shards = match key {
+        Some(key) => key.shards.iter().map(ToString::to_string).collect(),
+        None => {
+            let members = names.shards.iter().filter(|shard| shard.pools.contains(&pool));
+            members.map(|shard| shard.name.clone()).collect()
+        }
+    };
+    let width = key.map_or(0, |key| key.width);
+    let read = table.map(|(slot, table)| (slot - table.first) / u32::from(table.width.max(1)));
+    // A key of width 1 has the shard of its slot in its entry: the compiler read the slot.
+    let compiled = || {
+        let key = key.filter(|key| key.width == 1)?;
+        Some(u32::from(compile::slot(&compile::of_compiled(names, key))))
+    };
+    Some(Select {
+        pool,
+        width: if width == 0 { "all".to_owned() } else { width.to_string() },
+        shards,
+        slot: read.or_else(compiled),
+        flow: (width != 1).then(|| format!("0x{:08x}", trace.flow)),
+        shard: trace.shard.and_then(|shard| names.shard(shard)).map(str::to_owned),
+    })
+}
+
+/// What happens to it.
+pub(super) fn forward(generation: &Generation<'_>, trace: &Trace) -> Forward {
+    let shard = trace.shard.filter(|_| trace.class != Class::Foreign);
+    let info = shard.and_then(|shard| generation.names.shards.get(usize::from(shard)));
+    let rewrites = matches!(trace.verdict, Verdict::Interface | Verdict::NextHop);
+    let destination = trace.after.first_chunk::<6>().filter(|_| rewrites);
+    Forward {
+        target: info.map(|shard| shard.target.clone()),
+        action: match trace.action {
+            Action::Pass => "XDP_PASS",
+            Action::Drop => "XDP_DROP",
+            Action::Transmit => "XDP_TX",
+            Action::Redirect => "XDP_REDIRECT",
+        }
+        .to_owned(),
+        sent_to: destination.map(|mac| mac_text(*mac)),
+        verdict: trace.verdict.name().to_owned(),
+        reason: trace.reason.name().to_owned(),
+    }
+}

@@ -1,0 +1,59 @@
+//! The policy's tables as the kernel has them, read back. See [`super::tables`] for how they got there.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use aya::maps::{Array, Map};
+use keysteer_common::config::Config;
+use keysteer_common::shared::{Shared, from_bytes};
+use keysteer_common::tables::ServiceSet;
+
+use super::tables::KEYS_MAP;
+use super::{Dataplane, KernelError, sys};
+use crate::image::Image;
+
+impl Dataplane {
+    /// The tables that the program decides over, without their names; `config` is what it was loaded with. Each is at
+    /// least as long as it was: the kernel's sizes are powers of two, and what is beyond is zero. Reading disturbs
+    /// nobody.
+    ///
+    /// # Errors
+    /// The kernel does not let a map be read.
+    pub fn tables(&self, config: Config) -> Result<Image, KernelError> {
+        Ok(Image {
+            config,
+            prefix_index: self.table(".bss.prefix_index")?,
+            prefix_steps: self.table(".bss.prefix_steps")?,
+            prefix_low: self.table(".bss.prefix_low")?,
+            services: self.services()?,
+            keys: self.table(KEYS_MAP)?,
+            keys_high: self.table(".bss.keys_high")?,
+            slot_tables: self.table(".bss.slot_tables")?,
+            slots: self.table(".bss.slots")?,
+            shards: self.table(".bss.shards")?,
+            ..Image::default()
+        })
+    }
+
+    /// The entries of a table that is the only value of its map.
+    fn table<T: Shared>(&self, section: &'static str) -> Result<Vec<T>, KernelError> {
+        let Some(Map::Array(map)) = self.ebpf.map(section) else {
+            return Err(KernelError::Object { what: format!("map {section}") });
+        };
+        let failed = |cause| KernelError::Map { operation: "read", map: section, megabytes: 0, cause };
+        let info = map.info().map_err(|error| failed(io::Error::other(error)))?;
+        let mut value = vec![0; info.value_size() as usize];
+        sys::read_value(map.fd().as_fd(), &mut value).map_err(failed)?;
+        Ok(value.chunks_exact(size_of::<T>()).filter_map(from_bytes).collect())
+    }
+
+    /// The service sets, which have an entry each.
+    fn services(&self) -> Result<Vec<ServiceSet>, KernelError> {
+        const MAP: &str = "SERVICES";
+        let map = self.ebpf.map(MAP).ok_or_else(|| KernelError::Object { what: format!("map {MAP}") })?;
+        let failed = |error| KernelError::other("read the services", error);
+        let map: Array<_, [u8; size_of::<ServiceSet>()]> = map.try_into().map_err(failed)?;
+        let entries = map.iter().map(|entry| Ok(from_bytes(&entry?)));
+        Ok(entries.collect::<Result<Vec<_>, _>>().map_err(failed)?.into_iter().flatten().collect())
+    }
+}

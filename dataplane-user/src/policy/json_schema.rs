@@ -1,0 +1,363 @@
+//! The policy's shape as a JSON schema, for editors and for checks without keysteer. The reader
+//! ([`super::document`]) decides; a test compares the two, field by field. What names mean (that a pool is
+//! declared, that a width fits) a schema cannot say: that is `keysteer validate`.
+//!
+//! Draft 7, because that is what editors of YAML have understood for long.
+
+use keysteer_common::carrier::Carrier;
+use keysteer_common::headers::{FIELDS, LEVELS};
+use serde_json::{Value, json};
+
+use super::document::{API_VERSION, CLASSES, KIND};
+use super::values::{NAME, PROTOCOLS, TEXT};
+
+/// The schema.
+pub fn json_schema() -> Value {
+    json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "keysteer policy",
+        "description": "Whose traffic goes where: what is ours, how its allocation key is read, and where each key goes.",
+        "type": "object",
+        "properties": {
+            "apiVersion": {"const": API_VERSION},
+            "kind": {"const": KIND},
+            "metadata": {
+                "type": "object",
+                "properties": {"name": name("What the policy is called in status and metrics.")},
+                "required": ["name"],
+                "additionalProperties": false,
+            },
+            "spec": spec(),
+        },
+        "required": ["apiVersion", "kind", "metadata", "spec"],
+        "additionalProperties": false,
+    })
+}
+
+fn spec() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "environment": name("Part of every key's identity, so that prod and staging never share one."),
+            "mode": {
+                "description": "observe decides and counts, and passes every packet unmodified.",
+                "enum": ["steer", "observe"],
+                "default": "steer",
+            },
+            "interfaces": filled("Where the program is attached.", &interface()),
+            "scope": filled("What is ours; everything else passes untouched.", &scope()),
+            "prefixTables": prefix_tables(),
+            "schemas": {
+                "description": "How a key is read: exactly one, for now.",
+                "type": "array",
+                "items": schema(),
+                "minItems": 1,
+                "maxItems": 1,
+            },
+            "shards": list("Where flows can go.", &shard()),
+            "pools": list("Sets of shards.", &pool()),
+            "tiers": list("What keys have in common.", &tier()),
+            "keys": list("Registered keys.", &key()),
+            "keysFrom": {
+                "description": "More keys, in a CSV file beside the policy.",
+                "type": "string",
+            },
+            "classes": classes(),
+        },
+        "required": ["environment", "interfaces", "scope", "schemas"],
+        "additionalProperties": false,
+    })
+}
+
+fn interface() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "name": interface_name(),
+            "mode": {
+                "description": "native: in the driver or not at all; generic: the kernel's generic path; auto: the first that works.",
+                "enum": ["auto", "native", "generic"],
+                "default": "auto",
+            },
+        },
+        "required": ["name"],
+        "additionalProperties": false,
+    })
+}
+
+fn interface_name() -> Value {
+    json!({
+        "description": "An interface's name.",
+        "type": "string",
+        "pattern": r"^[!-.0-9;-~]{1,15}$",
+    })
+}
+
+fn scope() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "destinations": filled("Prefixes of either family; all where not given.", &prefix()),
+            "services": filled("Protocols and destination ports; everything where not given.", &service()),
+        },
+        "anyOf": [{"required": ["destinations"]}, {"required": ["services"]}],
+        "additionalProperties": false,
+    })
+}
+
+/// An address with or without a prefix length.
+const PREFIX: &str = r"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$";
+
+fn prefix() -> Value {
+    json!({
+        "description": "An address prefix such as 203.0.113.0/24; an address alone is one of full length.",
+        "type": "string",
+        "pattern": PREFIX,
+    })
+}
+
+fn service() -> Value {
+    let named = |ports: bool| -> Vec<&str> {
+        PROTOCOLS.iter().filter(|(_, _, has)| *has == ports).map(|(name, ..)| *name).collect()
+    };
+    let port = "([0-9]{1,5}|0[xX][0-9A-Fa-f]+)";
+    let (with, without) = (named(true).join("|"), named(false).join("|"));
+    json!({
+        "description": "Such as tcp/443, udp/1000-2000, icmp or any.",
+        "type": "string",
+        "pattern": format!("^(any|{without}|({with})(/{port}(-{port})?)?)$"),
+    })
+}
+
+fn prefix_tables() -> Value {
+    json!({
+        "description": "Tables of address prefixes and their labels; the longest prefix wins.",
+        "type": "object",
+        "propertyNames": {"pattern": name_pattern()},
+        "additionalProperties": {
+            "type": "object",
+            "propertyNames": {"pattern": PREFIX},
+            "additionalProperties": text("The label."),
+            "minProperties": 1,
+        },
+    })
+}
+
+fn schema() -> Value {
+    let mut fields = filled("The key's fields, the most significant first.", &field());
+    let mut levels = filled(
+        "Sets of fields that keys are looked up by, the most specific first; one of all fields where not given.",
+        &filled("The names of the level's fields.", &name("A field.")),
+    );
+    fields["maxItems"] = FIELDS.into();
+    levels["maxItems"] = LEVELS.into();
+    json!({
+        "type": "object",
+        "properties": {
+            "version": integer("The schema's version.", 1, 255),
+            "fields": fields,
+            "levels": levels,
+        },
+        "required": ["version", "fields"],
+        "additionalProperties": false,
+    })
+}
+
+fn field() -> Value {
+    let carriers: Vec<&str> = Carrier::ALL.iter().map(|carrier| carrier.name()).collect();
+    json!({
+        "type": "object",
+        "properties": {
+            "name": name("What the field is called."),
+            "from": {"description": "Where it is read.", "enum": carriers},
+            "bits": {
+                "description": "A range of the carrier's bits; all where not given.",
+                "type": "object",
+                "properties": {
+                    "offset": integer("The first bit, counted from the carrier's most significant.", 0, 127),
+                    "length": integer("How many bits.", 1, 128),
+                },
+                "required": ["offset", "length"],
+                "additionalProperties": false,
+            },
+            "table": name("The prefix table that the address is looked up in; the field is its label."),
+        },
+        "required": ["name", "from"],
+        "additionalProperties": false,
+    })
+}
+
+fn shard() -> Value {
+    let exit = |interface: &str| {
+        json!({
+            "type": "object",
+            "properties": {interface: interface_name(), "mac": mac()},
+            "required": [interface, "mac"],
+            "additionalProperties": false,
+        })
+    };
+    let only = |field: &str, value: Value| {
+        json!({
+            "type": "object",
+            "properties": {field: value},
+            "required": [field],
+            "additionalProperties": false,
+        })
+    };
+    json!({
+        "type": "object",
+        "properties": {
+            "name": name("What the shard is called; it also decides which slots the shard prefers."),
+            "weight": integer("Its share relative to the others of a pool.", 1, 65_535),
+            "target": {
+                "description": "How the shard is reached.",
+                "oneOf": [
+                    {"description": "This host's own stack, or nowhere.", "enum": ["pass", "drop"]},
+                    only("cpu", integer("This host's stack, on that CPU.", 0, 4095)),
+                    only("interface", exit("name")),
+                    only("nextHop", exit("interface")),
+                ],
+            },
+        },
+        "required": ["name", "target"],
+        "additionalProperties": false,
+    })
+}
+
+fn mac() -> Value {
+    json!({
+        "description": "The MAC address of one station, such as 02:00:00:00:00:0a.",
+        "type": "string",
+        "pattern": r"^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$",
+    })
+}
+
+fn pool() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "name": name("What the pool is called."),
+            "shards": filled("The names of its shards.", &name("A shard.")),
+        },
+        "required": ["name", "shards"],
+        "additionalProperties": false,
+    })
+}
+
+fn tier() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "name": name("What the tier is called."),
+            "pool": name("The pool of its keys."),
+            "width": width(),
+            "owner": text("Who answers for its keys."),
+            "costCentre": text("Who is charged for them."),
+            "account": text("Who is billed for them."),
+        },
+        "required": ["name", "pool"],
+        "additionalProperties": false,
+    })
+}
+
+fn key() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "name": text("What the key is called; unique."),
+            "match": {
+                "description": "The values of exactly the fields of one level.",
+                "type": "object",
+                "additionalProperties": {"type": ["string", "integer"]},
+                "minProperties": 1,
+            },
+            "tier": name("Where pool, width, owner, costCentre and account come from when not given."),
+            "pool": name("The pool that its flows go to; the tier's where not given."),
+            "width": width(),
+            "owner": text("Who answers for it."),
+            "costCentre": text("Who is charged for it."),
+            "account": text("Who is billed for it."),
+            "deny": {"description": "Drop every packet of the key.", "type": "boolean", "default": false},
+            "reason": text("Why it is denied."),
+        },
+        "required": ["name", "match"],
+        "anyOf": [
+            {"required": ["tier"]},
+            {"required": ["pool"]},
+            {"properties": {"deny": {"const": true}}, "required": ["deny"]},
+        ],
+        "additionalProperties": false,
+    })
+}
+
+fn width() -> Value {
+    json!({
+        "description": "Over how many shards of its pool a key's flows spread, or all.",
+        "anyOf": [
+            {"type": "integer", "minimum": 1, "maximum": 65_535},
+            {"type": "string", "pattern": "^(all|[1-9][0-9]{0,4}|0[xX][0-9A-Fa-f]+)$"},
+        ],
+        "default": 1,
+    })
+}
+
+fn classes() -> Value {
+    let class = |name: &str| {
+        let (when, default) = match name {
+            "missing" => ("Not all fields of any level are in the packet.", "pass"),
+            "unregistered" => ("A well-formed key that is not registered.", "pass"),
+            _ => ("Headers that are cut off or contradict themselves.", "drop"),
+        };
+        json!({
+            "description": when,
+            "default": default,
+            "oneOf": [
+                {"enum": ["pass", "drop"]},
+                {
+                    "type": "object",
+                    "properties": {"pool": self::name("Spread over this pool by flow.")},
+                    "required": ["pool"],
+                    "additionalProperties": false,
+                },
+            ],
+        })
+    };
+    let properties: serde_json::Map<String, Value> =
+        CLASSES.iter().map(|name| ((*name).to_owned(), class(name))).collect();
+    json!({
+        "description": "What packets without a registered key meet.",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+    })
+}
+
+fn name_pattern() -> String {
+    format!("^[A-Za-z0-9][A-Za-z0-9._-]{{0,{}}}$", NAME - 1)
+}
+
+fn name(description: &str) -> Value {
+    json!({"description": description, "type": "string", "pattern": name_pattern()})
+}
+
+fn text(description: &str) -> Value {
+    json!({
+        "description": description,
+        "type": "string",
+        "minLength": 1,
+        "maxLength": TEXT,
+        "pattern": r"^\S(.*\S)?$",
+    })
+}
+
+fn integer(description: &str, least: u32, most: u32) -> Value {
+    json!({"description": description, "type": "integer", "minimum": least, "maximum": most})
+}
+
+fn list(description: &str, items: &Value) -> Value {
+    json!({"description": description, "type": "array", "items": items})
+}
+
+fn filled(description: &str, items: &Value) -> Value {
+    json!({"description": description, "type": "array", "items": items, "minItems": 1})
+}
