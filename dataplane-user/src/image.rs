@@ -49,6 +49,8 @@ pub struct Names {
     pub policy: String,
     /// `spec.environment`.
     pub environment: String,
+    /// Version of the schema that keys are extracted by.
+    pub schema: u8,
     /// Whether the policy only observes.
     pub observe: bool,
     /// Interfaces that the policy attaches to.

@@ -10,6 +10,8 @@
 //!  explain    why a packet goes where it goes, stage by stage
 //!  kernel     load the object, fill its maps, attach, read counters; one `sys` for raw bpf(2)
 //!  capture    pcap and pcapng files, packet by packet
+//!  inspect    what captures carry, and a policy to begin with
+//!  replay     captures through either home of the decision
 //!  state      what outlives the agent: secrets, ids, generations, operators' words, the audit log
 //!  agent      the long-running process
 //!  control    the local API: types once, server and client
@@ -37,6 +39,8 @@ pub mod explain;
 pub mod kernel;
 
 pub mod capture;
+pub mod inspect;
+pub mod replay;
 
 pub mod state;
 

@@ -42,8 +42,11 @@ fn check(page: &str, at_least: usize) {
     let text = std::fs::read_to_string(top().join(page)).expect("the page is there");
     let commands = commands(&text);
     assert!(commands.len() >= at_least, "{page} has {} commands", commands.len());
+    // What a page puts into /tmp is put aside: two runs must not meet, nor two users.
+    let aside = tempfile::tempdir().expect("a folder can be made");
+    let aside = format!("{}/", aside.path().display());
     for (command, said) in commands {
-        let printed = run(&command);
+        let printed = run(&command.replace("/tmp/", &aside)).replace(&aside, "/tmp/");
         assert_eq!(printed, said, "{page} says of `{command}`:\n{said}\nbut it prints:\n{printed}");
     }
 }
@@ -56,6 +59,17 @@ fn explain() {
 #[test]
 fn plan() {
     check("docs/plan.md", 5);
+}
+
+#[test]
+fn captured_traffic() {
+    check("docs/replay.md", 2);
+}
+
+/// The newcomer's half hour, from the first command to the last.
+#[test]
+fn tour() {
+    check("docs/tour.md", 17);
 }
 
 #[test]

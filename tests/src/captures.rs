@@ -26,6 +26,28 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
+/// The capture of the documentation's tour.
+pub fn tour() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/tour.pcap")
+}
+
+/// All captures that there are.
+pub fn all() -> Vec<PathBuf> {
+    [files(&own()), vec![tour()], files(&shared())].concat()
+}
+
+/// Frames as a capture file: pcap, microseconds, Ethernet, at time zero.
+pub fn pcap<'f>(frames: impl IntoIterator<Item = &'f [u8]>) -> Vec<u8> {
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    let mut file = words(&[0xa1b2_c3d4, 4 << 16 | 2, 0, 0, 65_535, 1]);
+    for frame in frames {
+        let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+        file.extend(words(&[0, 0, length, length]));
+        file.extend(frame);
+    }
+    file
+}
+
 /// Every frame of every capture of a folder, in the order of file names.
 ///
 /// # Errors

@@ -8,6 +8,7 @@
 //!  captures      frames from capture files
 //!  differential  generated packets through pairs, with what they covered
 //!  site          a world with the real agent in it, for tests end to end
+//!  tour          the capture of the documentation's tour
 //! ```
 
 #![allow(
@@ -24,3 +25,4 @@ pub mod fuzzing;
 pub mod lab;
 pub mod pair;
 pub mod site;
+pub mod tour;

@@ -88,7 +88,8 @@ fn a_key_of_width_1_falls_back_to_one_shard_of_its_pool_and_comes_back() {
     disable(&mut world, [0, second]);
     let further = spread(&world);
     assert!(further.len() == 1 && !further.contains_key(&0) && !further.contains_key(&(second as Slot)));
-    let elsewhere = (1..8).find(|shard| *shard != second && !further.contains_key(&(*shard as Slot))).unwrap();
+    let elsewhere =
+        (1..8).find(|shard| *shard != second && !further.contains_key(&(*shard as Slot))).unwrap();
     disable(&mut world, [0, elsewhere]);
     assert_eq!(spread(&world), fallen);
     disable(&mut world, []);

@@ -87,6 +87,11 @@ impl<'r> Input<'r> {
         self.offset
     }
 
+    /// Whether nothing is left of what was read.
+    pub(super) fn is_drained(&self) -> bool {
+        self.from.buffer().is_empty()
+    }
+
     /// A place at this offset.
     pub(super) fn place(&self, offset: u64, packets: u64) -> Place {
         Place { offset, packets, unpacked: self.gzip }

@@ -157,6 +157,11 @@ impl<'r> Capture<'r> {
         self.packets
     }
 
+    /// Whether the next packet may have to be waited for: all that was read has been given.
+    pub fn is_drained(&self) -> bool {
+        self.input.is_drained()
+    }
+
     /// Bytes of the file that have been read.
     pub fn read(&self) -> u64 {
         self.progress.get()

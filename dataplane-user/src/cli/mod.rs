@@ -10,12 +10,15 @@ mod completions;
 mod demo;
 mod error;
 mod explain;
+mod inspect;
 mod key;
 mod log;
 mod man;
 pub mod output;
 mod plan;
 mod policy;
+mod progress;
+mod replay;
 mod shard;
 mod status;
 mod validate;
@@ -64,6 +67,8 @@ enum Command {
     Apply(apply::ApplyArgs),
     Rollback(apply::RollbackArgs),
     Generations(apply::GenerationsArgs),
+    Inspect(inspect::InspectArgs),
+    Replay(replay::ReplayArgs),
     Status(status::StatusArgs),
     Key(key::KeyArgs),
     Shard(shard::ShardArgs),
@@ -111,6 +116,8 @@ pub fn main() -> ExitCode {
         Command::Apply(args) => apply::apply(&args),
         Command::Rollback(args) => apply::rollback(&args),
         Command::Generations(args) => apply::generations(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Key(args) => key::run(&args),
         Command::Shard(args) => shard::run(&args),
@@ -166,6 +173,10 @@ mod tests {
             "keysteer agent --policy p --log-format json",
             "keysteer agent --policy p --state-dir /s --socket /a --metrics-address [::1]:9 --top-keys 5",
             "keysteer -v validate a.yaml b.yaml",
+            "keysteer inspect a.pcap",
+            "keysteer inspect -o yaml --write-policy p.yaml a.pcap -",
+            "keysteer replay --policy p a.pcap",
+            "keysteer replay --policy p --engine host -o jsonl --state-dir /s --top 5 a.pcap b.pcapng.gz -",
             "keysteer status -o json",
             "keysteer plan new.yaml",
             "keysteer plan new.yaml --against old.yaml -o json --exit-code --allow schema --allow vip-tier",
@@ -203,6 +214,8 @@ mod tests {
             "keysteer plan a --against b --socket s",
             "keysteer plan a --against b --out c",
             "keysteer plan a --allow base-moved",
+            "keysteer agent --policy p --log-format xml",
+            "keysteer status -o xml",
             "keysteer explain",
             "keysteer explain --src ::1",
             "keysteer explain --dst ::1 --hex 00",
@@ -229,6 +242,10 @@ mod tests {
             "keysteer policy example demo -o json",
             "keysteer completions tcsh",
             "keysteer agent --policy p --log-format xml",
+            "keysteer inspect",
+            "keysteer replay a.pcap",
+            "keysteer replay --policy p",
+            "keysteer replay --policy p --engine both a.pcap",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");

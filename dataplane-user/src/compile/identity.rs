@@ -4,6 +4,7 @@
 
 use siphasher::sip::SipHasher24;
 
+use crate::image::{KeyInfo, Names};
 use crate::policy::{Field, Key, Policy};
 
 /// The published key of the slot hash (SipHash-2-4): part of the definition of a placement, not a secret.
@@ -40,14 +41,34 @@ impl<'p> Identities<'p> {
             text.push('=');
             let begun = text.len();
             field.write_text(&self.policy.tables, field.value(key.key), text);
-            // Numbers and addresses hold none of them.
-            if field.table.is_some() && text.get(begun..).is_some_and(|value| value.contains(['%', ';', '=']))
-            {
-                let value = text.split_off(begun);
-                text.push_str(&value.replace('%', "%25").replace(';', "%3B").replace('=', "%3D"));
+            // Numbers and addresses hold nothing to escape.
+            if field.table.is_some() {
+                escape(text, begun);
             }
         }
     }
+}
+
+/// Escapes the value that `text` has from `begun` on.
+fn escape(text: &mut String, begun: usize) {
+    if text.get(begun..).is_some_and(|value| value.contains(['%', ';', '='])) {
+        let value = text.split_off(begun);
+        text.push_str(&value.replace('%', "%25").replace(';', "%3B").replace('=', "%3D"));
+    }
+}
+
+/// The identity of a key that was compiled, by its names: the same text as [`Identities::write`]'s.
+pub fn of_compiled(names: &Names, key: &KeyInfo) -> String {
+    let mut values: Vec<_> = key.values.iter().collect();
+    values.sort();
+    let mut text = names.environment.clone();
+    for (field, value) in values {
+        text.extend([";", field, "="]);
+        let begun = text.len();
+        text.push_str(value);
+        escape(&mut text, begun);
+    }
+    text
 }
 
 /// One key's identity; see [`Identities::write`].

@@ -39,7 +39,7 @@ use crate::kernel::interfaces::Interfaces;
 use crate::policy::{ClassAction, Diagnostic, Mode, Policy, Target};
 use crate::state::{Ids, Secrets};
 
-pub use identity::{Identities, identity, slot};
+pub use identity::{Identities, identity, of_compiled, slot};
 pub use imagined::Imagined;
 
 /// A policy that cannot become an image.

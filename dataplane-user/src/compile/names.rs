@@ -20,6 +20,7 @@ pub(super) fn names(policy: &Policy, indices: &[u16], entries: &[Placed], tables
     Names {
         policy: policy.name.clone(),
         environment: policy.environment.clone(),
+        schema: policy.schema.version,
         observe: policy.mode == Mode::Observe,
         interfaces: policy.interfaces.iter().map(|interface| interface.name.clone()).collect(),
         fields: policy.schema.fields.iter().map(|field| field_info(policy, field)).collect(),

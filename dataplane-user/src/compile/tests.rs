@@ -164,6 +164,26 @@ fn renaming_and_reordering_moves_nothing() {
 const PUBLISHED_SLOT: u16 = 52_870;
 
 #[test]
+fn a_compiled_key_tells_its_identity_and_its_slot() {
+    let text = POLICY.replace("globex", "\"a;b=100%\"");
+    let policy = parse(&text, "p", None).unwrap();
+    let mut ids = Ids::default();
+    let image = build(&policy, &mut ids).unwrap();
+    for key in &policy.keys {
+        let written = identity(&policy, key);
+        let id = ids.keys.id(&written);
+        let compiled = image.names.key(id).expect("a compiled key");
+        assert_eq!(of_compiled(&image.names, compiled), written);
+    }
+    // What is in a key's entry is what its slot says.
+    let video = image.names.keys.iter().find(|key| key.name == "acme-video").expect("a key");
+    let row = usize::from(slot(&of_compiled(&image.names, video)));
+    let small = image.names.tables.iter().find(|table| table.pool == "small").expect("a table");
+    let shard = image.slots[small.first as usize + row];
+    assert_eq!(image.names.shard(shard), Some(&*video.shards[0]));
+}
+
+#[test]
 fn what_the_host_lacks_is_named() {
     let text =
         POLICY.replace("name: eth0", "name: eth9").replace("veth-b", "veth-x").replace("cpu: 3", "cpu: 9");

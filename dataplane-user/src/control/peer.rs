@@ -13,11 +13,9 @@ pub struct Peer(Option<Who>);
 impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
         let credentials = stream.io().peer_cred();
-        Self(
-            credentials
-                .ok()
-                .map(|peer| Who::peer(peer.uid(), peer.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0))),
-        )
+        Self(credentials.ok().map(|peer| {
+            Who::peer(peer.uid(), peer.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0))
+        }))
     }
 }
 

@@ -4,7 +4,7 @@
 
 use aya::util::online_cpus;
 use keysteer_common::forward::Action;
-use keysteer_common::tables::target;
+use keysteer_common::tables::{ShardEntry, target};
 
 use super::types::KernelRun;
 use crate::counters::Snapshot;
@@ -96,12 +96,17 @@ fn ask(image: &Image, frame: &[u8]) -> Result<Asked, KernelRunError> {
 /// The tables with exits that any host has: the policy's own interfaces and CPUs need not be here.
 fn loadable(image: &Image, cpu: u32) -> Image {
     let mut image = image.clone();
-    for shard in &mut image.shards {
+    reachable(&mut image.shards, cpu);
+    image
+}
+
+/// Gives shards exits that any host has.
+pub(crate) fn reachable(shards: &mut [ShardEntry], cpu: u32) {
+    for shard in shards {
         match shard.target {
             target::INTERFACE | target::NEXT_HOP => shard.port = LOOPBACK,
             target::CPU => shard.port = cpu,
             _ => {}
         }
     }
-    image
 }

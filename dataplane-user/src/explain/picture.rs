@@ -28,7 +28,7 @@ pub fn draw(explanation: &Explanation) -> String {
         }
     }
     for (title, lines) in
-        [("What would change it", &explanation.would_change), ("What is assumed", &explanation.assumed)]
+        [("What is assumed", &explanation.assumed), ("What would change it", &explanation.would_change)]
     {
         if !lines.is_empty() {
             let _ = writeln!(picture, "\n{title}");

@@ -14,6 +14,7 @@ use super::trace::{Link, Reading, Trace};
 use super::types::{
     Enforce, Field, Forward, Key, Level, LevelFinding, Scope, ScopeFinding, Select, Transport,
 };
+use crate::compile;
 use crate::image::{FieldInfo, KeyInfo};
 use crate::policy::{self, mac_text, service_text};
 
@@ -197,11 +198,17 @@ pub(super) fn select(generation: &Generation<'_>, trace: &Trace, key: Option<&Ke
         }
     };
     let width = key.map_or(0, |key| key.width);
+    let read = table.map(|(slot, table)| (slot - table.first) / u32::from(table.width.max(1)));
+    // A key of width 1 has the shard of its slot in its entry: the compiler read the slot.
+    let compiled = || {
+        let key = key.filter(|key| key.width == 1)?;
+        Some(u32::from(compile::slot(&compile::of_compiled(names, key))))
+    };
     Some(Select {
         pool,
         width: if width == 0 { "all".to_owned() } else { width.to_string() },
         shards,
-        slot: table.map(|(slot, table)| (slot - table.first) / u32::from(table.width.max(1))),
+        slot: read.or_else(compiled),
         flow: (width != 1).then(|| format!("0x{:08x}", trace.flow)),
         shard: trace.shard.and_then(|shard| names.shard(shard)).map(str::to_owned),
     })

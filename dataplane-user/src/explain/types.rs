@@ -296,7 +296,8 @@ pub struct Select {
     pub width: String,
     /// The shards that it may use.
     pub shards: Vec<String>,
-    /// The slot: a row of the pool's table, where the flow picks in it. A key of width 1 has its shard at once.
+    /// The slot: a row of the pool's table, where the flow picks in it. The entry of a key of width 1 already names its
+    /// slot's shard.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub slot: Option<u32>,
     /// The flow hash, where one was needed.

@@ -4,7 +4,8 @@
 //!  load      object + Image -> program, maps filled          (nothing attached yet)
 //!  attach    native XDP, else generic, said which; foreign programs are named and left alone
 //!  counters  per-CPU values summed into a Snapshot
-//!  test_run  one frame through the very program, for tests and replay
+//!  test_run  one frame through the very program, for tests
+//!  runs      many frames through it, for their decisions alone (record)
 //! ```
 //! Dropping a [`Dataplane`] detaches it.
 
@@ -22,6 +23,8 @@ mod link;
 mod load;
 pub mod pins;
 mod readback;
+mod record;
+mod runs;
 mod steering;
 mod sys;
 mod tables;
@@ -35,6 +38,7 @@ pub use attach::{Attachment, Mode, WantedMode};
 pub use error::KernelError;
 pub use foreign::{ForeignProgram, foreign_program, mode_of};
 pub use load::check_kernel;
+pub use runs::{FRAMES, Runs};
 pub use steering::{Link as SteeredInterface, Steering};
 pub use tables::{KEYS_MAP, change_keys};
 pub use test_run::{TestRunOutcome, pin_to_cpu};

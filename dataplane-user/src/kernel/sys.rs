@@ -1,5 +1,5 @@
 //! Raw bpf(2) and mmap(2), for what aya does not offer: filling arrays by memory copy, reading arrays
-//! in batches, links that are pinned and updated.
+//! in batches, links that are pinned and updated, test runs without copies.
 
 use std::ffi::CString;
 use std::io;
@@ -147,22 +147,11 @@ const BPF_LINK_UPDATE: libc::c_long = 29;
 /// `BPF_XDP` of `enum bpf_attach_type`.
 const BPF_XDP: u32 = 37;
 
-/// bpf(2) with attributes that have no padding; its answer, which is not negative.
-///
-/// # Safety
-/// `attr` is laid out as the kernel's `union bpf_attr` for `command`, and its pointers are to memory that is valid for
-/// what the command does with it.
-unsafe fn bpf<A>(command: libc::c_long, attr: &mut A) -> io::Result<libc::c_int> {
-    // SAFETY: by the caller.
-    let answer = unsafe { libc::syscall(libc::SYS_bpf, command, ptr::from_mut(attr), size_of::<A>()) };
-    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(answer as libc::c_int) }
-}
-
 /// Attaches an XDP program to interface `index` by a link, with `XDP_FLAGS_*_MODE`.
 pub(super) fn create_xdp_link(program: BorrowedFd<'_>, index: u32, flags: u32) -> io::Result<OwnedFd> {
     let mut attr = [program.as_raw_fd().unsigned_abs(), index, BPF_XDP, flags];
     // SAFETY: `prog_fd`, `target_ifindex`, `attach_type`, `flags` of `link_create`; the answer is a new descriptor.
-    unsafe { Ok(OwnedFd::from_raw_fd(bpf(BPF_LINK_CREATE, &mut attr)?)) }
+    unsafe { bpf(BPF_LINK_CREATE, &mut attr).map(|fd| owned(fd)) }
 }
 
 /// Replaces a link's program.
@@ -214,5 +203,168 @@ pub(super) fn get_pinned(path: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let mut attr = PinAttr { path: path.as_ptr() as u64, fd: 0, flags: 0 };
     // SAFETY: `path` ends with a zero and outlives the call; the answer is a new descriptor.
-    unsafe { Ok(OwnedFd::from_raw_fd(bpf(BPF_OBJ_GET, &mut attr)?)) }
+    unsafe { bpf(BPF_OBJ_GET, &mut attr).map(|fd| owned(fd)) }
+}
+
+/// `BPF_MAP_CREATE` of bpf(2).
+const BPF_MAP_CREATE: libc::c_long = 0;
+/// `BPF_PROG_LOAD` of bpf(2).
+const BPF_PROG_LOAD: libc::c_long = 5;
+/// `BPF_PROG_TEST_RUN` of bpf(2).
+const BPF_PROG_TEST_RUN: libc::c_long = 10;
+/// `BPF_MAP_TYPE_ARRAY`
+const ARRAY: u32 = 2;
+/// `BPF_F_MMAPABLE`
+const MMAPABLE: u32 = 1 << 10;
+/// `BPF_PROG_TYPE_SYSCALL`
+const SYSCALL: u32 = 31;
+/// `BPF_F_SLEEPABLE`, which programs of that type must be.
+const SLEEPABLE: u32 = 1 << 4;
+
+/// The part of `union bpf_attr` that making a map uses.
+#[repr(C)]
+#[derive(Default)]
+struct MapAttr {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    map_flags: u32,
+}
+
+/// The part of `union bpf_attr` that loading a program uses.
+#[repr(C)]
+#[derive(Default)]
+struct ProgramAttr {
+    prog_type: u32,
+    insn_cnt: u32,
+    insns: u64,
+    license: u64,
+    log_level: u32,
+    log_size: u32,
+    log_buf: u64,
+    kern_version: u32,
+    prog_flags: u32,
+}
+
+/// The part of `union bpf_attr` that test runs use.
+#[repr(C)]
+#[derive(Default)]
+struct RunAttr {
+    prog_fd: u32,
+    retval: u32,
+    data_size_in: u32,
+    data_size_out: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
+    ctx_size_in: u32,
+    ctx_size_out: u32,
+    ctx_in: u64,
+    ctx_out: u64,
+}
+
+/// bpf(2), with a result that is not negative.
+///
+/// # Safety
+/// `T` is laid out as the kernel's `union bpf_attr` is for `command`, without padding, and the addresses in it
+/// are of memory that is there for the call, as long as its lengths say.
+unsafe fn bpf<T>(command: libc::c_long, attr: &mut T) -> io::Result<i32> {
+    // SAFETY: the caller's.
+    let answer = unsafe { libc::syscall(libc::SYS_bpf, command, ptr::from_mut(attr), size_of::<T>()) };
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(i32::try_from(answer).unwrap_or(i32::MAX)) }
+}
+
+/// A descriptor that the kernel has just given us.
+///
+/// # Safety
+/// `fd` is open and nobody else's.
+unsafe fn owned(fd: i32) -> OwnedFd {
+    // SAFETY: the caller's.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Makes an array map with one value of `size` bytes that can be mapped into memory.
+pub(super) fn create_mapped_array(size: usize) -> io::Result<OwnedFd> {
+    let value_size = u32::try_from(size).map_err(io::Error::other)?;
+    let mut attr = MapAttr { map_type: ARRAY, key_size: 4, value_size, max_entries: 1, map_flags: MMAPABLE };
+    // SAFETY: the attributes of a map have no addresses; the answer is a new descriptor.
+    unsafe { bpf(BPF_MAP_CREATE, &mut attr).map(|fd| owned(fd)) }
+}
+
+/// Loads a program of type `syscall`: instructions as little-endian words.
+pub(super) fn load_syscall_program(instructions: &[u64]) -> io::Result<OwnedFd> {
+    let mut attr = ProgramAttr {
+        prog_type: SYSCALL,
+        insn_cnt: u32::try_from(instructions.len()).map_err(io::Error::other)?,
+        insns: instructions.as_ptr() as u64,
+        license: c"Dual MIT/GPL".as_ptr() as u64,
+        prog_flags: SLEEPABLE,
+        ..ProgramAttr::default()
+    };
+    // SAFETY: `insns` is of `insn_cnt` instructions of eight bytes, `license` ends with a zero, both outlive
+    // the call; the answer is a new descriptor.
+    unsafe { bpf(BPF_PROG_LOAD, &mut attr).map(|fd| owned(fd)) }
+}
+
+/// Runs a program of type `syscall` without a context, and gives what it returned.
+pub(super) fn run_syscall_program(program: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut attr = RunAttr { prog_fd: program.as_raw_fd().unsigned_abs(), ..RunAttr::default() };
+    // SAFETY: there are no addresses.
+    unsafe { bpf(BPF_PROG_TEST_RUN, &mut attr) }?;
+    Ok(attr.retval)
+}
+
+/// Runs a frame through an XDP program once. What becomes of the frame is not copied back.
+pub(super) fn run_xdp_program(program: BorrowedFd<'_>, frame: &[u8]) -> io::Result<()> {
+    let mut attr = RunAttr {
+        prog_fd: program.as_raw_fd().unsigned_abs(),
+        data_size_in: u32::try_from(frame.len()).map_err(io::Error::other)?,
+        data_in: frame.as_ptr() as u64,
+        repeat: 1,
+        ..RunAttr::default()
+    };
+    // SAFETY: `data_in` is of `data_size_in` bytes, which the kernel only reads; nothing is written back.
+    unsafe { bpf(BPF_PROG_TEST_RUN, &mut attr) }.map(|_| ())
+}
+
+/// The beginning of an array map, mapped for reading.
+#[derive(Debug)]
+pub(super) struct Mapping {
+    memory: ptr::NonNull<u8>,
+    bytes: usize,
+}
+
+impl Mapping {
+    /// Maps the first `bytes` bytes of `map`, which must be mmapable and so long.
+    pub(super) fn new(map: BorrowedFd<'_>, bytes: usize) -> io::Result<Self> {
+        // SAFETY: a new mapping at an address of the kernel's choice, which fails unless the map is mmapable
+        // and at least this long. It keeps the map alive.
+        let memory = unsafe {
+            libc::mmap(ptr::null_mut(), bytes, libc::PROT_READ, libc::MAP_SHARED, map.as_raw_fd(), 0)
+        };
+        if memory == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        match ptr::NonNull::new(memory.cast()) {
+            Some(memory) => Ok(Self { memory, bytes }),
+            None => Err(io::Error::other("a map was mapped at address 0")),
+        }
+    }
+
+    /// The value that is there now. The kernel must not be writing it: nobody runs the program that does.
+    pub(super) fn read<T: Shared>(&self) -> T {
+        assert!(size_of::<T>() <= self.bytes, "a mapping shorter than what is read from it");
+        // SAFETY: the mapping is of `bytes` bytes, page-aligned, and any bytes are a `T` (`Shared`); volatile,
+        // because the kernel has changed it since it was last read.
+        unsafe { self.memory.as_ptr().cast::<T>().read_volatile() }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping that `new` made, which nobody uses any more.
+        unsafe { libc::munmap(self.memory.as_ptr().cast(), self.bytes) };
+    }
 }

@@ -1,7 +1,8 @@
 //! Notices keys whose counters leave zero, and says so in the audit log.
 
+use crate::compile::of_compiled;
 use crate::counters::Snapshot;
-use crate::image::Names;
+use crate::image::{KeyInfo, Names};
 
 /// Above so many keys in one reading they are summarised.
 const NAMED: usize = 100;
@@ -36,15 +37,31 @@ impl FirstSeen {
             return;
         }
         for id in new {
-            let key = names.key(id).map_or("", |key| key.name.as_str());
-            tracing::info!(target: "audit", event = "key_first_seen", key, key_id = id, "a key was seen first");
+            let Some(key) = names.key(id) else { continue };
+            let (identity, fields) = (of_compiled(names, key), fields(names, key));
+            tracing::info!(
+                target: "audit", event = "key_first_seen", key = key.name, key_id = id, schema = names.schema, fields,
+                identity, "a key was seen first"
+            );
         }
     }
+}
+
+/// The fields that a key is looked up by.
+fn fields(names: &Names, key: &KeyInfo) -> String {
+    let fields = names.levels.get(key.level).into_iter().flatten();
+    let fields: Vec<&str> =
+        fields.filter_map(|at| names.fields.get(*at)).map(|field| field.name.as_str()).collect();
+    fields.join(",")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compile::{Imagined, compile_for};
+    use crate::policy::examples::EXAMPLES;
+    use crate::policy::parse;
+    use crate::state::{Ids, Secrets};
 
     #[test]
     fn a_key_is_new_once() {
@@ -57,5 +74,19 @@ mod tests {
         snapshot.keys[3].packets = 1;
         assert_eq!(seen.notice(&snapshot), [3]);
         assert!(seen.notice(&snapshot).is_empty());
+    }
+
+    /// What is said of a key is enough to derive it again.
+    #[test]
+    fn a_key_that_is_seen_says_what_it_was_read_from() {
+        let text = EXAMPLES.iter().find(|it| it.name == "demo").unwrap().text;
+        let policy = parse(text, "demo.yaml", None).unwrap();
+        let imagined = Imagined::of(&policy);
+        let secrets = Secrets::from_bytes(&[7; 32]);
+        let image = compile_for(&policy, imagined.host(), &secrets, &mut Ids::default()).unwrap();
+        let names = &image.names;
+        let key = names.keys.iter().find(|key| key.name == "acme-video").unwrap();
+        assert_eq!((names.schema, fields(names, key).as_str()), (1, "tenant,product"));
+        assert_eq!(of_compiled(names, key), "demo;product=34;tenant=acme");
     }
 }

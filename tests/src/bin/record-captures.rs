@@ -12,10 +12,9 @@ use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::thread::sleep;
 use std::time::Duration;
 
-use keysteer::world::capture::Captured;
 use keysteer::world::tune::Offload;
 use keysteer::world::{Capture, Direction, Echo, End, Namespace, veth};
-use keysteer_tests::captures::own;
+use keysteer_tests::captures::{own, pcap};
 
 /// The service's address and the tenant's, by family.
 const ADDRESSES: [(&str, &str, &str); 2] =
@@ -57,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         frames.retain(|captured| captured.interface == index);
         let path = own().join(format!("{name}.pcap"));
         fs::create_dir_all(own())?;
-        fs::write(&path, pcap(&frames))?;
+        fs::write(&path, pcap(frames.iter().map(|captured| captured.frame.as_slice())))?;
         println!("wrote {} frames to {}", frames.len(), path.display());
     }
     Ok(())
@@ -91,16 +90,4 @@ fn talk(service: IpAddr, tenant: IpAddr) -> std::io::Result<()> {
     socket()?.send_to(b"never mind", asked)?;
     sleep(PAUSE);
     Ok(())
-}
-
-/// Frames as a capture file (libpcap's format, microseconds, Ethernet), at time zero.
-fn pcap(frames: &[Captured]) -> Vec<u8> {
-    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
-    let mut file = words(&[0xa1b2_c3d4, 4 << 16 | 2, 0, 0, 65_535, 1]);
-    for Captured { frame, .. } in frames {
-        let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-        file.extend(words(&[0, 0, length, length]));
-        file.extend(frame);
-    }
-    file
 }

@@ -12,10 +12,14 @@ use nix::sys::signal::Signal;
 /// The usual policy with `globex` on shard `shard` alone.
 fn globex_on(shard: &str) -> String {
     let tail = THREE_SHARDS
-        .replace("pools: [{name: all, shards: [a, b, c]}]", &format!(
-            "pools: [{{name: all, shards: [a, b, c]}}, {{name: own, shards: [{shard}]}}]"
-        ))
-        .replace("{name: globex, match: {tenant: t2}, pool: all", "{name: globex, match: {tenant: t2}, pool: own");
+        .replace(
+            "pools: [{name: all, shards: [a, b, c]}]",
+            &format!("pools: [{{name: all, shards: [a, b, c]}}, {{name: own, shards: [{shard}]}}]"),
+        )
+        .replace(
+            "{name: globex, match: {tenant: t2}, pool: all",
+            "{name: globex, match: {tenant: t2}, pool: own",
+        );
     policy("", "{name: up0}", &tail)
 }
 

@@ -13,10 +13,14 @@ use nix::sys::signal::Signal;
 /// `globex` alone on shard `shard`.
 fn globex_on(shard: &str) -> String {
     let tail = THREE_SHARDS
-        .replace("pools: [{name: all, shards: [a, b, c]}]", &format!(
-            "pools: [{{name: all, shards: [a, b, c]}}, {{name: own, shards: [{shard}]}}]"
-        ))
-        .replace("{name: globex, match: {tenant: t2}, pool: all", "{name: globex, match: {tenant: t2}, pool: own");
+        .replace(
+            "pools: [{name: all, shards: [a, b, c]}]",
+            &format!("pools: [{{name: all, shards: [a, b, c]}}, {{name: own, shards: [{shard}]}}]"),
+        )
+        .replace(
+            "{name: globex, match: {tenant: t2}, pool: all",
+            "{name: globex, match: {tenant: t2}, pool: own",
+        );
     policy("", "{name: up0}", &tail)
 }
 
@@ -30,8 +34,7 @@ fn story(place: &Place, site: &Site, step: Option<Step>) -> (usize, bool) {
     let Some(mut agent) = place.try_start_as(command) else { return (0, true) };
     let new = place.file("new.yaml");
     fs::write(&new, globex_on("b")).unwrap();
-    let acts: [&[&str]; 3] =
-        [&["apply", new.to_str().unwrap()], &["key", "deny", "acme"], &["rollback"]];
+    let acts: [&[&str]; 3] = [&["apply", new.to_str().unwrap()], &["key", "deny", "acme"], &["rollback"]];
     for (at, act) in acts.into_iter().enumerate() {
         let done = agent.read(act).code == Some(0);
         if !done || agent.has_ended() {
@@ -70,7 +73,10 @@ fn every_step_leaves_the_old_or_the_new() {
                 2 => &["b"],
                 _ => &["a", "b"],
             };
-            assert!(steered.as_deref().is_some_and(|who| may.contains(&who)), "{step}: {done} done, {steered:?}");
+            assert!(
+                steered.as_deref().is_some_and(|who| may.contains(&who)),
+                "{step}: {done} done, {steered:?}"
+            );
         }
         let agent = place.start(&site.node);
         let status = agent.status();

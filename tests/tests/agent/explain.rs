@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use keysteer::explain::types::Explanation;
@@ -231,8 +233,10 @@ fn asking_changes_no_counter() {
     assert!(agent.status().balanced);
 }
 
-/// How many datagrams the test under traffic sends, and how many at a time.
-const DATAGRAMS: usize = 6_000;
+/// How often the agent is asked under traffic, how many datagrams are sent meanwhile at the least, and how many of
+/// them at a time.
+const QUESTIONS: usize = 300;
+const DATAGRAMS: usize = 2_000;
 const BURST: usize = 10;
 
 #[test]
@@ -249,23 +253,29 @@ fn asking_at_rate_costs_no_packet() {
         .map(|host| Capture::start(&host.namespace, Direction::Incoming).unwrap())
         .collect();
     let frames = recorded();
-    let mut asked = 0;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let mut datagrams = 0;
     let (counts, sent) = counted(&site, &agent, || {
         let to = SocketAddr::new(SERVICE[0], PORT);
+        let so_far = Arc::clone(&asked);
         let sender = site
             .client
             .spawn(move || {
                 let bind = |source: &IpAddr| UdpSocket::bind(SocketAddr::new(*source, 0));
                 let sockets: Vec<UdpSocket> = sources.iter().map(bind).collect::<Result<_, _>>()?;
-                for number in 0..DATAGRAMS {
-                    sockets[number % sockets.len()].send_to(&[b'x'; 100], to)?;
-                    if number % BURST == 0 {
-                        std::thread::sleep(Duration::from_millis(3));
+                let end = Instant::now() + PATIENCE * 5;
+                let mut sent = 0;
+                while sent < DATAGRAMS || (so_far.load(Ordering::Relaxed) < QUESTIONS && Instant::now() < end)
+                {
+                    for _ in 0..BURST {
+                        sockets[sent % sockets.len()].send_to(&[b'x'; 100], to)?;
+                        sent += 1;
                     }
+                    std::thread::sleep(Duration::from_millis(3));
                 }
                 // Answers that are still under way find their sockets.
                 std::thread::sleep(Duration::from_millis(300));
-                Ok(())
+                Ok(sent)
             })
             .unwrap();
         for frame in frames.iter().cycle() {
@@ -273,20 +283,21 @@ fn asking_at_rate_costs_no_packet() {
                 break;
             }
             agent.explain(frame);
-            asked += 1;
+            asked.fetch_add(1, Ordering::Relaxed);
         }
-        sender.join().unwrap().unwrap();
+        datagrams = sender.join().unwrap().unwrap();
     });
-    assert!(asked > 200, "only {asked} were asked meanwhile");
+    let asked = asked.load(Ordering::Relaxed);
+    assert!(asked >= QUESTIONS && datagrams >= DATAGRAMS, "{asked} questions, {datagrams} datagrams");
     let ours =
         |frame: &Vec<u8>| frame.len() == 14 + 20 + 8 + 100 && frame[12..14] == [8, 0] && frame[23] == 17;
-    assert_eq!(sent.iter().filter(|frame| ours(frame)).count(), DATAGRAMS);
+    assert_eq!(sent.iter().filter(|frame| ours(frame)).count(), datagrams);
     let arrived = arriving.into_iter().flat_map(|capture| capture.finish().unwrap());
     let arrived = arrived.filter(|Captured { frame, .. }| ours(frame)).count();
-    assert_eq!(arrived, DATAGRAMS, "{asked} were asked meanwhile");
+    assert_eq!(arrived, datagrams, "{asked} were asked meanwhile");
     let packets = |name: &str| counts.get(name).map_or(0, |counted| counted[0]);
-    assert_eq!(packets("key acme") + packets("key globex"), DATAGRAMS as u64, "{counts:?}");
-    assert_eq!(packets("outcome assigned steered"), DATAGRAMS as u64, "{counts:?}");
+    assert_eq!(packets("key acme") + packets("key globex"), datagrams as u64, "{counts:?}");
+    assert_eq!(packets("outcome assigned steered"), datagrams as u64, "{counts:?}");
 }
 
 #[test]

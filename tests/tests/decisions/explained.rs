@@ -1,9 +1,12 @@
 //! `keysteer explain --engine kernel`: the program agrees about every recorded frame, and a difference is seen.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use keysteer::explain::offline::Offline;
+use keysteer_common::decide::headers_of;
 use keysteer_common::seeded::{Stage, plant};
+use keysteer_common::slice::Frame;
 use keysteer_tests::captures;
 use keysteer_tests::frames::Packet;
 use keysteer_tests::site::binary::demand_root;
@@ -18,13 +21,19 @@ fn the_program_decides_recorded_frames_as_they_are_explained() {
     demand_root();
     let frames = captures::folder(&captures::own()).unwrap();
     assert!(frames.len() > 40, "{}", frames.len());
-    // Every question loads the program: some frames will do for the other policies.
+    // Every question loads the program twice: one frame of each kind will do, and some for the other policies.
     for (policy, step) in [("tenant-prefix.yaml", 1), ("demo.yaml", 9), ("vlan.yaml", 9)] {
         let offline = Offline::open(&example(policy), None).unwrap();
+        let mut kinds = BTreeSet::new();
         for (number, frame) in (1..).zip(&frames).step_by(step) {
-            let run = offline.kernel(frame).unwrap();
-            assert!(run.agrees(), "{policy}, frame {number}: {run:#?}");
+            let said = offline.explain(frame, None).unwrap();
+            let found = headers_of(&Frame::new(&mut frame.clone(), 1)).found;
+            if kinds.insert((said.class, said.forward.reason, found)) {
+                let run = offline.kernel(frame).unwrap();
+                assert!(run.agrees(), "{policy}, frame {number}: {run:#?}");
+            }
         }
+        assert!(step > 1 || kinds.len() >= 10, "{kinds:?}");
     }
     no_program_is_left();
 }

@@ -15,6 +15,7 @@ mod jumbo;
 mod levels;
 mod many;
 mod planted;
+mod replayed;
 mod scope;
 mod table;
 mod targets;

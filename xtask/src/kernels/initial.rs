@@ -31,12 +31,14 @@ pub(crate) fn write(folder: &Path, kernel: &Kernel, suites: &[Suite]) -> Result<
         copy(&suite.program, &folder.join("suites").join(suite.name))?;
     }
     // The tests look for them where they were built.
-    let captures = root().join("tests/captures");
-    let there = folder.join(captures.strip_prefix("/").context("the tree has no absolute path")?);
-    fs::create_dir_all(&there)?;
-    for capture in fs::read_dir(&captures)? {
-        let capture = capture?;
-        copy(&capture.path(), &there.join(capture.file_name()))?;
+    for files in ["tests/captures", "examples"] {
+        let files = root().join(files);
+        let there = folder.join(files.strip_prefix("/").context("the tree has no absolute path")?);
+        fs::create_dir_all(&there)?;
+        for file in fs::read_dir(&files)? {
+            let file = file?;
+            copy(&file.path(), &there.join(file.file_name()))?;
+        }
     }
     let init = folder.join("init");
     fs::write(&init, script(suites))?;

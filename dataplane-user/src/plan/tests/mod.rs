@@ -12,7 +12,7 @@ use super::offline::{Compiled, compare};
 use super::types::*;
 use super::*;
 use crate::policy::Bundle;
-use crate::state::KeyIds;
+use crate::state::Ids;
 
 /// A policy's text as a bundle.
 fn bundle(text: &str) -> Bundle {
@@ -85,7 +85,7 @@ fn traffic(side: &Compiled, bytes: &[(&str, u64)], classes: [u64; 3]) -> Traffic
 
 /// Plans with traffic of the old policy's keys.
 fn plan_with(old: &str, new: &str, bytes: &[(&str, u64)], classes: [u64; 3], allow: &[Guard]) -> Plan {
-    let mut ids = KeyIds::default();
+    let mut ids = Ids::default();
     let (old, new_bundle) = (Compiled::of(&bundle(old), &mut ids).unwrap(), bundle(new));
     let new = Compiled::of(&new_bundle, &mut ids).unwrap();
     let traffic = traffic(&old, bytes, classes);

@@ -27,7 +27,7 @@ fn pairs_of_keys_are_those_of_their_rows() {
     let widths = ["1", "2", "3", "4", "all"];
     let keys: Vec<(u32, &str)> = (0..300).map(|n| (n, widths[n as usize % 5])).collect();
     let text = policy(9, &keys);
-    let mut ids = KeyIds::default();
+    let mut ids = Ids::default();
     let compiled = Compiled::of(&bundle(&text), &mut ids).unwrap();
     let plan = between(&text, &text);
     let [overlap] = plan.overlap.as_slice() else { panic!("one pool") };

@@ -11,7 +11,7 @@ use crate::engine::Engine;
 
 /// Both sides of a change, compiled with the ids of one registry.
 fn compiled(old: &World, new: &World, reverse: bool) -> (Compiled, Compiled) {
-    let mut ids = KeyIds::default();
+    let mut ids = Ids::default();
     let old = Compiled::of(&bundle(&old.text(false)), &mut ids).unwrap();
     (old, Compiled::of(&bundle(&new.text(reverse)), &mut ids).unwrap())
 }

@@ -181,7 +181,7 @@ fn another_schema_under_live_keys() {
 #[test]
 fn another_generation_than_the_one_that_was_looked_at() {
     let base = |generation, digest: &str| Base { generation, digest: digest.to_owned() };
-    let mut ids = KeyIds::default();
+    let mut ids = Ids::default();
     let old = Compiled::of(&bundle(SMALL), &mut ids).unwrap();
     let made = |base: Option<Base>, expected: Option<Base>, allow: &[Guard]| {
         let context = Context { base, expected, allow, ..Context::default() };

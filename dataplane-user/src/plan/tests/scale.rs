@@ -35,7 +35,7 @@ fn policy(keys: usize, shards: usize, nth: usize) -> Bundle {
 #[test]
 fn many_keys_are_planned_quickly() {
     let keys = std::env::var("KEYSTEER_PLAN_KEYS").ok().and_then(|keys| keys.parse().ok()).unwrap_or(50_000);
-    let mut ids = KeyIds::default();
+    let mut ids = Ids::default();
     let mut compiled = |shards, nth| Compiled::of(&policy(keys, shards, nth), &mut ids).unwrap();
     let (old, more, wider) = (compiled(100, 2), compiled(101, 2), compiled(100, 3));
     let traffic = Traffic {

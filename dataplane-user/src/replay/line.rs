@@ -1,0 +1,172 @@
+//! A decision in names: the object that is printed of each packet. Its members are part of the command line's
+//! contract; every object has all of them.
+
+use keysteer_common::carrier::Carrier;
+use keysteer_common::headers::{FIELDS, Headers, NO_LEVEL, NO_SHARD, Work, found};
+use keysteer_common::vocabulary::{Class, Reason, Verdict};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use crate::image::{FieldInfo, Image, KeyInfo};
+use crate::policy::{ClassAction, Policy};
+
+/// What was decided about a packet.
+#[derive(Clone, Debug)]
+pub struct Line<'i> {
+    /// Its number, from 1.
+    pub packet: u64,
+    /// What happened to it.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Reason,
+    /// What it is to us.
+    pub class: Class,
+    /// Its key.
+    pub key: Option<&'i KeyInfo>,
+    /// The version of the schema that its fields were read by; none where they were not.
+    pub schema: Option<u32>,
+    /// The level that its key was found at, from 0, the most specific.
+    pub level: Option<u8>,
+    /// Its fields.
+    pub fields: Fields<'i>,
+    /// The pool that a shard was looked for in.
+    pub pool: Option<&'i str>,
+    /// Its shard's dense index.
+    pub shard: Option<u16>,
+    /// Bytes of the frame.
+    pub bytes: u32,
+    /// The name of the shard.
+    shard_name: Option<&'i str>,
+}
+
+/// Values of the schema's fields as extracted, before any look-up. One that the packet does not carry has none.
+#[derive(Clone, Debug)]
+pub struct Fields<'i> {
+    infos: &'i [FieldInfo],
+    values: [Option<Value>; FIELDS],
+}
+
+/// A value of up to 128 bits, most significant half first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Value {
+    halves: [u64; 2],
+    /// How many bits it has.
+    bits: u8,
+}
+
+impl<'i> Line<'i> {
+    /// Reads what was decided about packet `packet` by a policy that was compiled to `image`.
+    pub(super) fn new(packet: u64, work: &Work, policy: &'i Policy, image: &'i Image) -> Self {
+        let decision = &work.record.decision;
+        let names = &image.names;
+        // Both homes write nothing but numbers of the vocabulary.
+        let class = Class::from_number(decision.class).unwrap_or(Class::Foreign);
+        let reason = Reason::from_number(decision.reason).unwrap_or(Reason::OutOfScope);
+        let verdict = Verdict::from_number(decision.verdict).unwrap_or(Verdict::Pass);
+        let extracted = matches!(class, Class::Assigned | Class::Unregistered | Class::Missing);
+        let assigned = class == Class::Assigned;
+        let placed =
+            matches!(reason, Reason::Steered | Reason::TargetDrop | Reason::NoShard | Reason::NoExit);
+        let key = names.key(decision.key_id).filter(|_| assigned);
+        let shard = (placed && decision.shard != NO_SHARD).then_some(decision.shard);
+        let mut values = [None; FIELDS];
+        if extracted {
+            for ((at, value), info) in values.iter_mut().enumerate().zip(&names.fields) {
+                *value = read(work, at, info);
+            }
+        }
+        Self {
+            packet,
+            verdict,
+            reason,
+            class,
+            key,
+            schema: extracted.then_some(image.config.schema),
+            level: (assigned && decision.level != NO_LEVEL).then_some(decision.level),
+            fields: Fields { infos: &names.fields, values },
+            pool: if placed { pool(policy, class, key) } else { None },
+            shard,
+            bytes: decision.bytes,
+            shard_name: shard.and_then(|shard| names.shard(shard)),
+        }
+    }
+}
+
+/// The pool of a key, or of a class without one.
+fn pool<'i>(policy: &'i Policy, class: Class, key: Option<&'i KeyInfo>) -> Option<&'i str> {
+    let action = match class {
+        Class::Missing => policy.classes.missing,
+        Class::Unregistered => policy.classes.unregistered,
+        Class::Malformed => policy.classes.malformed,
+        Class::Foreign | Class::Assigned | Class::Unauthenticated => return Some(&*key?.pool),
+    };
+    match action {
+        ClassAction::Pool(at) => policy.pools.get(at).map(|pool| pool.name.as_str()),
+        ClassAction::Pass | ClassAction::Drop => None,
+    }
+}
+
+/// The value of a field. Behind a prefix table it is the address, whether or not a prefix has it.
+fn read(work: &Work, at: usize, info: &FieldInfo) -> Option<Value> {
+    let through_table = !info.labels.is_empty();
+    let there =
+        work.record.decision.present & 1 << at != 0 || (through_table && has(info.carrier, &work.headers));
+    let halves = work.record.fields.get(at).copied().filter(|_| there)?;
+    let bits = match through_table {
+        true if work.headers.has(found::IPV4) => 32,
+        true => 128,
+        false => info.bits,
+    };
+    Some(Value { halves, bits })
+}
+
+/// Whether a packet with these headers has an address that this carrier takes.
+fn has(carrier: Carrier, headers: &Headers) -> bool {
+    match carrier {
+        Carrier::Ipv4Src | Carrier::Ipv4Dst => headers.has(found::IPV4),
+        Carrier::Ipv6Src | Carrier::Ipv6Dst => headers.has(found::IPV6),
+        _ => true,
+    }
+}
+
+impl Serialize for Value {
+    /// A number of up to 32 bits as one; a longer one in hexadecimal digits, all of them, because JSON's numbers
+    /// are not sure to hold it.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Self { halves: [high, low], bits } = *self;
+        if bits <= 32 {
+            return to.serialize_u64(low);
+        }
+        let digits = usize::from(bits).div_ceil(4);
+        to.collect_str(&format_args!("0x{:0digits$x}", u128::from(high) << 64 | u128::from(low)))
+    }
+}
+
+impl Serialize for Fields<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(None)?;
+        for (info, value) in self.infos.iter().zip(&self.values) {
+            if let Some(value) = value {
+                map.serialize_entry(&info.name, value)?;
+            }
+        }
+        map.end()
+    }
+}
+
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(Some(11))?;
+        map.serialize_entry("packet", &self.packet)?;
+        map.serialize_entry("verdict", self.verdict.name())?;
+        map.serialize_entry("reason", self.reason.name())?;
+        map.serialize_entry("class", self.class.name())?;
+        map.serialize_entry("key", &self.key.map(|key| &key.name))?;
+        map.serialize_entry("key_id", &self.key.map_or(0, |key| key.id))?;
+        map.serialize_entry("schema", &self.schema)?;
+        map.serialize_entry("level", &self.level)?;
+        map.serialize_entry("fields", &self.fields)?;
+        map.serialize_entry("pool", &self.pool)?;
+        map.serialize_entry("shard", &self.shard_name)?;
+        map.end()
+    }
+}
