@@ -85,8 +85,17 @@ fn state_that_cannot_be_used() {
     let place = Place::new(&usual());
     drop(place.start(&site.node));
     fs::remove_file(place.socket()).unwrap();
-    let files = fs::read_dir(place.state()).unwrap().map(|file| file.unwrap().path());
-    let files: Vec<_> = files.filter(|path| fs::metadata(path).unwrap().len() > 0).collect();
+    let (mut files, mut open) = (Vec::new(), vec![place.state()]);
+    while let Some(directory) = open.pop() {
+        for file in fs::read_dir(directory).unwrap() {
+            let path = file.unwrap().path();
+            match fs::metadata(&path).unwrap() {
+                metadata if metadata.is_dir() => open.push(path),
+                metadata if metadata.len() > 0 => files.push(path),
+                _ => {}
+            }
+        }
+    }
     assert!(files.len() >= 3, "{files:?}");
     for file in files {
         let good = fs::read(&file).unwrap();
