@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -53,6 +53,10 @@ impl From<Cause> for Refusal {
     }
 }
 
+/// The most bytes of a question: more than the longest frame takes in any way of writing it, so that a frame that is too
+/// long is read to its end and refused in words. A body that is refused earlier breaks the connection under its sender.
+const QUESTION: usize = 8 << 20;
+
 /// The routes of the control socket.
 pub fn router(api: Api) -> Router {
     Router::new()
@@ -60,7 +64,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/keys", get(keys))
         .route("/v1/keys/{name}", get(key))
         .route("/v1/shards", get(shards))
-        .route("/v1/explain", post(explain))
+        .route("/v1/explain", post(explain).layer(DefaultBodyLimit::max(QUESTION)))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(api)

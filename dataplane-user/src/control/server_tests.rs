@@ -171,7 +171,7 @@ fn a_wrong_question_is_refused_with_what_is_right() {
     let other = refused(&json!({"frame": "02", "interface": "eth1"}));
     assert_eq!(other, "the agent does not steer on `eth1`; it does on eth0");
     // More than any frame is in hexadecimal digits.
-    assert!(refused(&json!({"frame": "00".repeat(2 << 20)})).contains("length limit"));
+    assert!(refused(&json!({"frame": "00".repeat(2 << 20)})).contains("more than a frame can have"));
 }
 
 #[test]
