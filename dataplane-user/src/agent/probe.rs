@@ -22,7 +22,7 @@ const KEYS: usize = 2_048;
 type Shown = (u8, u8, u8, u16, u8);
 
 /// The frames, as few as show all that could be shown.
-pub fn frames(policy: &Policy, image: &Image) -> Vec<Vec<u8>> {
+pub(super) fn frames(policy: &Policy, image: &Image) -> Vec<Vec<u8>> {
     let mut shown = BTreeSet::new();
     let mut frames = Vec::new();
     let mut engine = Engine::new(image);

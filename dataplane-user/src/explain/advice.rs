@@ -169,7 +169,17 @@ fn assigned(generation: &Generation<'_>, explanation: &Explanation) -> Vec<Strin
     let mut lines = Vec::new();
     let key = explanation.key.as_ref().map_or("", |key| &key.name);
     if let Some(reason) = explanation.enforce.as_ref().and_then(|enforce| enforce.denied.as_deref()) {
-        lines.push(format!("key {key} is denied: {reason}; take `deny: true` from it and it is steered"));
+        let by_operator = explanation.enforce.as_ref().is_some_and(|enforce| enforce.word.is_some());
+        lines.push(if by_operator {
+            format!("{reason}: `keysteer key clear {key}` takes that back")
+        } else {
+            format!("key {key} is denied: {reason}; take `deny: true` from it and it is steered")
+        });
+    }
+    if let Some(disabled) = explanation.select.as_ref().and_then(|select| select.instead_of.as_ref()) {
+        lines.push(format!(
+            "shard {disabled} is disabled: `keysteer shard enable {disabled}` has it go there again"
+        ));
     }
     for level in explanation.resolve.iter().flatten() {
         match level.finding {

@@ -75,7 +75,7 @@ impl Generation<'_> {
             resolve,
             class: trace.class.name().to_owned(),
             key: key.map(stages::key),
-            enforce: key.map(stages::enforce),
+            enforce: key.map(|info| stages::enforce(self, info)),
             select: stages::select(self, &trace, key),
             forward: stages::forward(self, &trace),
             would_change: Vec::new(),

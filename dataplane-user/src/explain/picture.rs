@@ -104,6 +104,9 @@ fn stages(explanation: &Explanation) -> Vec<(&'static str, Vec<String>)> {
             "enforce",
             vec![match &enforce.denied {
                 Some(reason) => format!("denied: {reason}"),
+                None if enforce.word.is_some() => {
+                    "an operator allows it, whatever the policy says".to_owned()
+                }
                 None => "nothing forbids it".to_owned(),
             }],
         ));
@@ -247,7 +250,8 @@ fn select(select: &Select) -> String {
     let flow = select.flow.as_ref().map(|flow| format!(", flow {flow}")).unwrap_or_default();
     let slot = select.slot.map(|slot| format!(", slot {slot}")).unwrap_or_default();
     let shard = select.shard.as_ref().map_or("no shard".to_owned(), |shard| format!("shard {shard}"));
-    format!("{among}{flow}{slot} ▸ {shard}")
+    let instead = select.instead_of.as_ref().map(|it| format!(", in place of {it}, which is disabled"));
+    format!("{among}{flow}{slot} ▸ {shard}{}", instead.unwrap_or_default())
 }
 
 fn forward(forward: &Forward) -> Vec<String> {

@@ -6,7 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use keysteer_common::carrier::Carrier;
 use keysteer_common::forward::Action;
+use keysteer_common::overlay::{key_word, shard_word};
 use keysteer_common::tables::Service;
+use keysteer_common::tables::Tables;
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
 use super::Generation;
@@ -170,9 +172,30 @@ pub(super) fn key(info: &KeyInfo) -> Key {
     }
 }
 
-/// What a key's policy forbids.
-pub(super) fn enforce(info: &KeyInfo) -> Enforce {
-    Enforce { denied: info.denied.as_deref().map(str::to_owned) }
+/// What a key's policy and the operators forbid.
+pub(super) fn enforce(generation: &Generation<'_>, info: &KeyInfo) -> Enforce {
+    let by_policy = || info.denied.as_deref().map(str::to_owned);
+    let word = generation.image.words.keys.get(&info.id).copied().unwrap_or_default();
+    if word & key_word::DENY != 0 {
+        let denied = Some("an operator denied it".to_owned());
+        Enforce { word: Some("deny".to_owned()), denied }
+    } else if word & key_word::ALLOW != 0 {
+        Enforce { word: Some("allow".to_owned()), denied: None }
+    } else {
+        Enforce { word: None, denied: by_policy() }
+    }
+}
+
+/// The disabled shard that another one took the place of.
+fn instead_of(generation: &Generation<'_>, trace: &Trace, key: Option<&KeyInfo>) -> Option<String> {
+    let names = generation.names;
+    let name = match trace.slot {
+        Some(slot) => names.shard(generation.image.slot(slot)?)?,
+        None => key?.shards.first()?,
+    };
+    let disabled = |index| generation.image.shard_word(u32::from(index)) & shard_word::DISABLED != 0;
+    let (index, shard) = names.policy_shards().find(|(_, shard)| shard.name == name)?;
+    disabled(index).then(|| shard.name.clone())
 }
 
 /// How a shard was picked; `None` where none was looked for.
@@ -209,6 +232,7 @@ pub(super) fn select(generation: &Generation<'_>, trace: &Trace, key: Option<&Ke
         width: if width == 0 { "all".to_owned() } else { width.to_string() },
         shards,
         slot: read.or_else(compiled),
+        instead_of: instead_of(generation, trace, key),
         flow: (width != 1).then(|| format!("0x{:08x}", trace.flow)),
         shard: trace.shard.and_then(|shard| names.shard(shard)).map(str::to_owned),
     })

@@ -281,6 +281,9 @@ pub struct Key {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Enforce {
+    /// What an operator said of the key, over the policy: `deny` or `allow`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub word: Option<String>,
     /// Why the key is denied, where it is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub denied: Option<String>,
@@ -303,7 +306,10 @@ pub struct Select {
     /// The flow hash, where one was needed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub flow: Option<String>,
-    /// The shard; absent where the slot names none.
+    /// The disabled shard that it would be: an operator disabled it, and `shard` takes its place.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub instead_of: Option<String>,
+    /// The shard; absent where the slot names none, or a disabled one and no other takes its place.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub shard: Option<String>,
 }

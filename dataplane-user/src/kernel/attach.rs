@@ -58,7 +58,7 @@ pub struct Attachment {
 #[derive(Debug)]
 pub(super) struct Attached {
     pub(super) about: Attachment,
-    link: Link,
+    _link: Link,
 }
 
 impl Dataplane {
@@ -68,7 +68,7 @@ impl Dataplane {
     /// Another XDP program is there (it is named and left alone), or the kernel refuses.
     pub fn attach(&mut self, interface: &Interface, wanted: WantedMode) -> Result<Attachment, KernelError> {
         let (link, about) = self.link(interface, wanted)?;
-        self.links.push(Attached { about: about.clone(), link });
+        self.links.push(Attached { about: about.clone(), _link: link });
         Ok(about)
     }
 
