@@ -15,6 +15,7 @@
 
 mod digest;
 mod guards;
+mod mixer;
 pub mod offline;
 mod overlap;
 mod radius;
@@ -455,23 +456,33 @@ fn measured<'n>(old: Option<Side<'n>>, traffic: Option<&Traffic>) -> BTreeMap<&'
 
 fn overlaps(old: Option<Side<'_>>, new: Side<'_>, rows: &Rows, survey: &Survey) -> Vec<Overlap> {
     let [before, after] = &survey.shuffled;
-    let pools: BTreeSet<&std::sync::Arc<str>> = before.keys().chain(after.keys()).collect();
-    let histogram = |side: Option<Side<'_>>, shuffled: &survey::Shuffled, pool: &std::sync::Arc<str>| {
-        let (side, shuffled) = (side?, shuffled.get(pool)?);
-        let keys: u64 = shuffled.values().map(|(keys, _)| keys).sum();
-        if keys < 2 {
-            return None;
-        }
-        let counted = overlap::count(&Survey::groups(shuffled, rows));
+    let pools: BTreeSet<&str> = before.pools.keys().chain(after.pools.keys()).map(|pool| &**pool).collect();
+    let groups = |shuffled: &survey::Shuffled, pool: &str| {
+        let groups = shuffled.get(pool).map(|by_row| Survey::groups(by_row, rows)).unwrap_or_default();
+        let keys: u64 = groups.iter().map(|group| group.keys).sum();
+        (keys > 1).then_some((keys, groups))
+    };
+    let histogram = |side: Side<'_>, keys: u64, counted: overlap::Counted| {
         let name = |at: usize| side.names.keys.get(at).map(|key| key.name.clone());
         let most = counted.pairs.iter().rposition(|pairs| *pairs > 0).unwrap_or(0) as u64;
         let example = counted.example.and_then(|[one, other]| Some([name(one)?, name(other)?]));
-        Some(Histogram { keys, pairs: counted.pairs, exact: counted.exact, most, example })
+        Histogram { keys, pairs: counted.pairs, exact: counted.exact, most, example }
     };
-    let all = pools.into_iter().map(|pool| Overlap {
-        pool: pool.to_string(),
-        before: histogram(old, before, pool),
-        after: histogram(Some(new), after, pool),
-    });
-    all.filter(|overlap| overlap.before.is_some() || overlap.after.is_some()).collect()
+    let mut found = Vec::new();
+    for pool in pools {
+        let (one, other) = (groups(before, pool), groups(after, pool));
+        let count = |groups: &Option<(u64, Vec<overlap::Group>)>| {
+            groups.as_ref().map(|(_, groups)| overlap::count(groups))
+        };
+        let counted = count(&one);
+        // Where nothing changes but names, nothing is counted again.
+        let next = if one == other { counted.clone() } else { count(&other) };
+        let before =
+            one.zip(counted).zip(old).map(|(((keys, _), counted), old)| histogram(old, keys, counted));
+        let after = other.zip(next).map(|((keys, _), counted)| histogram(new, keys, counted));
+        if before.is_some() || after.is_some() {
+            found.push(Overlap { pool: pool.to_owned(), before, after });
+        }
+    }
+    found
 }

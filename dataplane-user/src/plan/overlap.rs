@@ -11,7 +11,8 @@
 //! Should both take too long, evenly chosen groups are each compared with all, and the result says so.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+
+use super::mixer::Mixed;
 
 /// Keys with the same shards.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,31 +51,7 @@ pub(super) fn count(groups: &[Group]) -> Counted {
     if subsets <= SUBSETS { by_subset(groups, widest) } else { by_bits(groups, widest, STEPS) }
 }
 
-/// A hash of few steps: keys are small sets that no sender chooses.
-#[derive(Default)]
-struct Mixer(u64);
-
-impl Hasher for Mixer {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        let mixed = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = mixed ^ (mixed >> 32);
-    }
-
-    fn write_u128(&mut self, words: u128) {
-        self.write_u64(words as u64);
-        self.write_u64((words >> 64) as u64);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    }
-}
-
-type Subsets = HashMap<u128, u64, BuildHasherDefault<Mixer>>;
+type Subsets = HashMap<u128, u64, Mixed>;
 
 fn by_subset(groups: &[Group], widest: usize) -> Counted {
     // By size: every subset of so many shards, and how many keys have all of them.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use keysteer_common::tables::{SLOTS, Slot};
 
 use super::Side;
+use super::mixer::Mixed;
 use crate::image::KeyInfo;
 
 /// The number of a row; [`NOWHERE`] of a key that is not steered.
@@ -61,7 +62,7 @@ pub(super) struct Rows {
     by_name: HashMap<String, u32>,
     list: Vec<Row>,
     known: HashMap<Spread, RowId>,
-    moved: HashMap<(RowId, RowId), f64>,
+    moved: HashMap<(RowId, RowId), f64, Mixed>,
 }
 
 impl Rows {
@@ -71,7 +72,7 @@ impl Rows {
             by_name: HashMap::new(),
             list: Vec::new(),
             known: HashMap::new(),
-            moved: HashMap::new(),
+            moved: HashMap::default(),
         };
         rows.row(Spread::None);
         rows
@@ -184,7 +185,7 @@ fn stay_of_parts(before: &Row, after: &Row) -> (u64, u64) {
 pub(super) struct SideRows<'s> {
     side: Side<'s>,
     /// By the address of a row's names, which many keys share, and their number.
-    by_names: HashMap<(usize, usize), RowId>,
+    by_names: HashMap<(usize, usize), RowId, Mixed>,
     by_pool: HashMap<String, RowId>,
     /// The last key's, which most often is the next one's, too.
     last: Option<((usize, usize), RowId)>,
@@ -192,7 +193,7 @@ pub(super) struct SideRows<'s> {
 
 impl<'s> SideRows<'s> {
     pub(super) fn new(side: Side<'s>) -> Self {
-        Self { side, by_names: HashMap::new(), by_pool: HashMap::new(), last: None }
+        Self { side, by_names: HashMap::default(), by_pool: HashMap::new(), last: None }
     }
 
     /// The row of a key.

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::guards::Guards;
+use super::mixer::Mixed;
 use super::radius::Load;
 use super::rows::{NOWHERE, RowId, Rows, SideRows};
 use super::traffic::Traffic;
@@ -60,8 +61,47 @@ pub(super) struct Moved {
     pub(super) part: f64,
 }
 
-/// Keys of one side that spread over several shards, by pool: of each row how many, and two of them.
-pub(super) type Shuffled = HashMap<Arc<str>, HashMap<RowId, (u64, [usize; 2])>>;
+/// Keys of one side's pool that spread over several shards: of each row how many, and two of them.
+pub(super) type ByRow = HashMap<RowId, (u64, [usize; 2]), Mixed>;
+
+/// The same of all pools.
+#[derive(Debug, Default)]
+pub(super) struct Shuffled {
+    /// Where in `rows` each pool's are.
+    pub(super) pools: HashMap<Arc<str>, usize>,
+    rows: Vec<ByRow>,
+    /// The pool that was asked for last: keys of a pool often follow each other.
+    last: Option<(Arc<str>, usize)>,
+}
+
+impl Shuffled {
+    /// A pool's.
+    pub(super) fn get(&self, pool: &str) -> Option<&ByRow> {
+        self.rows.get(*self.pools.get(pool)?)
+    }
+
+    /// Counts a key.
+    fn count(&mut self, pool: &Arc<str>, row: RowId, at: usize) {
+        let index = match &self.last {
+            Some((last, index)) if Arc::ptr_eq(last, pool) => *index,
+            _ => {
+                let next = self.rows.len();
+                let index = *self.pools.entry(Arc::clone(pool)).or_insert(next);
+                self.last = Some((Arc::clone(pool), index));
+                index
+            }
+        };
+        if index == self.rows.len() {
+            self.rows.push(ByRow::default());
+        }
+        let Some(rows) = self.rows.get_mut(index) else { return };
+        let (keys, examples) = rows.entry(row).or_insert((0, [at; 2]));
+        if *keys == 1 {
+            examples[1] = at;
+        }
+        *keys += 1;
+    }
+}
 
 /// What one pass finds.
 #[derive(Debug, Default)]
@@ -88,8 +128,6 @@ struct Walk<'s> {
     rows: SideRows<'s>,
     /// What only the policy knows of a key, by name: of those of which there is something to know.
     marks: HashMap<&'s str, Marks<'s>>,
-    /// The pool whose rows were counted last: keys of a pool often follow each other.
-    last: Option<Arc<str>>,
 }
 
 /// What only the policy knows of a key.
@@ -108,12 +146,7 @@ impl<'s> Walk<'s> {
                 .map(|key| (key.name.as_str(), Marks { vip: key.vip, region: key.region.as_deref() }))
                 .collect()
         };
-        Some(Self {
-            keys: &side.names.keys,
-            rows: SideRows::new(side),
-            marks: marks(side.policy),
-            last: None,
-        })
+        Some(Self { keys: &side.names.keys, rows: SideRows::new(side), marks: marks(side.policy) })
     }
 
     fn marks(&self, key: &KeyInfo) -> Marks<'s> {
@@ -139,19 +172,7 @@ impl<'s> Walk<'s> {
         }
         load.key(row, bytes);
         if rows.get(row).is_some_and(super::rows::Row::is_shuffled) {
-            let pool = match &self.last {
-                Some(pool) if Arc::ptr_eq(pool, &key.pool) => pool,
-                _ => self.last.insert(Arc::clone(&key.pool)),
-            };
-            let of_pool = match shuffled.get_mut(pool) {
-                Some(of_pool) => of_pool,
-                None => shuffled.entry(Arc::clone(pool)).or_default(),
-            };
-            let (keys, examples) = of_pool.entry(row).or_insert((0, [at; 2]));
-            if *keys == 1 {
-                examples[1] = at;
-            }
-            *keys += 1;
+            shuffled.count(&key.pool, row, at);
         }
         row
     }
@@ -244,7 +265,7 @@ impl Survey {
     }
 
     /// The shuffled keys of one side's pool, as groups. Shards are numbered for this alone.
-    pub(super) fn groups(shuffled: &HashMap<RowId, (u64, [usize; 2])>, rows: &Rows) -> Vec<overlap::Group> {
+    pub(super) fn groups(shuffled: &ByRow, rows: &Rows) -> Vec<overlap::Group> {
         let mut numbers: HashMap<u32, u16> = HashMap::new();
         let mut groups: HashMap<Vec<u16>, overlap::Group> = HashMap::new();
         let mut sorted: Vec<_> = shuffled.iter().collect();
