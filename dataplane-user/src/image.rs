@@ -152,6 +152,11 @@ impl fmt::Debug for Image {
 }
 
 impl Names {
+    /// `steer` or `observe`.
+    pub fn mode(&self) -> &'static str {
+        if self.observe { "observe" } else { "steer" }
+    }
+
     /// The key with this id.
     pub fn key(&self, id: u32) -> Option<&KeyInfo> {
         self.keys.binary_search_by_key(&id, |key| key.id).ok().and_then(|at| self.keys.get(at))

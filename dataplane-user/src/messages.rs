@@ -2,6 +2,7 @@
 //! a warning, why it ends. Plain lines, or events of the log where that is JSON, so that whoever
 //! collects it reads one format.
 
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The target of those events. No filter takes them out.
@@ -19,12 +20,17 @@ fn structured() -> bool {
     STRUCTURED.load(Ordering::Relaxed)
 }
 
+/// A line on stderr. Whoever has closed that does not ask for it, and must not end an agent by that.
+fn line(before: &str, message: &str) {
+    let _ = writeln!(io::stderr(), "{before}{message}");
+}
+
 /// Tells what is going on.
 pub(crate) fn say(message: &str) {
     if structured() {
         tracing::info!(target: TARGET, "{message}");
     } else {
-        eprintln!("{message}");
+        line("", message);
     }
 }
 
@@ -33,7 +39,7 @@ pub(crate) fn warn(message: &str) {
     if structured() {
         tracing::warn!(target: TARGET, "{message}");
     } else {
-        eprintln!("warning: {message}");
+        line("warning: ", message);
     }
 }
 
@@ -42,6 +48,6 @@ pub(crate) fn fail(message: &str) {
     if structured() {
         tracing::error!(target: TARGET, "{message}");
     } else {
-        eprintln!("error: {message}");
+        line("error: ", message);
     }
 }

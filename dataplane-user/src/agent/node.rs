@@ -67,7 +67,7 @@ impl Node {
 
     /// `steer` or `observe`.
     pub fn mode(&self) -> &'static str {
-        if self.names.observe { "observe" } else { "steer" }
+        self.names.mode()
     }
 
     /// The policy in force.

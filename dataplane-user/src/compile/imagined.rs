@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use keysteer_common::tables::{ShardEntry, target};
+
 use super::Host;
 use crate::kernel::interfaces::{Interface, Interfaces};
 use crate::policy::{Policy, Target};
@@ -45,5 +47,20 @@ impl Imagined {
     /// The same, to compile for.
     pub fn host(&self) -> Host<'_> {
         Host { interfaces: &self.interfaces, cpus: &self.cpus }
+    }
+}
+
+/// The loopback interface, which every network namespace has, and which a test run arrives on.
+pub const LOOPBACK: u32 = 1;
+
+/// Gives shards exits that any host has, so that the kernel takes their policy for test runs: the loopback, and a CPU that
+/// is online here.
+pub fn reachable(shards: &mut [ShardEntry], cpu: u32) {
+    for shard in shards {
+        match shard.target {
+            target::INTERFACE | target::NEXT_HOP => shard.port = LOOPBACK,
+            target::CPU => shard.port = cpu,
+            _ => {}
+        }
     }
 }

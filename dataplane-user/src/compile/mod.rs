@@ -40,7 +40,7 @@ use crate::policy::{ClassAction, Diagnostic, Mode, Policy, Target};
 use crate::state::{Ids, Secrets};
 
 pub use identity::{Identities, identity, of_compiled, slot};
-pub use imagined::Imagined;
+pub use imagined::{Imagined, LOOPBACK, reachable};
 
 /// A policy that cannot become an image.
 #[derive(Debug, thiserror::Error)]

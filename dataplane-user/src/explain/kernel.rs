@@ -4,26 +4,23 @@
 
 use aya::util::online_cpus;
 use keysteer_common::forward::Action;
-use keysteer_common::tables::{ShardEntry, target};
 
 use super::types::KernelRun;
+use crate::compile::{LOOPBACK, reachable};
 use crate::counters::Snapshot;
 use crate::engine::{Decided, Engine};
 use crate::image::Image;
-use crate::kernel::{Dataplane, KernelError, TestRunOutcome, pin_to_cpu};
-
-/// The loopback interface, which every network namespace has, and what a test run arrives on.
-const LOOPBACK: u32 = 1;
-
-/// The shortest frame that the kernel takes.
-pub const SHORTEST: usize = 14;
+use crate::kernel::{Dataplane, FRAMES, KernelError, TestRunOutcome, pin_to_cpu};
 
 /// The kernel was not asked, or did not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelRunError {
     /// The kernel refuses such frames.
-    #[error("the kernel runs no frame under {SHORTEST} bytes, and this one has {0}: use --engine host")]
-    Short(usize),
+    #[error("the kernel runs no frame under {} bytes or over {}, and this one has {length}: use --engine host", FRAMES.start(), FRAMES.end())]
+    Length {
+        /// How many bytes it has.
+        length: usize,
+    },
     /// The CPUs are not known.
     #[error("cannot find a CPU to run on: {0}")]
     Cpu(String),
@@ -39,11 +36,12 @@ pub enum KernelRunError {
 /// # Errors
 /// No privilege, or the kernel refuses.
 pub fn run(image: &Image, frame: &[u8]) -> Result<KernelRun, KernelRunError> {
-    if frame.len() < SHORTEST {
-        return Err(KernelRunError::Short(frame.len()));
+    if !FRAMES.contains(&frame.len()) {
+        return Err(KernelRunError::Length { length: frame.len() });
     }
     let cpus = online_cpus().map_err(|(what, error)| KernelRunError::Cpu(format!("{what}: {error}")))?;
-    let image = loadable(image, cpus.first().copied().unwrap_or_default());
+    let mut image = image.clone();
+    reachable(&mut image.shards, cpus.first().copied().unwrap_or_default());
     // A thread of its own: pinning it does not pin whatever comes after.
     let kernel = std::thread::scope(|scope| {
         let thread = scope.spawn(|| ask(&image, frame));
@@ -91,22 +89,4 @@ fn ask(image: &Image, frame: &[u8]) -> Result<Asked, KernelRunError> {
     drop(dataplane);
     let recorded = Dataplane::load_recording(image)?.test_run(frame, 0, cpu)?;
     Ok(Asked { forwarded, counted, tag, recorded })
-}
-
-/// The tables with exits that any host has: the policy's own interfaces and CPUs need not be here.
-fn loadable(image: &Image, cpu: u32) -> Image {
-    let mut image = image.clone();
-    reachable(&mut image.shards, cpu);
-    image
-}
-
-/// Gives shards exits that any host has.
-pub(crate) fn reachable(shards: &mut [ShardEntry], cpu: u32) {
-    for shard in shards {
-        match shard.target {
-            target::INTERFACE | target::NEXT_HOP => shard.port = LOOPBACK,
-            target::CPU => shard.port = cpu,
-            _ => {}
-        }
-    }
 }

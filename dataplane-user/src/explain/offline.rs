@@ -7,8 +7,8 @@ use super::{Generation, kernel};
 use crate::compile::{CompileError, Imagined, compile_for};
 use crate::control::types::PolicyStatus;
 use crate::image::Image;
-use crate::policy::{self, Mode, Policy, PolicyError};
-use crate::state::{Ids, Secrets, StateError};
+use crate::policy::{self, Policy, PolicyError};
+use crate::state::{Ids, Secrets, StateError, for_trial};
 
 /// A policy, compiled as if this host had everything that it names.
 #[derive(Debug)]
@@ -52,17 +52,14 @@ impl Offline {
     pub fn open(file: &Path, state: Option<&Path>) -> Result<Self, OfflineError> {
         let policy = policy::load(file)?;
         let mut assumed = vec!["every interface and CPU that the policy names is there".to_owned()];
-        let (secrets, ids) = match state {
-            Some(directory) => (Secrets::read(directory)?, Ids::open(directory)?),
-            None => {
-                assumed.push(
-                    "key ids in the policy's order, and a flow secret of no node: a node may pick another of several \
-                     shards (--state-dir has a node's)"
-                        .to_owned(),
-                );
-                (Secrets::from_bytes(&[0; 32]), Ids::default())
-            }
-        };
+        let (secrets, ids) = for_trial(state)?;
+        if state.is_none() {
+            assumed.push(
+                "key ids in the policy's order, and a flow secret of no node: a node may pick another of several \
+                 shards (--state-dir has a node's)"
+                    .to_owned(),
+            );
+        }
         Ok(Self::of(policy, &secrets, ids, assumed)?)
     }
 
@@ -105,11 +102,7 @@ impl Offline {
     }
 
     fn generation(&self) -> Generation<'_> {
-        let Policy { name, file, environment, mode, schema, keys, shards, .. } = &self.policy;
-        let mode = match mode {
-            Mode::Steer => "steer",
-            Mode::Observe => "observe",
-        };
+        let Policy { name, file, environment, schema, keys, shards, .. } = &self.policy;
         Generation {
             image: &self.image,
             names: &self.image.names,
@@ -120,7 +113,7 @@ impl Offline {
                 name: name.clone(),
                 file: file.clone(),
                 environment: environment.clone(),
-                mode: mode.to_owned(),
+                mode: self.image.names.mode().to_owned(),
                 schema: schema.version.into(),
                 keys: keys.len(),
                 shards: shards.len(),

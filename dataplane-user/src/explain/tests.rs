@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use keysteer_common::headers::NO_SHARD;
-use proptest::prelude::*;
 
 use super::flow::Packet;
 use super::offline::Offline;
@@ -52,12 +51,12 @@ spec:
   classes: {missing: {pool: here}, unregistered: drop, malformed: drop}
 "#;
 
-fn offline() -> Offline {
+pub(super) fn offline() -> Offline {
     Offline::from_text(POLICY, |_| {})
 }
 
 /// A TCP segment to port 443 of the service from a tenant's address.
-fn packet(source: &str) -> Packet {
+pub(super) fn packet(source: &str) -> Packet {
     let source: IpAddr = source.parse().unwrap();
     let destination = if source.is_ipv4() { "203.0.113.10" } else { "2001:db8:10::10" };
     let mut packet = Packet::new(source, destination.parse().unwrap());
@@ -433,82 +432,4 @@ fn the_picture_has_every_stage_in_order() {
     );
     assert!(picture.contains("\nWhat would change it\n  "), "{picture}");
     assert!(picture.lines().all(|line| !line.ends_with(' ')), "{picture}");
-}
-
-#[test]
-fn frames_are_read_as_other_tools_write_them() {
-    assert_eq!(unhex("02:00 00\n c0FF"), Ok(vec![2, 0, 0, 0xc0, 0xff]));
-    assert_eq!(unhex("020"), Err(HexError::Half));
-    assert_eq!(unhex(" "), Err(HexError::Empty));
-    assert_eq!(unhex("0x02"), Err(HexError::NotADigit { found: 'x', at: 2 }));
-    assert_eq!(unhex("0 2"), Err(HexError::NotADigit { found: ' ', at: 2 }));
-    assert_eq!(unhex(&"00".repeat(LONGEST + 1)), Err(HexError::TooLong(LONGEST + 1)));
-    assert_eq!(hex(&unhex("0200c0ff").unwrap()).to_string(), "0200c0ff");
-}
-
-/// A packet near what the policy is about, and damage to it: bytes changed, and the end cut off.
-fn frames() -> impl Strategy<Value = Vec<u8>> {
-    let source = prop_oneof![
-        (0_u8..9).prop_map(|net| IpAddr::from([10, net, 0, 1])),
-        Just("2001:db8:1::1".parse().unwrap())
-    ];
-    let tags = prop_oneof![Just(vec![]), Just(vec![(7, 0)]), Just(vec![(9, 1), (8, 0)])];
-    let protocol = prop_oneof![Just(6_u8), Just(17), Just(1), Just(58), any::<u8>()];
-    let port = prop_oneof![Just(443_u16), Just(0x0414), any::<u16>()];
-    let damage = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3);
-    (source, tags, protocol, port, damage, any::<prop::sample::Index>(), any::<bool>()).prop_map(
-        |(source, tags, protocol, port, damage, cut, whole)| {
-            let mut packet = packet(&source.to_string());
-            (packet.tags, packet.protocol, packet.ports.1) = (tags, protocol, port);
-            let mut frame = packet.frame().unwrap();
-            for (at, byte) in damage {
-                let at = at.index(frame.len());
-                frame[at] = byte;
-            }
-            if !whole {
-                frame.truncate(cut.index(frame.len()).max(1));
-            }
-            frame
-        },
-    )
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4_000))]
-
-    /// The stages are found one by one; together they must say what the engine decided.
-    #[test]
-    fn the_stages_agree_with_the_decision(frame in frames()) {
-        thread_local!(static OFFLINE: Offline = offline());
-        OFFLINE.with(|offline| {
-            let said = offline.explain(&frame, None).unwrap();
-            let levels: Vec<_> = said.resolve.iter().flatten().map(|level| level.finding).collect();
-            let ours = said.scope.finding == ScopeFinding::Ours;
-            let class = match () {
-                () if !ours => "foreign",
-                () if said.parse.fault.is_some() => "malformed",
-                () if levels.contains(&LevelFinding::Taken) => "assigned",
-                () if levels.contains(&LevelFinding::NotRegistered) => "unregistered",
-                () => "missing",
-            };
-            assert_eq!(said.class, class, "{said:#?}");
-            assert_eq!(said.key.is_some(), class == "assigned");
-            if let Some(key) = &said.key {
-                let taken = said.resolve.iter().flatten().find(|level| level.finding == LevelFinding::Taken).unwrap();
-                let generation = offline.losing(Vec::new());
-                let declared = generation.names.key(key.id).unwrap();
-                let declared: Vec<_> = declared.values.iter().map(|(f, v)| (f.to_string(), v.to_string())).collect();
-                let found: Vec<_> = taken.fields.iter().map(|f| (f.clone(), taken.values[f].clone())).collect();
-                assert_eq!(found, declared);
-            }
-            if let Some(select) = &said.select {
-                assert!(select.shards.contains(select.shard.as_ref().unwrap()), "{said:#?}");
-            }
-            assert!(!said.would_change.is_empty());
-            let picture = picture::draw(&said);
-            assert!(picture.lines().all(|line| !line.ends_with(' ')), "{picture}");
-            let text = serde_json::to_string(&said).unwrap();
-            assert_eq!(serde_json::from_str::<Explanation>(&text).unwrap(), said);
-        });
-    }
 }

@@ -2,12 +2,10 @@
 
 use keysteer_common::headers::Work;
 
+use crate::compile::LOOPBACK;
 use crate::engine;
 use crate::image::Image;
 use crate::kernel::{Dataplane, FRAMES, KernelError, Runs};
-
-/// Where captured frames arrive: the loopback, which is where the kernel's test runs do.
-const INGRESS: u32 = 1;
 
 /// A program in the kernel for test runs alone.
 #[derive(Debug)]
@@ -55,7 +53,7 @@ impl<'e> Engine<'e> {
             Some(kernel) if FRAMES.contains(&frame.len()) => Ok((kernel.run(frame)?, false)),
             kernel => {
                 let elsewhere = kernel.is_some();
-                self.host.decide_over(frame, INGRESS, &mut self.work);
+                self.host.decide_over(frame, LOOPBACK, &mut self.work);
                 Ok((self.work, elsewhere))
             }
         }

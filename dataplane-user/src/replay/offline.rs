@@ -1,7 +1,6 @@
 //! A policy to an image where it is not to steer: the interfaces and CPUs that it names need not be there.
 
-use crate::compile::{CompileError, Imagined, compile_for};
-use crate::explain::kernel::reachable;
+use crate::compile::{CompileError, Imagined, compile_for, reachable};
 use crate::image::Image;
 use crate::policy::Policy;
 use crate::state::{Ids, Secrets};

@@ -14,9 +14,10 @@ use super::progress::Progress;
 use crate::capture::{Capture, CaptureError};
 use crate::image::Image;
 use crate::kernel::KernelError;
+use crate::messages::say;
 use crate::policy::{self, Policy, PolicyError};
 use crate::replay::{self, Engine, Kernel, Replay};
-use crate::state::{Ids, Secrets};
+use crate::state;
 use lines::Lines;
 
 /// Try a policy on captured traffic
@@ -151,18 +152,15 @@ fn load(path: &Path) -> anyhow::Result<Policy> {
     match policy::load(path) {
         Ok(policy) => Ok(policy),
         Err(problems @ PolicyError::Invalid(_)) => {
-            eprintln!("{}", safe(&problems.to_string()));
+            say(&safe(&problems.to_string()));
             anyhow::bail!("the policy is not valid; correct what is listed above")
         }
         Err(error) => Err(error.into()),
     }
 }
 
-fn compile(policy: &Policy, state: Option<&Path>) -> anyhow::Result<Image> {
-    let (secrets, mut ids) = match state {
-        Some(state) => (Secrets::read(state)?, Ids::open(state)?),
-        None => (Secrets::from_bytes(&[0; 32]), Ids::default()),
-    };
+fn compile(policy: &Policy, directory: Option<&Path>) -> anyhow::Result<Image> {
+    let (secrets, mut ids) = state::for_trial(directory)?;
     Ok(replay::compile(policy, &secrets, &mut ids)?)
 }
 
