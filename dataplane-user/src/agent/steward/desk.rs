@@ -1,0 +1,100 @@
+//! What changes need at hand.
+
+use std::collections::BTreeMap;
+
+use keysteer_common::config::ABI;
+use keysteer_common::overlay::{key_word, shard_word};
+
+use super::Apply;
+use crate::agent::ground::Wanted;
+use crate::agent::state::StateDirectory;
+use crate::control::types::InterfaceStatus;
+use crate::image::{Image, Words};
+use crate::kernel::interfaces::Interface;
+use crate::policy::Policy;
+use crate::state::audit::Event;
+use crate::state::generations::{Record, Status};
+use crate::state::overlay::{KeyWord, ShardWord, Word};
+use crate::state::{Audit, Generations, Ids, Overlay, Secrets, StateError, Timestamp};
+
+/// What changes need, for one at a time.
+pub(super) struct Desk {
+    pub(super) state: StateDirectory,
+    pub(super) secrets: Secrets,
+    pub(super) ids: Ids,
+    pub(super) generations: Generations,
+    pub(super) overlay: Overlay,
+    pub(super) audit: Audit,
+    /// Where each generation in the kernel is wanted.
+    pub(super) wanted: BTreeMap<u64, Vec<Wanted>>,
+    /// How each interface is attached.
+    pub(super) attached: BTreeMap<u32, InterfaceStatus>,
+    /// The interfaces as they were when the live generation was compiled or attached last.
+    pub(super) interfaces: Vec<Interface>,
+}
+
+impl Desk {
+    /// Appends to the audit log.
+    pub(super) fn journal(&mut self, event: Event) -> Result<(), StateError> {
+        self.audit.append(event).map(drop)
+    }
+
+    /// What the kernel is to heed.
+    pub(super) fn words(&self) -> Words {
+        let key = |(identity, word): (&str, &Word<KeyWord>)| {
+            let bits = match word.word {
+                KeyWord::Deny => key_word::DENY,
+                KeyWord::Allow => key_word::ALLOW,
+            };
+            Some((self.ids.keys.get(identity)?, bits))
+        };
+        let shard = |(name, word): (&str, &Word<ShardWord>)| {
+            let ShardWord::Disabled = word.word;
+            Some((u32::from(self.ids.shards.get(name)?), shard_word::DISABLED))
+        };
+        Words {
+            keys: self.overlay.keys().filter_map(key).collect(),
+            shards: self.overlay.shards().filter_map(shard).collect(),
+        }
+    }
+
+    /// Remembers how interfaces were attached.
+    pub(super) fn note(&mut self, statuses: Vec<InterfaceStatus>, wanted: &[Wanted]) {
+        self.attached.extend(statuses.into_iter().map(|status| (status.index, status)));
+        for Wanted { interface, .. } in wanted {
+            // Taken over from another agent, which knew.
+            self.attached.entry(interface.index).or_insert_with(|| InterfaceStatus {
+                name: interface.name.clone(),
+                index: interface.index,
+                mode: mode_of(interface.index),
+                fallback: None,
+            });
+        }
+    }
+
+    pub(super) fn record(&self, number: u64, apply: &Apply<'_>, policy: &Policy, image: &Image) -> Record {
+        Record {
+            number,
+            parent: self.generations.live().map(|record| record.number),
+            made_at: Timestamp::now(),
+            by: apply.who.clone(),
+            action: apply.action.to_owned(),
+            policy: policy.name.clone(),
+            bundle: apply.bundle.digest(),
+            abi: ABI,
+            interfaces: image.names.interfaces.clone(),
+            schema: image.config.schema,
+            keys: image.names.keys.len() as u64,
+            shards: image.names.policy_shards().count() as u64,
+            key_ids: self.ids.keys.given(),
+            shard_ids: self.ids.shards.given(),
+            plan: None,
+            status: Status::Prepared,
+        }
+    }
+}
+
+/// How an interface is attached, where this agent did not do it.
+fn mode_of(index: u32) -> String {
+    crate::kernel::mode_of(index).map_or("unknown", |mode| mode.name()).to_owned()
+}

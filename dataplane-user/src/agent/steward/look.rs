@@ -1,0 +1,70 @@
+//! The regular look at words that end and interfaces that come back.
+
+use std::sync::atomic::AtomicBool;
+
+use super::{Apply, Desk, Steward};
+use crate::policy::Bundle;
+use crate::state::audit::{Event, Outcome, Subject};
+use crate::state::{Timestamp, Who};
+
+impl Steward {
+    /// Takes the regular look: words whose time is over end, and interfaces that came back are attached.
+    pub fn look(&self) {
+        let Ok(mut desk) = self.free_desk() else { return };
+        let over = desk.overlay.expired(Timestamp::now());
+        if !over.is_empty() {
+            if let Err(error) = self.enact(&mut desk) {
+                tracing::error!(%error, "words whose time is over cannot be ended");
+            }
+            let keys = over
+                .keys
+                .iter()
+                .map(|(identity, word)| (Subject::Key(identity.clone()), word.reason.clone()));
+            let shards =
+                over.shards.iter().map(|(name, word)| (Subject::Shard(name.clone()), word.reason.clone()));
+            for (subject, reason) in keys.chain(shards) {
+                let event = Event {
+                    subject: Some(subject),
+                    reason,
+                    detail: Some("its time is over".to_owned()),
+                    ..Event::new(Who::this(), "word-expired", Outcome::Ok)
+                };
+                if let Err(error) = desk.journal(event) {
+                    tracing::error!(%error, "the journal cannot be written");
+                }
+            }
+        }
+        self.look_at_interfaces(&mut desk);
+    }
+
+    /// Attaches again where an interface came back, by a new generation where the tables name it.
+    fn look_at_interfaces(&self, desk: &mut Desk) {
+        let Ok(now) = self.platform.interfaces() else { return };
+        if now == desk.interfaces {
+            return;
+        }
+        let Some(number) = desk.generations.live().map(|record| record.number) else { return };
+        let Ok(bundle) = desk.generations.bundle::<Bundle>(number) else { return };
+        // An interface that the policy names may be away: then nothing can be done until it is back.
+        let Ok((_, compiled)) = self.compile(desk, &bundle) else { return };
+        desk.interfaces = now;
+        let same = desk.wanted.get(&number).is_some_and(|wanted| *wanted == compiled.wanted);
+        let same = same && {
+            let ground = self.ground();
+            ground.tables(number).is_ok_and(|tables| compiled.image.same_tables(&tables))
+                && ground.attached(number).is_ok_and(|attached| {
+                    compiled.wanted.iter().all(|wanted| attached.contains(&wanted.interface.index))
+                })
+        };
+        if same {
+            return;
+        }
+        let none = AtomicBool::new(false);
+        match self.carry_out(desk, Apply::by_agent(bundle, "interfaces", &none), false) {
+            Ok(applied) => {
+                tracing::info!(generation = applied.generation, "interfaces changed: attached again")
+            }
+            Err(error) => tracing::error!(%error, "interfaces changed, and cannot be attached again"),
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Who changes a node: one change at a time, each journalled, each leaving the old state or the new one wherever it is cut
+//! off. Everything else only reads.
+//!
+//! ```text
+//!  apply      parse ─> compile ─> plan ─> ids, bundle, record ─> load, pin ─> prove ─> commit ─> record ─> settle ─> retire
+//!  rollback                                                                           commit ─> record ─> settle
+//!  words      overlay saved ─> words written, variants loaded
+//! ```
+//! The kernel is behind a lock of its own, so that counters are read while a policy is compiled.
+
+mod change;
+mod desk;
+mod error;
+mod look;
+mod recover;
+mod words;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use std::time::Instant;
+
+use crate::agent::audit;
+use crate::agent::audit::Changes;
+use crate::agent::ground::{Compiled, Ground, Platform, Wanted};
+use crate::agent::meter::{Cause, Meter, Source};
+use crate::agent::node::Node;
+use crate::agent::state::StateDirectory;
+use crate::control::types::{GenerationStatus, MapStatus, ProgramStatus};
+use crate::counters::Snapshot;
+use crate::fault::{Step, point};
+use crate::image::Image;
+use crate::policy::{Bundle, Policy};
+use crate::state::{Audit, Generations, Ids, Overlay, Secrets};
+
+pub use change::{Apply, Progress};
+pub use error::ChangeError;
+
+use desk::Desk;
+
+/// The steward of a node.
+pub struct Steward {
+    platform: Arc<dyn Platform>,
+    desk: Mutex<Desk>,
+    ground: Mutex<Box<dyn Ground>>,
+    node: RwLock<Arc<Node>>,
+    /// The policy file, as it is shown.
+    file: String,
+    /// Counters a while ago, for plans.
+    earlier: Mutex<Option<(Instant, Snapshot)>>,
+}
+
+impl std::fmt::Debug for Steward {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Steward").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// What a steward begins with.
+pub struct Begin {
+    /// The host.
+    pub platform: Arc<dyn Platform>,
+    /// The state directory.
+    pub state: StateDirectory,
+    /// What is pinned.
+    pub ground: Box<dyn Ground>,
+    /// The policy file and what is in it, or what is wrong with it.
+    pub file: PathBuf,
+    /// The policy, or what is wrong with it.
+    pub offered: Result<Bundle, String>,
+}
+
+impl Steward {
+    /// Takes the node over: goes on with the generation that is live, or applies the offered policy. A policy that is not
+    /// valid never displaces a live one.
+    ///
+    /// # Errors
+    /// Nothing is live and the policy cannot be applied, or what is there cannot be used.
+    pub fn begin(begin: Begin) -> Result<(Self, Option<String>), ChangeError> {
+        let Begin { platform, state, ground, file, offered } = begin;
+        let path = state.path().to_owned();
+        let desk = Desk {
+            secrets: Secrets::open(&path)?,
+            ids: Ids::open(&path)?,
+            generations: Generations::open(&path)?,
+            overlay: Overlay::open(&path)?,
+            audit: Audit::open(&path)?,
+            state,
+            wanted: BTreeMap::new(),
+            attached: BTreeMap::new(),
+            interfaces: Vec::new(),
+        };
+        desk.generations.check_registries(&desk.ids.keys, &desk.ids.shards)?;
+        let steward = Self {
+            platform,
+            desk: Mutex::new(desk),
+            ground: Mutex::new(ground),
+            node: RwLock::new(Arc::new(Node::default())),
+            file: file.display().to_string(),
+            earlier: Mutex::new(None),
+        };
+        point(Step::Opened);
+        let live = steward.recover()?;
+        point(Step::TakenOver);
+        let trouble = match (offered, live) {
+            (Err(error), None) => return Err(ChangeError::Invalid(error)),
+            (Err(error), Some(_)) => Some(error),
+            (Ok(bundle), live) => {
+                let new = live.is_none() || !steward.follows(&bundle)?;
+                let none = AtomicBool::new(false);
+                let apply = Apply::by_agent(bundle, "start", &none);
+                match new.then(|| steward.apply(apply)).transpose() {
+                    Ok(_) => None,
+                    Err(error) if live.is_none() => return Err(error),
+                    Err(error) => Some(error.to_string()),
+                }
+            }
+        };
+        Ok((steward, trouble))
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ground(&self) -> MutexGuard<'_, Box<dyn Ground>> {
+        self.ground.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The desk, if nobody sits at it.
+    fn free_desk(&self) -> Result<MutexGuard<'_, Desk>, ChangeError> {
+        match self.desk.try_lock() {
+            Ok(desk) => Ok(desk),
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(ChangeError::Busy),
+        }
+    }
+
+    /// Logs which keys came and went since the agent before.
+    pub fn report(&self, node: &Node, changes: &Changes) {
+        audit::report(node, changes, &self.desk().ids.keys);
+    }
+
+    fn compile(&self, desk: &mut Desk, bundle: &Bundle) -> Result<(Policy, Compiled), ChangeError> {
+        let policy = bundle.parse().map_err(|error| ChangeError::Invalid(error.to_string()))?;
+        let compiled = self
+            .platform
+            .compile(&policy, &desk.secrets, &mut desk.ids)
+            .map_err(|error| ChangeError::Invalid(error.to_string()))?;
+        Ok((policy, compiled))
+    }
+
+    /// Makes a generation what is shown as in force.
+    fn take(&self, desk: &Desk, number: u64, image: Image) {
+        let digest = desk.generations.get(number).map_or("", |record| record.bundle.as_str());
+        let wanted = desk.wanted.get(&number).map_or(&[][..], Vec::as_slice);
+        let status = |wanted: &Wanted| desk.attached.get(&wanted.interface.index).cloned();
+        let interfaces = wanted.iter().filter_map(status).collect();
+        let node = Node {
+            generation: number,
+            digest: digest.to_owned(),
+            ..Node::new(image, self.file.clone(), interfaces)
+        };
+        *self.node.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(node);
+    }
+
+    /// The generations that are remembered, the newest first.
+    pub fn generations(&self) -> Vec<GenerationStatus> {
+        self.desk().generations.iter().rev().map(GenerationStatus::of).collect()
+    }
+
+    /// Takes a sample of the counters, for what plans call live traffic.
+    pub fn sampled(&self, snapshot: &Snapshot) {
+        *self.earlier.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((Instant::now(), snapshot.clone()));
+    }
+
+    /// Ends steering.
+    ///
+    /// # Errors
+    /// A link cannot be removed.
+    pub fn detach(&self) -> Result<(), Cause> {
+        self.ground().detach()
+    }
+}
+
+impl Meter for Steward {
+    fn counters(&self) -> Result<Snapshot, Cause> {
+        self.ground().counters()
+    }
+
+    fn tables(&self) -> Result<Image, Cause> {
+        self.ground().tables(self.node().generation)
+    }
+
+    fn program(&self) -> Result<ProgramStatus, Cause> {
+        self.ground().program(self.node().generation)
+    }
+
+    fn maps(&self) -> Result<Vec<MapStatus>, Cause> {
+        self.ground().maps(self.node().generation)
+    }
+}
+
+impl Source for Steward {
+    fn node(&self) -> Arc<Node> {
+        Arc::clone(&self.node.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}

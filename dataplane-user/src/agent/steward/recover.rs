@@ -1,0 +1,133 @@
+//! Taking a node over: from another agent, from a crash, from a host that was started anew.
+
+use std::sync::atomic::AtomicBool;
+
+use super::{Apply, ChangeError, Desk, Steward};
+use crate::agent::ground::Ground;
+use crate::fault::{Step, point};
+use crate::policy::Bundle;
+use crate::state::Who;
+use crate::state::audit::{Event, Outcome};
+use crate::state::generations::Record;
+
+impl Steward {
+    /// Whether the policy file was applied or followed as it is now; a policy that came another way stands until the file
+    /// changes.
+    pub(super) fn follows(&self, bundle: &Bundle) -> Result<bool, ChangeError> {
+        let desk = self.desk();
+        let digest = bundle.digest();
+        let from_file = |record: &&Record| FROM_FILE.contains(&record.action.as_str());
+        let last = desk.generations.iter().rev().find(from_file);
+        let live = desk.generations.live();
+        Ok(live.is_some_and(|live| live.bundle == digest) || last.is_some_and(|last| last.bundle == digest))
+    }
+
+    /// Finds what is live and takes it over; ends what a crash left half done. Gives the live generation's number.
+    pub(super) fn recover(&self) -> Result<Option<u64>, ChangeError> {
+        let mut desk = self.desk();
+        let mut ground = self.ground();
+        let pinned = ground.pinned().map_err(ChangeError::Kernel)?;
+        let intent = ground.intent().map_err(ChangeError::Kernel)?;
+        let recorded = desk.generations.live().map(|record| record.number);
+        if recorded.is_none()
+            && intent.is_none()
+            && !pinned.is_empty()
+            && desk.generations.iter().next().is_none()
+        {
+            return Err(ChangeError::Conflict(format!(
+                "generation {} is steering, but {} does not know it: give the agent the state directory that it was made with \
+                 (--state-dir), or end it with `keysteer agent --cleanup`",
+                pinned.last().copied().unwrap_or_default(),
+                desk.state.path().display()
+            )));
+        }
+        let target = intent.filter(|number| pinned.contains(number)).or(recorded);
+        let Some(number) = target else {
+            for number in pinned {
+                ground.retire(number).map_err(ChangeError::Kernel)?;
+            }
+            self.forget_prepared(&mut desk, None)?;
+            return Ok(None);
+        };
+        let bundle: Bundle = desk.generations.bundle(number)?;
+        let (policy, compiled) = self.compile(&mut desk, &bundle)?;
+        let there = pinned.contains(&number);
+        let adopted = there && ground.adopt(number, &compiled.image).map_err(ChangeError::Kernel)?;
+        drop(policy);
+        let words = desk.words();
+        if adopted {
+            ground.set_words(&words).map_err(ChangeError::Kernel)?;
+            self.adopt_last(&mut desk, &mut **ground, &pinned, number);
+            let statuses = ground.commit(number, &compiled.wanted).map_err(ChangeError::Kernel)?;
+            desk.note(statuses, &compiled.wanted);
+            if desk.generations.live().map(|record| record.number) != Some(number) {
+                desk.generations.set_live(number)?;
+                desk.journal(Event {
+                    to: Some(number),
+                    from: recorded,
+                    detail: Some("a commit that had been cut off was finished".to_owned()),
+                    ..Event::new(Who::this(), "recover", Outcome::Ok)
+                })?;
+            }
+            ground.settle(number).map_err(ChangeError::Kernel)?;
+            point(Step::Settled);
+            let keep = [desk.generations.live(), desk.generations.last()].map(|it| it.map(|it| it.number));
+            for old in pinned.into_iter().filter(|old| !keep.contains(&Some(*old))) {
+                ground.retire(old).map_err(ChangeError::Kernel)?;
+            }
+            self.forget_prepared(&mut desk, None)?;
+            desk.interfaces = self.platform.interfaces().map_err(ChangeError::Kernel)?;
+            desk.wanted.insert(number, compiled.wanted);
+            self.take(&desk, number, compiled.image);
+            return Ok(Some(number));
+        }
+        // The program is not there (the host was started anew), or the host is another: the policy is loaded again.
+        if !there {
+            for old in pinned {
+                ground.retire(old).map_err(ChangeError::Kernel)?;
+            }
+        }
+        drop(ground);
+        self.forget_prepared(&mut desk, None)?;
+        let none = AtomicBool::new(false);
+        let apply = Apply::by_agent(bundle, "restore", &none);
+        let applied = self.carry_out(&mut desk, apply, false)?;
+        Ok(Some(applied.generation))
+    }
+
+    /// Takes the last generation over too, if it is there as it was; else there is none to go back to.
+    fn adopt_last(&self, desk: &mut Desk, ground: &mut dyn Ground, pinned: &[u64], live: u64) {
+        let others = [desk.generations.last(), desk.generations.live()];
+        let Some(number) = others.into_iter().flatten().map(|record| record.number).find(|it| *it != live)
+        else {
+            return;
+        };
+        let adopted = pinned.contains(&number)
+            && desk.generations.bundle::<Bundle>(number).is_ok_and(|bundle| {
+                self.compile(desk, &bundle).is_ok_and(|(_, compiled)| {
+                    desk.wanted.insert(number, compiled.wanted);
+                    ground.adopt(number, &compiled.image).unwrap_or(false)
+                })
+            });
+        if !adopted && desk.generations.last().is_some_and(|last| last.number == number) {
+            tracing::warn!(generation = number, "the last generation cannot be gone back to any more");
+            if let Err(error) = desk.generations.retire(number) {
+                tracing::warn!(%error, "the records cannot be written");
+            }
+        }
+    }
+
+    /// Records that prepared generations came to nothing.
+    fn forget_prepared(&self, desk: &mut Desk, but: Option<u64>) -> Result<(), ChangeError> {
+        let prepared: Vec<u64> =
+            desk.generations.prepared().map(|record| record.number).filter(|it| Some(*it) != but).collect();
+        for number in prepared {
+            desk.generations.fail(number, "the agent ended before it was committed")?;
+        }
+        desk.generations.prune()?;
+        Ok(())
+    }
+}
+
+/// What a generation's record says of who made it when the policy came from the file.
+const FROM_FILE: [&str; 2] = ["start", "watch"];

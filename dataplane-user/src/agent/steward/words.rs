@@ -1,0 +1,151 @@
+//! What operators say of keys and shards.
+
+use std::time::Duration;
+
+use super::{ChangeError, Desk, Steward};
+use crate::agent::meter::Source as _;
+use crate::control::types::{Standing, WordRequest};
+use crate::state::audit::{Event, Outcome, Subject};
+use crate::state::overlay::{KeyWord, ShardWord, Word};
+use crate::state::{Overlay, Timestamp, Who};
+
+impl Steward {
+    /// Says something of a key, or takes back what was said.
+    ///
+    /// # Errors
+    /// There is no such key, another change is being made, or it cannot be kept.
+    pub fn key_word(
+        &self,
+        name: &str,
+        word: Option<KeyWord>,
+        asked: &WordRequest,
+        who: Who,
+    ) -> Result<(), ChangeError> {
+        let mut desk = self.free_desk()?;
+        let node = self.node();
+        let key = node.names.keys.iter().find(|key| key.name == name);
+        let Some(key) = key else {
+            let names = node.names.keys.iter().map(|key| key.name.as_str());
+            return Err(ChangeError::Unknown(unknown("key", name, names)));
+        };
+        let identity = desk.ids.keys.iter().find(|(_, id)| *id == key.id).map(|(text, _)| text.to_owned());
+        let identity = identity.ok_or_else(|| ChangeError::Unknown(format!("key {name} has no id")))?;
+        let action = match word {
+            Some(KeyWord::Deny) => "key-deny",
+            Some(KeyWord::Allow) => "key-allow",
+            None => "key-clear",
+        };
+        let subject = Subject::Key(name.to_owned());
+        self.say(&mut desk, action, subject, asked, who, |overlay, circumstances| match word {
+            Some(word) => drop(overlay.set_key(&identity, circumstances.word(word))),
+            None => drop(overlay.clear_key(&identity)),
+        })
+    }
+
+    /// Says something of a shard, or takes back what was said.
+    ///
+    /// # Errors
+    /// As [`Steward::key_word`].
+    pub fn shard_word(
+        &self,
+        name: &str,
+        word: Option<ShardWord>,
+        asked: &WordRequest,
+        who: Who,
+    ) -> Result<(), ChangeError> {
+        let mut desk = self.free_desk()?;
+        let node = self.node();
+        if node.names.policy_shards().all(|(_, shard)| shard.name != name) {
+            let names = node.names.policy_shards().map(|(_, shard)| shard.name.as_str());
+            return Err(ChangeError::Unknown(unknown("shard", name, names)));
+        }
+        let action = if word.is_some() { "shard-disable" } else { "shard-enable" };
+        let subject = Subject::Shard(name.to_owned());
+        self.say(&mut desk, action, subject, asked, who, |overlay, circumstances| match word {
+            Some(word) => drop(overlay.set_shard(name, circumstances.word(word))),
+            None => drop(overlay.clear_shard(name)),
+        })
+    }
+
+    /// Changes the overlay: kept first, then told to the kernel.
+    fn say(
+        &self,
+        desk: &mut Desk,
+        action: &str,
+        subject: Subject,
+        asked: &WordRequest,
+        who: Who,
+        change: impl FnOnce(&mut Overlay, Circumstances),
+    ) -> Result<(), ChangeError> {
+        let before = desk.overlay.clone();
+        let now = Timestamp::now();
+        let until = asked.seconds.map(|seconds| now.after(Duration::from_secs(seconds)));
+        change(
+            &mut desk.overlay,
+            Circumstances { reason: asked.reason.clone(), by: who.clone(), since: now, until },
+        );
+        let done = self.enact(desk);
+        if done.is_err() {
+            desk.overlay = before;
+            desk.overlay.save(desk.state.path())?;
+        }
+        let result = if done.is_ok() { Outcome::Ok } else { Outcome::Failed };
+        let failed = done.as_ref().err().map(ToString::to_string);
+        desk.journal(Event {
+            subject: Some(subject),
+            reason: asked.reason.clone(),
+            detail: failed.or_else(|| until.map(|until| format!("until {until}"))),
+            ..Event::new(who, action, result)
+        })?;
+        done
+    }
+
+    /// Keeps the overlay and tells the kernel.
+    pub(super) fn enact(&self, desk: &mut Desk) -> Result<(), ChangeError> {
+        desk.overlay.save(desk.state.path())?;
+        self.ground().set_words(&desk.words()).map_err(ChangeError::Kernel)
+    }
+
+    /// What operators said that stands.
+    pub fn standing(&self) -> Vec<Standing> {
+        let desk = self.desk();
+        let node = self.node();
+        let name = |identity: &str| {
+            let id = desk.ids.keys.iter().find(|(text, _)| *text == identity).map(|(_, id)| id);
+            id.and_then(|id| node.names.key(id)).map_or_else(|| identity.to_owned(), |key| key.name.clone())
+        };
+        let key = |(identity, word): (&str, &Word<KeyWord>)| {
+            let said = match word.word {
+                KeyWord::Deny => "deny",
+                KeyWord::Allow => "allow",
+            };
+            Standing::new("key", name(identity), said, word)
+        };
+        let shard =
+            |(name, word): (&str, &Word<ShardWord>)| Standing::new("shard", name.to_owned(), "disable", word);
+        desk.overlay.keys().map(key).chain(desk.overlay.shards().map(shard)).collect()
+    }
+}
+
+/// When, why and by whom something is said.
+struct Circumstances {
+    reason: Option<String>,
+    by: Who,
+    since: Timestamp,
+    until: Option<Timestamp>,
+}
+
+impl Circumstances {
+    fn word<W>(self, word: W) -> Word<W> {
+        let Self { reason, by, since, until } = self;
+        Word { word, reason, by, since, until }
+    }
+}
+
+/// That there is no `what` called `name`, with the nearest that there is.
+fn unknown<'n>(what: &str, name: &str, names: impl Iterator<Item = &'n str>) -> String {
+    match crate::suggest::nearest(name, names) {
+        Some(near) => format!("there is no {what} {name}; did you mean {near}?"),
+        None => format!("there is no {what} {name}; `keysteer {what} list` shows all"),
+    }
+}
