@@ -12,6 +12,7 @@ mod change;
 mod desk;
 mod error;
 mod look;
+mod planning;
 mod recover;
 mod words;
 
@@ -142,7 +143,9 @@ impl Steward {
             match self.desk.try_lock() {
                 Ok(desk) => return Ok(desk),
                 Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) if self.looking.load(Ordering::SeqCst) && Instant::now() < end => {
+                Err(TryLockError::WouldBlock)
+                    if self.looking.load(Ordering::SeqCst) && Instant::now() < end =>
+                {
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 Err(TryLockError::WouldBlock) => return Err(ChangeError::Busy),
