@@ -4,10 +4,10 @@ use std::panic::resume_unwind;
 use std::thread;
 
 /// From so many keys on it is worth a thread.
-pub const MANY: usize = 50_000;
+pub(crate) const MANY: usize = 50_000;
 
 /// What `one` and `other` give; `other` runs in a thread of its own where that is `worth` it.
-pub fn both<A, B: Send>(worth: bool, one: impl FnOnce() -> A, other: impl FnOnce() -> B + Send) -> (A, B) {
+pub(crate) fn both<A, B: Send>(worth: bool, one: impl FnOnce() -> A, other: impl FnOnce() -> B + Send) -> (A, B) {
     if !worth {
         return (one(), other());
     }
