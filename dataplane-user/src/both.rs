@@ -7,7 +7,11 @@ use std::thread;
 pub(crate) const MANY: usize = 50_000;
 
 /// What `one` and `other` give; `other` runs in a thread of its own where that is `worth` it.
-pub(crate) fn both<A, B: Send>(worth: bool, one: impl FnOnce() -> A, other: impl FnOnce() -> B + Send) -> (A, B) {
+pub(crate) fn both<A, B: Send>(
+    worth: bool,
+    one: impl FnOnce() -> A,
+    other: impl FnOnce() -> B + Send,
+) -> (A, B) {
     if !worth {
         return (one(), other());
     }
@@ -16,6 +20,13 @@ pub(crate) fn both<A, B: Send>(worth: bool, one: impl FnOnce() -> A, other: impl
         let one = one();
         (one, other.join().unwrap_or_else(|panic| resume_unwind(panic)))
     })
+}
+
+/// Drops what is large, in a thread of its own where that is `worth` it.
+pub(crate) fn drop_aside<T: Send + 'static>(worth: bool, what: T) {
+    if worth {
+        thread::spawn(move || drop(what));
+    }
 }
 
 #[cfg(test)]

@@ -85,9 +85,14 @@ impl Steward {
                 let plan = Some(applied.plan.clone()).filter(|plan| !plan.is_empty());
                 desk.journal(Event { to: Some(applied.generation), plan, ..event(Outcome::Ok) })?;
             }
-            Ok(_) => desk.ids = ids,
+            Ok(_) => {
+                desk.ids = ids;
+                // A bundle may have been kept for nothing.
+                desk.generations.prune()?;
+            }
             Err(error) => {
                 desk.ids = ids;
+                desk.generations.prune()?;
                 let outcome = match error {
                     ChangeError::Kernel(_) | ChangeError::State(_) => Outcome::Failed,
                     _ => Outcome::Refused,
@@ -102,7 +107,8 @@ impl Steward {
     fn try_apply(&self, desk: &mut Desk, apply: &Apply<'_>, plans: bool) -> Result<Applied, ChangeError> {
         let begun = Instant::now();
         (apply.progress)("compiling");
-        let mut draft = self.draft(desk, &apply.bundle)?;
+        let number = desk.generations.next_number();
+        let mut draft = self.draft(desk, &apply.bundle, Some(number))?;
         draft.compiled.image.words = desk.words();
         let image = &draft.compiled.image;
         // The tables of many keys are loaded while the plan is made and written down.
@@ -171,7 +177,9 @@ impl Steward {
         desk.ids.save(desk.state.path())?;
         let mut record = desk.record(number, apply, draft);
         record.plan = Some(digest.clone()).filter(|digest| !digest.is_empty());
-        desk.generations.put_bundle(number, &apply.bundle)?;
+        if !draft.kept {
+            desk.generations.put_bundle(number, &apply.bundle)?;
+        }
         desk.generations.put(record)?;
         Ok((Some(number), digest))
     }
@@ -254,7 +262,7 @@ impl Steward {
         desk.journal(Event { to: Some(number), ..event(Outcome::Ok) })?;
         // Packets have the old policy again; its names follow.
         let bundle: Bundle = desk.generations.bundle(number)?;
-        let (policy, compiled) = self.compile(&mut desk, &bundle)?;
+        let (policy, compiled) = self.compile_at(&mut desk, &bundle)?;
         self.take(&mut desk, number, policy, compiled.image);
         Ok(RolledBack { generation: number, from: from.unwrap_or_default(), micros })
     }

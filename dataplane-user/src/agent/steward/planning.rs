@@ -11,12 +11,17 @@ use crate::both::both;
 use crate::plan::{Base, Context, Guard, Plan, Side, Traffic, plan};
 use crate::policy::{Bundle, Policy};
 
+/// From so many bytes on a bundle is kept before it is known whether anything will change.
+const LONG: usize = 1 << 20;
+
 /// A policy that is compiled and not in force.
 pub(super) struct Draft {
     pub(super) policy: Policy,
     pub(super) compiled: Compiled,
     /// Its bundle's.
     pub(super) digest: String,
+    /// Whether its bundle is kept already.
+    pub(super) kept: bool,
     /// What the plan compares it with.
     beside: Beside,
 }
@@ -39,18 +44,34 @@ impl Steward {
         let mut desk = self.free_desk()?;
         // Ids that are given for a plan alone are not kept.
         let ids = desk.ids.clone();
-        let draft = self.draft(&mut desk, bundle);
+        let draft = self.draft(&mut desk, bundle, None);
         desk.ids = ids;
         Ok(self.plan_of(&desk, &draft?, allow, base))
     }
 
-    /// Compiles a policy; meanwhile what it will be compared with is read.
-    pub(super) fn draft(&self, desk: &mut Desk, bundle: &Bundle) -> Result<Draft, ChangeError> {
+    /// Compiles a policy; meanwhile what it will be compared with is read, and a long bundle is kept as that of generation
+    /// `number`.
+    pub(super) fn draft(
+        &self,
+        desk: &mut Desk,
+        bundle: &Bundle,
+        number: Option<u64>,
+    ) -> Result<Draft, ChangeError> {
         let live = desk.generations.live().map(|record| record.number);
-        let (compiled, (beside, digest)) =
-            both(true, || self.compile(desk, bundle), || (self.beside(live), bundle.digest()));
+        let Desk { secrets, ids, generations, .. } = desk;
+        let number = number.filter(|_| bundle.bytes() >= LONG);
+        let (compiled, beside) = both(
+            true,
+            || self.compile(secrets, ids, bundle),
+            || -> Result<_, ChangeError> {
+                let beside = self.beside(live)?;
+                number.map(|number| generations.put_bundle(number, bundle)).transpose()?;
+                Ok((beside, bundle.digest()))
+            },
+        );
         let (policy, compiled) = compiled?;
-        Ok(Draft { policy, compiled, digest, beside: beside? })
+        let (beside, digest) = beside?;
+        Ok(Draft { policy, compiled, digest, kept: number.is_some(), beside })
     }
 
     fn beside(&self, live: Option<u64>) -> Result<Beside, ChangeError> {
