@@ -224,8 +224,8 @@ impl Ground for Fake {
         Meter::maps(self)
     }
 
-    fn slots(&self, number: u64) -> Result<Vec<Slot>, Cause> {
-        Ok(self.tables(number)?.slots)
+    fn slots(&self, number: u64) -> Result<Vec<keysteer_common::tables::Slot>, Cause> {
+        Ok(Ground::tables(self, number)?.slots)
     }
 
     fn prepare(&mut self, _: u64) -> Result<(), Cause> {
