@@ -8,6 +8,7 @@ use keysteer_common::config::Config;
 use keysteer_common::shared::{Shared, from_bytes};
 use keysteer_common::tables::ServiceSet;
 
+use super::home::Home;
 use super::tables::KEYS_MAP;
 use super::{Dataplane, KernelError, sys};
 use crate::image::Image;
@@ -20,6 +21,21 @@ impl Dataplane {
     /// # Errors
     /// The kernel does not let a map be read.
     pub fn tables(&self, config: Config) -> Result<Image, KernelError> {
+        self.home.tables(config)
+    }
+
+    /// [`Dataplane::tables`] with the constants that it was loaded with.
+    ///
+    /// # Errors
+    /// The kernel does not let a map be read.
+    pub fn tables_in_force(&self) -> Result<Image, KernelError> {
+        self.tables(self.about.config)
+    }
+}
+
+impl Home {
+    /// See [`Dataplane::tables`].
+    pub(super) fn tables(&self, config: Config) -> Result<Image, KernelError> {
         Ok(Image {
             config,
             prefix_index: self.table(".bss.prefix_index")?,
@@ -35,17 +51,9 @@ impl Dataplane {
         })
     }
 
-    /// [`Dataplane::tables`] with the constants that it was loaded with.
-    ///
-    /// # Errors
-    /// The kernel does not let a map be read.
-    pub fn tables_in_force(&self) -> Result<Image, KernelError> {
-        self.tables(self.about.config)
-    }
-
     /// The entries of a table that is the only value of its map.
     fn table<T: Shared>(&self, section: &'static str) -> Result<Vec<T>, KernelError> {
-        let Some(Map::Array(map)) = self.home.map(section) else {
+        let Some(Map::Array(map)) = self.map(section) else {
             return Err(KernelError::Object { what: format!("map {section}") });
         };
         let failed = |cause| KernelError::Map { operation: "read", map: section, megabytes: 0, cause };
@@ -58,7 +66,7 @@ impl Dataplane {
     /// The service sets, which have an entry each.
     fn services(&self) -> Result<Vec<ServiceSet>, KernelError> {
         const MAP: &str = "SERVICES";
-        let map = self.home.map(MAP).ok_or_else(|| KernelError::Object { what: format!("map {MAP}") })?;
+        let map = self.map(MAP).ok_or_else(|| KernelError::Object { what: format!("map {MAP}") })?;
         let failed = |error| KernelError::other("read the services", error);
         let map: Array<_, [u8; size_of::<ServiceSet>()]> = map.try_into().map_err(failed)?;
         let entries = map.iter().map(|entry| Ok(from_bytes(&entry?)));

@@ -46,10 +46,10 @@ pub struct Link {
 
 /// A node's generations and links.
 pub struct Steering {
-    pins: Pins,
+    pub(super) pins: Pins,
     sets: BTreeMap<u64, CounterSet>,
     generations: BTreeMap<u64, Dataplane>,
-    links: BTreeMap<u32, BpfLink>,
+    pub(super) links: BTreeMap<u32, BpfLink>,
 }
 
 impl fmt::Debug for Steering {

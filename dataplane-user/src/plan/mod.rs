@@ -25,6 +25,7 @@ mod settings;
 mod survey;
 mod traffic;
 pub mod types;
+pub mod words;
 
 #[cfg(test)]
 mod tests;
@@ -154,6 +155,7 @@ pub fn plan(old: Option<Side<'_>>, new: Side<'_>, context: &Context<'_>) -> Plan
         shards,
         overlap,
         refusals,
+        words: Vec::new(),
         notes: Vec::new(),
     };
     if plan.is_empty() {

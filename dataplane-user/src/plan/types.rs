@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::{Bundle, Share};
+use crate::state::Timestamp;
 
 /// The version of [`Plan`] that this program makes and reads.
 pub const VERSION: u32 = 1;
@@ -115,8 +116,31 @@ pub struct Plan {
     pub overlap: Vec<Overlap>,
     /// Why it may not be applied; lifted ones, too.
     pub refusals: Vec<Refusal>,
+    /// Operators' words that hold over the new policy, or are on what it removes; no part of the change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<Overruled>,
     /// What a reader should know of the figures.
     pub notes: Vec<String>,
+}
+
+/// An operator's word that holds over a policy, or loses its ground by it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Overruled {
+    /// `key` or `shard`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// `deny`, `allow` or `disable`.
+    pub word: String,
+    /// Why, in the words of who said it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// Until when.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub until: Option<Timestamp>,
+    /// What that means under the new policy.
+    pub effect: String,
 }
 
 /// A reading of traffic.

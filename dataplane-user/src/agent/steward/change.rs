@@ -6,10 +6,12 @@ use std::time::Instant;
 
 use super::{ChangeError, Desk, Steward};
 use crate::agent::ground::Compiled;
+use crate::agent::meter::Source as _;
 use crate::agent::probe;
 use crate::control::types::{Applied, RolledBack};
 use crate::fault::{Step, point};
 use crate::image::Image;
+use crate::plan::words::overruled;
 use crate::plan::{Base, Context, Guard, Plan, Side, Traffic, plan};
 use crate::policy::{Bundle, Policy};
 use crate::state::Who;
@@ -99,7 +101,8 @@ impl Steward {
             image: &compiled.image,
         });
         let new = Side { policy: &policy, names: &compiled.image.names, image: &compiled.image };
-        let plan = plan(old, new, &context);
+        let mut plan = plan(old, new, &context);
+        plan.words = overruled(&desk.overlay, &desk.ids, old.map(|old| old.names), new.names);
         Ok((plan, policy, compiled))
     }
 
@@ -204,7 +207,9 @@ impl Steward {
         }
         done?;
         desk.wanted.insert(number, compiled.wanted);
-        self.take(desk, number, compiled.image);
+        // What is put in force first is new, unless another agent had it.
+        let news = self.node().generation != 0 || apply.action == "start";
+        self.take(desk, number, compiled.image, news);
         desk.interfaces = self.platform.interfaces().map_err(ChangeError::Kernel)?;
         Ok(Applied { generation: number, changed: true, plan: digest, millis: elapsed(begun) })
     }
@@ -275,7 +280,7 @@ impl Steward {
         // Packets have the old policy again; its names follow.
         let bundle: Bundle = desk.generations.bundle(number)?;
         let (_, compiled) = self.compile(&mut desk, &bundle)?;
-        self.take(&desk, number, compiled.image);
+        self.take(&desk, number, compiled.image, true);
         Ok(RolledBack { generation: number, from: from.unwrap_or_default(), micros })
     }
 

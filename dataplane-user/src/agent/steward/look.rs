@@ -16,6 +16,7 @@ impl Steward {
             if let Err(error) = self.enact(&mut desk) {
                 tracing::error!(%error, "words whose time is over cannot be ended");
             }
+            self.post(&desk);
             let keys = over
                 .keys
                 .iter()

@@ -8,6 +8,7 @@
 //! ```
 //! The kernel is behind a lock of its own, so that counters are read while a policy is compiled.
 
+mod board;
 mod change;
 mod desk;
 mod error;
@@ -21,22 +22,24 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::Instant;
 
-use crate::agent::audit;
-use crate::agent::audit::Changes;
+use crate::agent::audit::{self, Changes};
 use crate::agent::ground::{Compiled, Ground, Platform, Wanted};
 use crate::agent::meter::{Cause, Meter, Source};
 use crate::agent::node::Node;
+use crate::agent::rebuild::{self, Held, Way};
 use crate::agent::state::StateDirectory;
 use crate::control::types::{GenerationStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
 use crate::fault::{Step, point};
 use crate::image::Image;
 use crate::policy::{Bundle, Policy};
-use crate::state::{Audit, Generations, Ids, Overlay, Secrets};
+use crate::state::Timestamp;
 
+pub use board::Posted;
 pub use change::{Apply, Progress};
 pub use error::ChangeError;
 
+use board::Board;
 use desk::Desk;
 
 /// The steward of a node.
@@ -47,6 +50,7 @@ pub struct Steward {
     node: RwLock<Arc<Node>>,
     /// The policy file, as it is shown.
     file: String,
+    board: Arc<Board>,
     /// Counters a while ago, for plans.
     earlier: Mutex<Option<(Instant, Snapshot)>>,
 }
@@ -79,29 +83,37 @@ impl Steward {
     /// Nothing is live and the policy cannot be applied, or what is there cannot be used.
     pub fn begin(begin: Begin) -> Result<(Self, Option<String>), ChangeError> {
         let Begin { platform, state, ground, file, offered } = begin;
-        let path = state.path().to_owned();
-        let desk = Desk {
-            secrets: Secrets::open(&path)?,
-            ids: Ids::open(&path)?,
-            generations: Generations::open(&path)?,
-            overlay: Overlay::open(&path)?,
-            audit: Audit::open(&path)?,
+        let (policy, trouble) = (offered.as_ref().ok(), offered.as_ref().err().map(String::as_str));
+        let held = rebuild::open(state.path(), &*ground, &*platform, policy, trouble)?;
+        let Held { secrets, ids, generations, overlay, audit, way, told } = held;
+        let board = Arc::new(Board::default());
+        let mut desk = Desk {
+            board: Arc::clone(&board),
+            secrets,
+            ids,
+            generations,
+            overlay,
+            audit,
             state,
             wanted: BTreeMap::new(),
             attached: BTreeMap::new(),
             interfaces: Vec::new(),
         };
-        desk.generations.check_registries(&desk.ids.keys, &desk.ids.shards)?;
+        told.iter().try_for_each(|told| desk.tell(told))?;
         let steward = Self {
             platform,
             desk: Mutex::new(desk),
             ground: Mutex::new(ground),
             node: RwLock::new(Arc::new(Node::default())),
             file: file.display().to_string(),
+            board,
             earlier: Mutex::new(None),
         };
         point(Step::Opened);
-        let live = steward.recover()?;
+        let live = match way {
+            Way::Recover(read) => steward.recover(read)?,
+            Way::Anew(bundle) => Some(steward.begin_anew(bundle)?),
+        };
         point(Step::TakenOver);
         let trouble = match (offered, live) {
             (Err(error), None) => return Err(ChangeError::Invalid(error)),
@@ -137,9 +149,15 @@ impl Steward {
         }
     }
 
-    /// Logs which keys came and went since the agent before.
-    pub fn report(&self, node: &Node, changes: &Changes) {
-        audit::report(node, changes, &self.desk().ids.keys);
+    /// Whether the policy file as it is now is in force, or means what is.
+    pub fn file_is(&self, in_force: bool) {
+        self.board.post(|posted| posted.file_in_force = in_force);
+    }
+
+    /// Posts what stands, for whoever only reads.
+    fn post(&self, desk: &Desk) {
+        let (words, last) = (self.standing_at(desk), desk.generations.last().map(|record| record.number));
+        self.board.post(|posted| (posted.words, posted.last) = (words, last));
     }
 
     fn compile(&self, desk: &mut Desk, bundle: &Bundle) -> Result<(Policy, Compiled), ChangeError> {
@@ -151,8 +169,9 @@ impl Steward {
         Ok((policy, compiled))
     }
 
-    /// Makes a generation what is shown as in force.
-    fn take(&self, desk: &Desk, number: u64, image: Image) {
+    /// Makes a generation what is shown as in force, and logs which keys came and went; if it is `news`, and not what
+    /// another agent had in force.
+    fn take(&self, desk: &Desk, number: u64, image: Image, news: bool) {
         let digest = desk.generations.get(number).map_or("", |record| record.bundle.as_str());
         let wanted = desk.wanted.get(&number).map_or(&[][..], Vec::as_slice);
         let status = |wanted: &Wanted| desk.attached.get(&wanted.interface.index).cloned();
@@ -162,7 +181,14 @@ impl Steward {
             digest: digest.to_owned(),
             ..Node::new(image, self.file.clone(), interfaces)
         };
+        let before = self.node();
+        let changes = if news { audit::changes(&before.names, &node.names) } else { Changes::default() };
+        audit::report(&before.names, &node, &changes);
         *self.node.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(node);
+        let made_at = desk.generations.get(number).map(|record| record.made_at);
+        let applied_at = if news { Some(Timestamp::now()) } else { made_at };
+        self.board.post(|posted| posted.applied_at = applied_at);
+        self.post(desk);
     }
 
     /// The generations that are remembered, the newest first.
@@ -206,5 +232,9 @@ impl Meter for Steward {
 impl Source for Steward {
     fn node(&self) -> Arc<Node> {
         Arc::clone(&self.node.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn posted(&self) -> Posted {
+        self.board.read()
     }
 }
