@@ -75,7 +75,7 @@ impl Told {
         let Self { part, what, kept, now } = self;
         let kept: Vec<String> = kept.iter().map(|path| path.display().to_string()).collect();
         let kept = if kept.is_empty() { String::new() } else { format!(" (kept: {})", kept.join(", ")) };
-        format!("{}: {what}{kept}; rebuilt from the pins: {now}", part.name())
+        format!("{}: {what}{kept}; {now}", part.name())
     }
 }
 

@@ -49,7 +49,7 @@ impl Log<'_> {
 
     fn tell(&mut self, now: String) {
         if let Some(told) = self.told.last_mut() {
-            told.now = now;
+            told.now = format!("rebuilt from the pins: {now}");
         }
     }
 }

@@ -4,11 +4,12 @@ use std::sync::atomic::AtomicBool;
 
 use super::{Apply, ChangeError, Desk, Steward};
 use crate::agent::ground::Ground;
+use crate::agent::rebuild::Told;
 use crate::fault::{Step, point};
 use crate::policy::Bundle;
-use crate::state::Who;
 use crate::state::audit::{Event, Outcome};
 use crate::state::generations::Record;
+use crate::state::{Part, StateError, Timestamp, Who};
 
 impl Steward {
     /// Whether the policy file was applied or followed as it is now; a policy that came another way stands until the file
@@ -49,7 +50,7 @@ impl Steward {
         let words = desk.words();
         if adopted {
             ground.set_words(&words).map_err(ChangeError::Kernel)?;
-            self.adopt_last(&mut desk, &mut **ground, &pinned, number);
+            self.adopt_last(&mut desk, &mut **ground, &pinned, number)?;
             let statuses = ground.commit(number, &compiled.wanted).map_err(ChangeError::Kernel)?;
             desk.note(statuses, &compiled.wanted);
             if desk.generations.live().map(|record| record.number) != Some(number) {
@@ -125,14 +126,27 @@ impl Steward {
     }
 
     /// Takes the last generation over too, if it is there as it was; else there is none to go back to.
-    fn adopt_last(&self, desk: &mut Desk, ground: &mut dyn Ground, pinned: &[u64], live: u64) {
+    fn adopt_last(
+        &self,
+        desk: &mut Desk,
+        ground: &mut dyn Ground,
+        pinned: &[u64],
+        live: u64,
+    ) -> Result<(), ChangeError> {
         let others = [desk.generations.last(), desk.generations.live()];
         let Some(number) = others.into_iter().flatten().map(|record| record.number).find(|it| *it != live)
         else {
-            return;
+            return Ok(());
         };
+        let bundle = desk.generations.bundle::<Bundle>(number);
+        if let Err(StateError::Damaged { what, .. }) = &bundle {
+            let part = Part::Bundle(number);
+            let kept = part.set_aside(desk.state.path(), Timestamp::now())?;
+            let now = format!("generation {number} cannot be gone back to any more");
+            desk.tell(&Told { part, what: what.clone(), kept, now })?;
+        }
         let adopted = pinned.contains(&number)
-            && desk.generations.bundle::<Bundle>(number).is_ok_and(|bundle| {
+            && bundle.is_ok_and(|bundle| {
                 self.compile(desk, &bundle).is_ok_and(|(_, compiled)| {
                     desk.wanted.insert(number, compiled.wanted);
                     ground.adopt(number, &compiled.image).unwrap_or(false)
@@ -144,6 +158,7 @@ impl Steward {
                 tracing::warn!(%error, "the records cannot be written");
             }
         }
+        Ok(())
     }
 
     /// Records that prepared generations came to nothing.

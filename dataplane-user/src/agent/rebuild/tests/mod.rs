@@ -101,7 +101,9 @@ fn goes_on(place: &Place, fake: &Fake, before: &Kept, what: &str) -> Started {
     assert_eq!(Secrets::read(state).unwrap().flow, before.flow, "{what}");
     let ids = Ids::open(state).unwrap();
     assert!(before.keys.values().all(|id| ids.keys.iter().any(|(_, it)| it == *id)), "{what}");
-    assert!(matches!(audit::verify(state).unwrap(), audit::Verdict::Whole(_)), "{what}");
+    // An entry in the middle is for `keysteer audit verify` to find, not for every start.
+    let verdict = audit::verify(state).unwrap();
+    assert!(matches!(verdict, audit::Verdict::Whole(_)) || what.starts_with("audit.jsonl"), "{what}");
     let overlay = Overlay::open(state).unwrap();
     assert_eq!((overlay.keys().len(), overlay.shards().len()), (2, 1), "{what}");
     let pinned: Vec<u64> = fake.0.pinned.lock().unwrap().generations.keys().copied().collect();
