@@ -10,7 +10,7 @@ use std::fmt;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::policy::{Bundle, Share};
+use crate::policy::Bundle;
 use crate::state::Timestamp;
 
 pub use changes::{Changed, Changes, Difference, FieldChange, Named};

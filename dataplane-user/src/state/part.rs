@@ -87,7 +87,7 @@ mod tests {
             (Part::Bundle(7), &["generations/7.bundle"]),
         ] {
             assert!(!part.is_there(place.path()), "{part:?}");
-            assert_eq!(part.set_aside(place.path(), now).unwrap(), [PathBuf::new(); 0], "{part:?}");
+            assert!(part.set_aside(place.path(), now).unwrap().is_empty(), "{part:?}");
             for file in files {
                 let path = place.path().join(file);
                 fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -47,7 +47,7 @@ impl Log<'_> {
         Ok(())
     }
 
-    fn tell(&mut self, now: String) {
+    fn tell(&mut self, now: &str) {
         if let Some(told) = self.told.last_mut() {
             told.now = format!("rebuilt from the pins: {now}");
         }
@@ -112,7 +112,7 @@ impl Repair<'_> {
                 let what = what.unwrap_or_else(|| older(Part::KeyIds, self.directory));
                 log.set_aside(Part::KeyIds, what)?;
                 ids.keys = rebuilt;
-                log.tell(format!(
+                log.tell(&format!(
                     "{} of the {} keys of the policy have the ids that they had; ids that are given from now on begin at {}",
                     found.found,
                     found.of,
@@ -125,7 +125,7 @@ impl Repair<'_> {
                 let what = what.unwrap_or_else(|| older(Part::ShardIds, self.directory));
                 log.set_aside(Part::ShardIds, what)?;
                 ids.shards = rebuilt;
-                log.tell(format!(
+                log.tell(&format!(
                     "{} shards have the indices that they had, by their targets; new ones begin at {}",
                     ids.shards.iter().count(),
                     ids.shards.given()
@@ -141,9 +141,7 @@ impl Repair<'_> {
             Some(audit) => audit,
             None => {
                 log.set_aside(Part::Audit, losses.remove(&Part::Audit).unwrap_or_default())?;
-                log.tell(
-                    "a new chain begins with this entry; what was in the old one is not in it".to_owned(),
-                );
+                log.tell("a new chain begins with this entry; what was in the old one is not in it");
                 Audit::open(self.directory)?
             }
         };
@@ -208,8 +206,7 @@ impl Repair<'_> {
         log.set_aside(Part::Secrets, what)?;
         let secrets = Secrets::rebuild(self.directory, flow)?;
         log.tell(
-            "the flow secret is the one that steers, so no flow moves; the key table's seed is a new one"
-                .to_owned(),
+            "the flow secret is the one that steers, so no flow moves; the key table's seed is a new one",
         );
         Ok(secrets)
     }
@@ -254,7 +251,7 @@ impl Repair<'_> {
         if lost > 0 {
             now += &format!(", and {lost} words on what the policy does not have are dropped");
         }
-        log.tell(now);
+        log.tell(&now);
         Ok(overlay)
     }
 
@@ -294,7 +291,7 @@ impl Repair<'_> {
                 )?;
                 if digest == Some(applied.digest()) {
                     generations.put_bundle(number, &applied)?;
-                    log.tell("the policy that the agent was given is the same".to_owned());
+                    log.tell("the policy that the agent was given is the same");
                     return Ok((generations, Way::Recover(Some((number, applied)))));
                 }
                 (generations, Way::Anew(applied))
@@ -304,7 +301,7 @@ impl Repair<'_> {
             (None, None) => return Err(self.refuse(&losses, self.pinned.last().copied(), self.trouble)),
         };
         let number = generations.next_number();
-        log.tell(format!(
+        log.tell(&format!(
             "the policy is applied anew, as generation {number}; there is none to go back to, and what is not recorded of those \
              before is lost"
         ));

@@ -63,7 +63,7 @@ impl Steward {
         let none = AtomicBool::new(false);
         match self.carry_out(desk, Apply::by_agent(bundle, "interfaces", &none), false) {
             Ok(applied) => {
-                tracing::info!(generation = applied.generation, "interfaces changed: attached again")
+                tracing::info!(generation = applied.generation, "interfaces changed: attached again");
             }
             Err(error) => tracing::error!(%error, "interfaces changed, and cannot be attached again"),
         }
