@@ -106,6 +106,7 @@ impl Watch {
                 Some(error)
             }
         };
+        steward.file_is(state.trouble.is_none());
     }
 }
 

@@ -8,14 +8,14 @@
 //!  key_ids      identity -> id, a million of them        shard_ids    name -> index
 //!  generations  records and bundles                      overlay      what operators said
 //!  audit        who changed what: a hash-chained log     secrets      seeds
-//!  time, who    moments and askers
+//!  time, who    moments and askers                   part         each of these by itself, to be taken out of the way
 //! ```
 //!
 //! One process writes at a time (the agent holds the directory's lock); reading needs no lock.
 
 pub mod audit;
 #[cfg(test)]
-mod crash;
+pub(crate) mod crash;
 mod disk;
 #[cfg(test)]
 mod fault_tests;
@@ -24,6 +24,7 @@ pub mod generations;
 mod ids;
 pub mod key_ids;
 pub mod overlay;
+mod part;
 #[cfg(test)]
 mod published_tests;
 pub mod secrets;
@@ -36,6 +37,7 @@ pub use generations::Generations;
 pub use ids::Ids;
 pub use key_ids::KeyIds;
 pub use overlay::Overlay;
+pub use part::Part;
 pub use secrets::Secrets;
 pub use shard_ids::ShardIds;
 pub use time::Timestamp;

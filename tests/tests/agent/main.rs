@@ -10,6 +10,7 @@ mod lifecycle;
 mod log;
 mod modes;
 mod reads;
+mod rebuild;
 mod scale;
 mod secrets;
 mod targets;

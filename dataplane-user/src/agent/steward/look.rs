@@ -29,6 +29,7 @@ impl Steward {
             if let Err(error) = self.enact(desk) {
                 tracing::error!(%error, "words whose time is over cannot be ended");
             }
+            self.post(&desk);
             let keys = over
                 .keys
                 .iter()
@@ -75,7 +76,7 @@ impl Steward {
         let none = AtomicBool::new(false);
         match self.carry_out(desk, Apply::by_agent(bundle, "interfaces", &none), false) {
             Ok(applied) => {
-                tracing::info!(generation = applied.generation, "interfaces changed: attached again")
+                tracing::info!(generation = applied.generation, "interfaces changed: attached again");
             }
             Err(error) => tracing::error!(%error, "interfaces changed, and cannot be attached again"),
         }

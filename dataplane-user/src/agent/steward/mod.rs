@@ -8,6 +8,7 @@
 //! ```
 //! The kernel is behind a lock of its own, so that counters are read while a policy is compiled.
 
+mod board;
 mod change;
 mod desk;
 mod error;
@@ -22,11 +23,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::{Duration, Instant};
 
-use crate::agent::audit;
-use crate::agent::audit::Changes;
+use crate::agent::audit::{self, Changes};
 use crate::agent::ground::{Compiled, Ground, Platform, Wanted};
 use crate::agent::meter::{Cause, Meter, Source};
 use crate::agent::node::Node;
+use crate::agent::rebuild::{self, Held, Way};
 use crate::agent::state::StateDirectory;
 use crate::both::{MANY, drop_aside};
 use crate::control::types::{GenerationStatus, MapStatus, ProgramStatus};
@@ -34,11 +35,13 @@ use crate::counters::Snapshot;
 use crate::fault::{Step, point};
 use crate::image::Image;
 use crate::policy::{Bundle, Policy};
-use crate::state::{Audit, Generations, Ids, Overlay, Secrets};
+use crate::state::{Ids, Secrets, Timestamp};
 
+pub use board::Posted;
 pub use change::{Apply, Progress};
 pub use error::ChangeError;
 
+use board::Board;
 use desk::Desk;
 
 /// How long a change waits for the regular look to be over.
@@ -54,6 +57,7 @@ pub struct Steward {
     file: String,
     /// Whether it is the regular look that sits at the desk.
     looking: AtomicBool,
+    board: Arc<Board>,
     /// Counters a while ago, for plans.
     earlier: Mutex<Option<(Instant, Snapshot)>>,
 }
@@ -86,20 +90,24 @@ impl Steward {
     /// Nothing is live and the policy cannot be applied, or what is there cannot be used.
     pub fn begin(begin: Begin) -> Result<(Self, Option<String>), ChangeError> {
         let Begin { platform, state, ground, file, offered } = begin;
-        let path = state.path().to_owned();
-        let desk = Desk {
-            secrets: Secrets::open(&path)?,
-            ids: Ids::open(&path)?,
-            generations: Generations::open(&path)?,
-            overlay: Overlay::open(&path)?,
-            audit: Audit::open(&path)?,
+        let (policy, trouble) = (offered.as_ref().ok(), offered.as_ref().err().map(String::as_str));
+        let held = rebuild::open(state.path(), &*ground, &*platform, policy, trouble)?;
+        let Held { secrets, ids, generations, overlay, audit, way, told } = held;
+        let board = Arc::new(Board::default());
+        let mut desk = Desk {
+            board: Arc::clone(&board),
+            secrets,
+            ids,
+            generations,
+            overlay,
+            audit,
             state,
             wanted: BTreeMap::new(),
             policy: None,
             attached: BTreeMap::new(),
             interfaces: Vec::new(),
         };
-        desk.generations.check_registries(&desk.ids.keys, &desk.ids.shards)?;
+        told.iter().try_for_each(|told| desk.tell(told))?;
         let steward = Self {
             platform,
             desk: Mutex::new(desk),
@@ -107,10 +115,14 @@ impl Steward {
             node: RwLock::new(Arc::new(Node::default())),
             file: file.display().to_string(),
             looking: AtomicBool::new(false),
+            board,
             earlier: Mutex::new(None),
         };
         point(Step::Opened);
-        let live = steward.recover()?;
+        let live = match way {
+            Way::Recover(read) => steward.recover(read)?,
+            Way::Anew(bundle) => Some(steward.begin_anew(bundle)?),
+        };
         point(Step::TakenOver);
         let trouble = match (offered, live) {
             (Err(error), None) => return Err(ChangeError::Invalid(error)),
@@ -154,9 +166,15 @@ impl Steward {
         }
     }
 
-    /// Logs which keys came and went since the agent before.
-    pub fn report(&self, node: &Node, changes: &Changes) {
-        audit::report(node, changes, &self.desk().ids.keys);
+    /// Whether the policy file as it is now is in force, or means what is.
+    pub fn file_is(&self, in_force: bool) {
+        self.board.post(|posted| posted.file_in_force = in_force);
+    }
+
+    /// Posts what stands, for whoever only reads.
+    fn post(&self, desk: &Desk) {
+        let (words, last) = (self.standing_at(desk), desk.generations.last().map(|record| record.number));
+        self.board.post(|posted| (posted.words, posted.last) = (words, last));
     }
 
     fn compile_at(&self, desk: &mut Desk, bundle: &Bundle) -> Result<(Policy, Compiled), ChangeError> {
@@ -177,8 +195,9 @@ impl Steward {
         Ok((policy, compiled))
     }
 
-    /// Makes a generation what is shown as in force.
-    fn take(&self, desk: &mut Desk, number: u64, mut policy: Policy, image: Image) {
+    /// Makes a generation what is shown as in force, and logs which keys came and went; if it is `news`, and not what
+    /// another agent had in force.
+    fn take(&self, desk: &mut Desk, number: u64, mut policy: Policy, image: Image, news: bool) {
         let keys = std::mem::take(&mut policy.keys);
         desk.policy = Some(policy);
         let digest = desk.generations.get(number).map_or("", |record| record.bundle.as_str());
@@ -190,9 +209,14 @@ impl Steward {
             digest: digest.to_owned(),
             ..Node::new(image, self.file.clone(), interfaces)
         };
-        let mut shown = self.node.write().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *shown, Arc::new(node));
-        drop(shown);
+        let before = self.node();
+        let changes = if news { audit::changes(&before.names, &node.names) } else { Changes::default() };
+        audit::report(&before.names, &node, &changes);
+        *self.node.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(node);
+        let made_at = desk.generations.get(number).map(|record| record.made_at);
+        let applied_at = if news { Some(Timestamp::now()) } else { made_at };
+        self.board.post(|posted| posted.applied_at = applied_at);
+        self.post(desk);
         drop_aside(keys.len().max(before.names.keys.len()) >= MANY, (keys, before));
     }
 
@@ -237,5 +261,9 @@ impl Meter for Steward {
 impl Source for Steward {
     fn node(&self) -> Arc<Node> {
         Arc::clone(&self.node.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn posted(&self) -> Posted {
+        self.board.read()
     }
 }
