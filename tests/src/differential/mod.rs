@@ -12,7 +12,6 @@
 
 mod aim;
 mod coverage;
-mod dice;
 mod mutate;
 mod subjects;
 mod write;
@@ -26,9 +25,9 @@ pub use subjects::{Subject, subjects, subjects_on};
 use keysteer::policy::Policy;
 
 use crate::captures;
+use crate::dice::Dice;
 use crate::lab::{Lab, in_lab};
 use crate::pair::{Difference, Pair, hex};
-use dice::Dice;
 use subjects::DOOMED;
 
 /// Packets of a subject before the next one's turn.
