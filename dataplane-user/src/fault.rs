@@ -71,6 +71,8 @@ steps! {
     Settled = "settled",
     /// A generation that is no longer needed is unpinned.
     Retired = "retired",
+    /// Programs for the next generation are loaded, and their tables are pinned.
+    SparePinned = "spare-pinned",
     /// Operators' words are written.
     WordsWritten = "words-written",
     /// The variant of a program that heeds words is pinned.

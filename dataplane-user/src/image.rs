@@ -107,6 +107,10 @@ pub struct KeyInfo {
     pub cost_centre: Option<Arc<str>>,
     /// Account to bill.
     pub account: Option<Arc<str>>,
+    /// The region that it must stay in.
+    pub region: Option<Arc<str>>,
+    /// Whether it must not come to a lower tier.
+    pub vip: bool,
     /// Why it is denied, when it is.
     pub denied: Option<Arc<str>>,
 }

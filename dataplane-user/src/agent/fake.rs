@@ -30,6 +30,8 @@ pub(crate) fn image(keys: &[&str]) -> Image {
         owner: Some(format!("team-{name}").into()),
         cost_centre: None,
         account: None,
+        region: None,
+        vip: false,
         denied: None,
     };
     let shard = |name: &str| ShardInfo {
@@ -211,6 +213,14 @@ impl Ground for Fake {
 
     fn maps(&self, _: u64) -> Result<Vec<MapStatus>, Cause> {
         Meter::maps(self)
+    }
+
+    fn slots(&self, number: u64) -> Result<Vec<Slot>, Cause> {
+        Ok(self.tables(number)?.slots)
+    }
+
+    fn prepare(&mut self, _: u64) -> Result<(), Cause> {
+        Ok(())
     }
 
     fn tables(&self, number: u64) -> Result<Image, Cause> {

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use keysteer_common::tables::Slot;
+
 use super::meter::Cause;
 use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
@@ -68,6 +70,10 @@ pub trait Ground: Send {
     fn set_words(&mut self, words: &Words) -> Result<(), Cause>;
     fn program(&self, number: u64) -> Result<ProgramStatus, Cause>;
     fn maps(&self, number: u64) -> Result<Vec<MapStatus>, Cause>;
+    /// The slots of generation `number`'s pools, perhaps with more behind them.
+    fn slots(&self, number: u64) -> Result<Vec<Slot>, Cause>;
+    /// Readies what the generation after `number` will need.
+    fn prepare(&mut self, number: u64) -> Result<(), Cause>;
     /// Tables and words.
     fn tables(&self, number: u64) -> Result<Image, Cause>;
 }

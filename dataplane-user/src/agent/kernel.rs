@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use keysteer_common::tables::Slot;
+
 use super::ground::{Compiled, Ground, Platform, Wanted};
 use super::meter::Cause;
 use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
@@ -112,6 +114,14 @@ impl Ground for Steering {
 
     fn maps(&self, number: u64) -> Result<Vec<MapStatus>, Cause> {
         Ok(self.generation(number)?.maps()?)
+    }
+
+    fn slots(&self, number: u64) -> Result<Vec<Slot>, Cause> {
+        Ok(self.generation(number)?.slots()?)
+    }
+
+    fn prepare(&mut self, number: u64) -> Result<(), Cause> {
+        Ok(Self::prepare(self, number)?)
     }
 
     fn tables(&self, number: u64) -> Result<Image, Cause> {

@@ -159,6 +159,8 @@ impl<'p> Held<'p> {
             owner: key.owner.clone(),
             cost_centre: key.cost_centre.clone(),
             account: key.account.clone(),
+            region: key.region.clone(),
+            vip: key.vip,
             denied: key.denied.clone(),
         }
     }

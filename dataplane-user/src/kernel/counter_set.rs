@@ -35,11 +35,6 @@ impl Capacity {
         Self { keys: self.keys.max(other.keys), shards: self.shards.max(other.shards) }
     }
 
-    /// The smaller of each.
-    pub(super) fn at_most(self, other: Self) -> Self {
-        Self { keys: self.keys.min(other.keys), shards: self.shards.min(other.shards) }
-    }
-
     /// Whether both fit.
     pub(super) fn holds(self, need: Self) -> bool {
         self.keys >= need.keys && self.shards >= need.shards
@@ -74,6 +69,43 @@ const MAPS: [(&str, usize); 5] = [
     ("SHARD_WORDS", size_of::<u64>()),
 ];
 
+/// Where a program counts, and whose words it heeds.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Counting<'a> {
+    /// In maps of its own, of this capacity.
+    Own(Capacity),
+    /// In the set pinned in this directory (made there if it is not yet), of this capacity.
+    Pinned(&'a Path, Capacity),
+    /// In maps of its own, of the second capacity; the words are those of the set pinned in this directory, of the first.
+    Aside(&'a Path, Capacity, Capacity),
+}
+
+impl Counting<'_> {
+    /// Tells the loader how large the maps are, and where they are pinned, if they are: those that are there are used,
+    /// the others are made. Gives how much is counted.
+    pub(super) fn prepare(self, loader: &mut EbpfLoader<'_>) -> Capacity {
+        let (pins, pinned, counted) = match self {
+            Counting::Own(capacity) => (None, capacity, capacity),
+            Counting::Pinned(pins, capacity) => (Some(pins), capacity, capacity),
+            Counting::Aside(pins, pinned, counted) => (Some(pins), pinned, counted),
+        };
+        for (name, _) in MAPS {
+            let aside = matches!(self, Counting::Aside(..)) && !is_words(name);
+            let capacity = if aside { counted } else { pinned };
+            loader.map_max_entries(name, capacity.entries(name));
+            if let Some(pins) = pins.filter(|_| !aside) {
+                loader.map_pin_path(name, pins.join(name));
+            }
+        }
+        counted
+    }
+}
+
+/// Whether a map holds words.
+fn is_words(name: &str) -> bool {
+    matches!(name, "KEY_WORDS" | "SHARD_WORDS")
+}
+
 /// One set of maps.
 pub(super) struct CounterSet {
     pub(super) capacity: Capacity,
@@ -82,17 +114,6 @@ pub(super) struct CounterSet {
 }
 
 impl CounterSet {
-    /// Tells the loader how large the maps are, and where they are pinned, if they are: those that are there are used,
-    /// the others are made.
-    pub(super) fn prepare<'a>(loader: &mut EbpfLoader<'a>, capacity: Capacity, pins: Option<&Path>) {
-        for (name, _) in MAPS {
-            loader.map_max_entries(name, capacity.entries(name));
-            if let Some(pins) = pins {
-                loader.map_pin_path(name, pins.join(name));
-            }
-        }
-    }
-
     /// The set of a loaded object, whose maps are taken out of it.
     pub(super) fn take(
         mut map: impl FnMut(&str) -> Option<Map>,

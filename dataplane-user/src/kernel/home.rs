@@ -14,6 +14,7 @@ use keysteer_common::shared::from_bytes;
 use keysteer_common::tables::ServiceSet;
 
 use super::counter_set::open_map;
+use super::load::Shape;
 use super::pins::PinError;
 use super::tables::KEYS_MAP;
 use super::{KernelError, PROGRAM, sys};
@@ -113,10 +114,11 @@ impl Home {
         self.xdp_mut()?.pin(program).map_err(|error| KernelError::other("pin a program", error))
     }
 
-    /// Program and maps from the pins in `directory`, each checked, with the program's constants.
-    pub(super) fn adopt(directory: &Path) -> Result<(Self, Config), KernelError> {
+    /// Program and maps from the pins in `directory`, each checked, with the program's shape.
+    pub(super) fn adopt(directory: &Path) -> Result<(Self, Shape), KernelError> {
         let mut maps = BTreeMap::new();
         let mut config = None;
+        let (mut services, mut devices) = (0, 0);
         for (name, file) in PINNED {
             let path = directory.join(file);
             let value = match name {
@@ -130,8 +132,11 @@ impl Home {
             if name.starts_with('.') && entries != 1 {
                 return Err(PinError::strange(&path, format!("{entries} entries")).into());
             }
-            if name == CONSTANTS {
-                config = Some(constants(&map, &path)?);
+            match name {
+                CONSTANTS => config = Some(constants(&map, &path)?),
+                "SERVICES" => services = entries,
+                "DEVICES" => devices = entries,
+                _ => {}
             }
             maps.insert(name, map);
         }
@@ -142,7 +147,7 @@ impl Home {
         if config.abi != ABI {
             return Err(PinError::strange(directory, format!("ABI version {}", config.abi)).into());
         }
-        Ok((Self::Adopted { program, maps }, config))
+        Ok((Self::Adopted { program, maps }, Shape { config, services, devices }))
     }
 }
 

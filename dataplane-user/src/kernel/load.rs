@@ -1,31 +1,23 @@
-//! Object and image to a loaded program with filled maps.
+//! Object and image to a loaded program: maps of the right shape, filled ([`super::fill`]), and the verifier's consent.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::path::Path;
 
-use aya::maps::{CpuMap, DevMap, Map, MapError};
-use aya::programs::{ProgramError, Xdp};
-use aya::util::{KernelVersion, nr_cpus, online_cpus};
-use aya::{Ebpf, EbpfError, EbpfLoader};
+use aya::programs::ProgramError;
+use aya::util::{KernelVersion, nr_cpus};
+use aya::{EbpfError, EbpfLoader};
 use keysteer_common::config::{ABI, Config};
-use keysteer_common::shared::{Shared, bytes_of};
-use keysteer_common::tables::target;
+use keysteer_common::shared::bytes_of;
 
-use super::counter_set::{Capacity, CounterSet};
-use super::home::Home;
-use super::tables::Tables;
-use super::{About, Dataplane, KernelError, PROGRAM, sys};
+use super::counter_set::{Capacity, CounterSet, Counting};
+use super::fill::fill;
+use super::home::{CONSTANTS, Home, PINNED};
+use super::tables::{Tables, resize, sizes};
+use super::{About, Dataplane, KernelError};
 use crate::image::Image;
 
 /// The committed object; `build.rs` checks that it is as new as its sources.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("KEYSTEER_OBJECT"));
-
-/// What a program counts that only test runs see: beyond that nothing is counted.
-const SCRATCH: Capacity = Capacity { keys: 4_096, shards: u32::MAX };
-
-/// Frames that a CPU's queue holds (CPUMAP).
-const CPU_QUEUE: u32 = 2048;
 
 /// Checks that the running kernel is recent enough.
 ///
@@ -53,9 +45,36 @@ pub(super) struct Variant<'a> {
     pub(super) record: bool,
     /// Heeds operators' words: [`Config::overlay`].
     pub(super) overlay: bool,
-    /// Counts in the set pinned in this directory (made there if it is not yet), of this capacity. Else in maps of its
-    /// own.
+    /// Counts in the set pinned in this directory, of this capacity. Else in maps of its own.
     pub(super) counters: Option<(&'a Path, Capacity)>,
+}
+
+/// What a program is before its tables are filled: policies of one shape differ in nothing but what the tables hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// Its constants, which hold secrets.
+    pub(super) config: Config,
+    /// Entries of the map of services.
+    pub(super) services: u32,
+    /// Entries of the map of devices.
+    pub(super) devices: u32,
+}
+
+impl Shape {
+    /// The shape that a policy's tables need.
+    pub(super) fn of(image: &Image, record: bool, overlay: bool) -> Result<Self, KernelError> {
+        if image.config.abi != ABI {
+            return Err(KernelError::Object { what: format!("ABI version {}", image.config.abi) });
+        }
+        let bounds = Tables::of(image)?.bounds();
+        let config = Config { bounds, record: record.into(), overlay: overlay.into(), ..image.config };
+        Ok(Self { config, services: entries(image.services.len()), devices: entries(image.shards.len()) })
+    }
+
+    /// Bytes of the tables.
+    pub(super) fn bytes(&self) -> u64 {
+        sizes(&self.config.bounds).iter().map(|size| u64::from(*size)).sum()
+    }
 }
 
 impl Dataplane {
@@ -77,38 +96,20 @@ impl Dataplane {
     }
 
     /// [`Dataplane::load`] of a given variant.
-    pub(super) fn load_variant(image: &Image, variant: Variant<'_>) -> Result<Self, KernelError> {
+    fn load_variant(image: &Image, variant: Variant<'_>) -> Result<Self, KernelError> {
         Self::load_tables(image, Capacity::of(image), variant)
     }
 
     /// [`Dataplane::load_variant`] that counts `counted`, of which an image without names does not know.
     fn load_tables(image: &Image, counted: Capacity, variant: Variant<'_>) -> Result<Self, KernelError> {
-        check_kernel()?;
-        if image.config.abi != ABI {
-            return Err(KernelError::Object { what: format!("ABI version {}", image.config.abi) });
-        }
-        let mut object = object(variant)?;
-        let tables = Tables::of(image)?;
-        tables.resize(&mut object).map_err(|error| KernelError::Object { what: error.to_string() })?;
-        let config = Config {
-            bounds: tables.bounds(),
-            record: variant.record.into(),
-            overlay: variant.overlay.into(),
-            ..image.config
+        let shape = Shape::of(image, variant.record, variant.overlay)?;
+        let counting = match variant.counters {
+            Some((pins, capacity)) => Counting::Pinned(pins, capacity),
+            None => Counting::Own(counted),
         };
-        let cpus = cpus()?;
-        let mut loader = EbpfLoader::new();
-        loader
-            .map_max_entries("SERVICES", entries(image.services.len()))
-            .map_max_entries("DEVICES", entries(image.shards.len()))
-            .map_max_entries("CPUS", entries(cpus));
-        let about = About { config, counted, to_cpu: image.steers_to_cpus(), cpus };
-        let mut dataplane = Self::load_object(&object, loader, variant.counters, &about, |ebpf| {
-            let filler = Filler { megabytes: image.table_bytes() >> 20 };
-            tables.fill(ebpf).map_err(|(map, cause)| filler.failed(map, cause))?;
-            filler.array(ebpf, "SERVICES", &image.services)?;
-            filler.exits(ebpf, image)
-        })?;
+        let mut dataplane = Self::make(&shape, counting, None)?;
+        dataplane.fill(image, counted)?;
+        dataplane.verify()?;
         if variant.counters.is_none() {
             dataplane.set.write(&image.words)?;
         }
@@ -118,49 +119,73 @@ impl Dataplane {
     /// Another variant of this program, over copies of its tables. Tables themselves cannot be shared with what is loaded:
     /// the loader fills every section with zeroes first.
     pub(super) fn load_beside(&self, variant: Variant<'_>) -> Result<Self, KernelError> {
-        let image = self.tables_in_force()?;
-        let counted =
-            if variant.counters.is_none() { self.about.counted.at_most(SCRATCH) } else { self.about.counted };
-        Self::load_tables(&image, counted, variant)
+        Self::load_tables(&self.tables_in_force()?, self.about.counted, variant)
     }
 
-    /// Loads an object whose maps `loader` knows the sizes or pins of, and which `fill` fills.
-    fn load_object<'l>(
-        object: &[u8],
-        mut loader: EbpfLoader<'l>,
-        counters: Option<(&Path, Capacity)>,
-        about: &'l About,
-        fill: impl FnOnce(&mut Ebpf) -> Result<(), KernelError>,
+    /// Makes the maps of a program of `shape`; its tables are empty, and shared by all that are made with the same
+    /// `tables`, a directory for pins.
+    pub(super) fn make(
+        shape: &Shape,
+        counting: Counting<'_>,
+        tables: Option<&Path>,
     ) -> Result<Self, KernelError> {
-        let constants = bytes_of(std::slice::from_ref(&about.config));
-        loader.override_global("CONFIG", constants, true);
-        let (pins, capacity) =
-            counters.map_or((None, about.counted), |(pins, capacity)| (Some(pins), capacity));
-        CounterSet::prepare(&mut loader, capacity, pins);
-        let mut ebpf = loader.load(object).map_err(load_error)?;
+        check_kernel()?;
+        let record = shape.config.record != 0;
+        let mut object = object(record)?;
+        resize(&mut object, &shape.config.bounds)
+            .map_err(|error| KernelError::Object { what: error.to_string() })?;
+        let cpus = cpus()?;
+        let mut loader = EbpfLoader::new();
+        loader
+            .map_max_entries("SERVICES", shape.services)
+            .map_max_entries("DEVICES", shape.devices)
+            .map_max_entries("CPUS", entries(cpus))
+            .override_global("CONFIG", bytes_of(std::slice::from_ref(&shape.config)), true);
+        for (name, file) in PINNED.into_iter().filter(|(name, _)| holds_policy(name)) {
+            if let Some(tables) = tables {
+                loader.map_pin_path(name, tables.join(file));
+            }
+        }
+        let capacity = counting.prepare(&mut loader);
+        let mut ebpf = loader.load(&object).map_err(load_error)?;
         #[cfg(feature = "bpf-log")]
-        if about.config.record != 0 {
+        if record {
             super::debug_log::follow(&mut ebpf)?;
         }
-        fill(&mut ebpf)?;
-        let program: &mut Xdp = ebpf
-            .program_mut(PROGRAM)
-            .ok_or_else(|| KernelError::Object { what: format!("program {PROGRAM}") })?
-            .try_into()
-            .map_err(|error| KernelError::other("use the program", error))?;
-        program.load().map_err(program_error)?;
-        let set = CounterSet::take(|name| ebpf.take_map(name), capacity, about.cpus)?;
-        Ok(Self { home: Home::Loaded(ebpf), links: Vec::new(), set, about: *about })
+        let set = CounterSet::take(|name| ebpf.take_map(name), capacity, cpus)?;
+        let about = About { shape: *shape, counted: capacity, to_cpu: false, cpus };
+        Ok(Self { home: Home::Loaded(ebpf), links: Vec::new(), set, about })
+    }
+
+    /// Fills the tables with those of `image`, which is of this shape, and of which `counted` is counted.
+    pub(super) fn fill(&mut self, image: &Image, counted: Capacity) -> Result<(), KernelError> {
+        let Home::Loaded(ebpf) = &mut self.home else {
+            return Err(KernelError::other("fill the tables", "they are another agent's"));
+        };
+        fill(ebpf, image)?;
+        self.about.counted = counted;
+        self.about.to_cpu = image.steers_to_cpus();
+        Ok(())
+    }
+
+    /// Has the kernel verify the program.
+    pub(super) fn verify(&mut self) -> Result<(), KernelError> {
+        self.home.xdp_mut()?.load().map_err(program_error)
     }
 }
 
+/// Whether what a map holds is a policy's, and not the program's own.
+fn holds_policy(name: &str) -> bool {
+    !matches!(name, CONSTANTS | "WORK")
+}
+
 /// The object to load.
-fn object(variant: Variant<'_>) -> Result<Vec<u8>, KernelError> {
+fn object(record: bool) -> Result<Vec<u8>, KernelError> {
     #[cfg(feature = "bpf-log")]
-    if let Some(object) = super::debug_log::object()?.filter(|_| variant.record) {
+    if let Some(object) = super::debug_log::object()?.filter(|_| record) {
         return Ok(object);
     }
-    let _ = variant;
+    let _ = record;
     Ok(OBJECT.to_vec())
 }
 
@@ -172,61 +197,6 @@ pub(super) fn cpus() -> Result<usize, KernelError> {
 /// A map cannot have zero entries.
 fn entries(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX).max(1)
-}
-
-/// Fills maps, and knows how to say that it could not.
-struct Filler {
-    megabytes: usize,
-}
-
-impl Filler {
-    fn failed(&self, map: &'static str, cause: io::Error) -> KernelError {
-        KernelError::Map { operation: "fill", map, megabytes: self.megabytes, cause }
-    }
-
-    fn array<T: Shared>(&self, ebpf: &Ebpf, name: &'static str, values: &[T]) -> Result<(), KernelError> {
-        let map = ebpf.map(name).ok_or_else(|| KernelError::Object { what: format!("map {name}") })?;
-        let fd = match map {
-            Map::Array(data) => data.fd().as_fd(),
-            _ => return Err(KernelError::Object { what: format!("array map {name}") }),
-        };
-        sys::fill_array(fd, values).map_err(|cause| self.failed(name, cause))
-    }
-
-    /// Fills the device and CPU maps from the shards' targets.
-    fn exits(&self, ebpf: &mut Ebpf, image: &Image) -> Result<(), KernelError> {
-        let mut devices: DevMap<_> = typed(ebpf, "DEVICES")?;
-        for (index, shard) in (0_u32..).zip(&image.shards) {
-            if matches!(shard.target, target::INTERFACE | target::NEXT_HOP) {
-                devices
-                    .set(index, shard.port, None, 0)
-                    .map_err(|error| self.failed("DEVICES", io::Error::other(error)))?;
-            }
-        }
-        let mut cpus: CpuMap<_> = typed(ebpf, "CPUS")?;
-        let online = online_cpus().map_err(|(what, error)| KernelError::other(what, error))?;
-        for shard in image.shards.iter().filter(|shard| shard.target == target::CPU) {
-            if !online.contains(&shard.port) {
-                return Err(
-                    self.failed("CPUS", io::Error::other(format!("CPU {} is not online", shard.port)))
-                );
-            }
-            cpus.set(shard.port, CPU_QUEUE, None, 0)
-                .map_err(|error| self.failed("CPUS", io::Error::other(error)))?;
-        }
-        Ok(())
-    }
-}
-
-/// A map by name, as aya's type for it.
-fn typed<'a, M>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<M, KernelError>
-where
-    M: TryFrom<&'a mut Map, Error = MapError>,
-{
-    ebpf.map_mut(name)
-        .ok_or_else(|| KernelError::Object { what: format!("map {name}") })?
-        .try_into()
-        .map_err(|error| KernelError::other("use a map of the object", error))
 }
 
 fn is_permission(error: &io::Error) -> bool {

@@ -16,11 +16,13 @@ mod counters;
 mod debug_log;
 mod error;
 mod facts;
+mod fill;
 mod foreign;
 mod home;
 pub mod interfaces;
 mod link;
 mod load;
+mod pair;
 pub mod pins;
 mod readback;
 mod record;
@@ -31,8 +33,6 @@ mod tables;
 mod test_run;
 
 use std::fmt;
-
-use keysteer_common::config::Config;
 
 pub use attach::{Attachment, Mode, WantedMode};
 pub use error::KernelError;
@@ -58,8 +58,8 @@ pub struct Dataplane {
 /// What is known of a loaded program.
 #[derive(Clone, Copy)]
 struct About {
-    /// Its constants, which hold secrets.
-    config: Config,
+    /// What it is made by.
+    shape: load::Shape,
     /// How many key ids and shards are counted, of the policy's.
     counted: counter_set::Capacity,
     /// Whether a shard's target is a CPU.

@@ -6,6 +6,7 @@
 //!    generation-<n>/  program, and the maps of its policy
 //!    variant-<n>      the same, until it takes the place of generation n
 //!    link-<index>     the program on the interface of that index
+//!    spare            tables of a program that has no policy yet
 //!    intent-<n>       while generation n is being committed
 //! ```
 //! A file system of this kind holds nothing but objects and directories, and no name with a dot.
@@ -128,6 +129,11 @@ impl Pins {
     /// Where a variant of generation `number` is until it takes its place.
     pub(super) fn variant(&self, number: u64) -> PathBuf {
         self.root.join(format!("{VARIANT}{number}"))
+    }
+
+    /// Where the tables of a program are that has no policy yet.
+    pub(super) fn spare(&self) -> PathBuf {
+        self.root.join("spare")
     }
 
     /// Numbers of the generations that have a variant pinned.

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use aya::maps::{Array, Map};
 use keysteer_common::config::Config;
 use keysteer_common::shared::{Shared, from_bytes};
-use keysteer_common::tables::ServiceSet;
+use keysteer_common::tables::{ServiceSet, Slot};
 
 use super::tables::KEYS_MAP;
 use super::{Dataplane, KernelError, sys};
@@ -40,7 +40,15 @@ impl Dataplane {
     /// # Errors
     /// The kernel does not let a map be read.
     pub fn tables_in_force(&self) -> Result<Image, KernelError> {
-        self.tables(self.about.config)
+        self.tables(self.about.shape.config)
+    }
+
+    /// The slots alone.
+    ///
+    /// # Errors
+    /// The kernel does not let the map be read.
+    pub fn slots(&self) -> Result<Vec<Slot>, KernelError> {
+        self.table(".bss.slots")
     }
 
     /// The entries of a table that is the only value of its map.

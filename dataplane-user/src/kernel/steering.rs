@@ -5,6 +5,7 @@
 //!  open       what is pinned: counter sets and links, each checked          nothing is changed
 //!  adopt      a pinned generation                                            nothing is changed
 //!  load       a new generation, pinned beside the others                     not attached
+//!  prove      what it decides, by test runs of its twin                      nothing is changed
 //!  commit     intent, every link to the generation, what is not wanted goes  packets meet the old or the new
 //!  settle     the intent is over                                             once the state says the same
 //!  retire     a generation that is not attached goes
@@ -21,7 +22,8 @@ use super::counter_set::{Capacity, CounterSet};
 use super::home::{Home, PROGRAM_PIN};
 use super::interfaces::Interface;
 use super::link::Link as BpfLink;
-use super::load::{Variant, cpus};
+use super::load::{Shape, Variant, cpus};
+use super::pair::Pair;
 use super::pins::{PinError, Pins};
 use super::{About, Dataplane, KernelError};
 use crate::counters::Snapshot;
@@ -31,6 +33,9 @@ use crate::image::{Image, Words};
 
 /// The smallest counter set: key ids and shards.
 const SMALLEST: Capacity = Capacity { keys: 1024, shards: 256 };
+
+/// Bytes of tables up to which programs are loaded before they are needed.
+const SPARE: u64 = 8 << 20;
 
 /// The interface that test runs arrive on: the loopback of any namespace.
 const LOOPBACK: u32 = 1;
@@ -50,6 +55,10 @@ pub struct Steering {
     sets: BTreeMap<u64, CounterSet>,
     generations: BTreeMap<u64, Dataplane>,
     links: BTreeMap<u32, BpfLink>,
+    /// The twin of the generation that was loaded last, until that is proved.
+    twin: Option<(u64, Dataplane)>,
+    /// Programs that wait for a policy of the live one's shape.
+    spare: Option<Pair>,
 }
 
 impl fmt::Debug for Steering {
@@ -101,7 +110,8 @@ impl Steering {
                 std::fs::rename(&variant, &path).map_err(PinError::io("rename", &variant))?;
             }
         }
-        Ok(Self { pins, sets, generations: BTreeMap::new(), links })
+        pins.remove(&pins.spare())?;
+        Ok(Self { pins, sets, generations: BTreeMap::new(), links, twin: None, spare: None })
     }
 
     /// Numbers of the pinned generations.
@@ -127,7 +137,7 @@ impl Steering {
     /// A pin is missing, or not what it should be.
     pub fn adopt(&mut self, number: u64, image: &Image) -> Result<bool, KernelError> {
         let path = self.pins.generation(number);
-        let (home, config) = Home::adopt(&path)?;
+        let (home, shape) = Home::adopt(&path)?;
         let cpus = cpus()?;
         let newest = self.sets.keys().next_back().map(|set| self.pins.counters(*set));
         let set = match newest {
@@ -135,9 +145,9 @@ impl Steering {
             None => None,
         };
         let set = set.ok_or_else(|| PinError::strange(&path, "there are no counters"))?;
-        let about = About { config, counted: Capacity::of(image), to_cpu: image.steers_to_cpus(), cpus };
+        let about = About { shape, counted: Capacity::of(image), to_cpu: image.steers_to_cpus(), cpus };
         let dataplane = Dataplane { home, links: Vec::new(), set, about };
-        let same = image.same_tables(&dataplane.tables(config)?);
+        let same = image.same_tables(&dataplane.tables_in_force()?);
         if same {
             self.generations.insert(number, dataplane);
         }
@@ -149,20 +159,20 @@ impl Steering {
     /// # Errors
     /// The kernel refuses; nothing is left.
     pub fn load(&mut self, number: u64, image: &Image) -> Result<(), KernelError> {
-        let (set, capacity) = self.room(Capacity::of(image));
-        let counters = self.pins.counters(set);
         let path = self.pins.generation(number);
-        if !self.sets.contains_key(&set) {
-            self.pins.fresh(&counters)?;
-        }
         let words = self.words()?;
         let overlay = !words.keys.is_empty() || !words.shards.is_empty();
-        let variant = Variant { overlay, counters: Some((&counters, capacity)), ..Variant::default() };
-        let mut dataplane = Dataplane::load_variant(image, variant)?;
+        let shape = Shape::of(image, false, overlay)?;
+        let (set, capacity) = self.room(Capacity::of(image));
+        let pair = match self.spare.take() {
+            Some(spare) if spare.shape == shape && spare.set == set => spare,
+            _ => self.pair(shape, set, capacity)?,
+        };
+        let (mut dataplane, twin) = pair.fill(image)?;
         point(Step::Loaded);
         if !self.sets.contains_key(&set) {
             dataplane.set.write(&words)?;
-            if let Some(added) = CounterSet::open(&counters, dataplane.about.cpus)? {
+            if let Some(added) = CounterSet::open(&self.pins.counters(set), dataplane.about.cpus)? {
                 self.sets.insert(set, added);
             }
         }
@@ -173,7 +183,42 @@ impl Steering {
             return Err(error);
         }
         point(Step::Pinned);
+        self.pins.remove(&self.pins.spare())?;
         self.generations.insert(number, dataplane);
+        self.twin = Some((number, twin));
+        Ok(())
+    }
+
+    /// Programs of a shape that count in a set.
+    fn pair(&self, shape: Shape, set: u64, capacity: Capacity) -> Result<Pair, KernelError> {
+        let (tables, counters) = (self.pins.spare(), self.pins.counters(set));
+        if !self.sets.contains_key(&set) {
+            self.pins.fresh(&counters)?;
+        }
+        self.pins.fresh(&tables)?;
+        Pair::load(shape, &tables, set, (&counters, capacity))
+    }
+
+    /// Loads what the next generation will need, if it is of the shape of generation `number`, which is live. Of large
+    /// policies nothing is: beside the rest of the work on them it would not be noticed, and memory would.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn prepare(&mut self, number: u64) -> Result<(), KernelError> {
+        let shape = self.generation(number)?.about.shape;
+        let Some((set, capacity)) = self.sets.iter().next_back().map(|(number, set)| (*number, set.capacity))
+        else {
+            return Ok(());
+        };
+        if self.spare.as_ref().is_some_and(|spare| spare.shape == shape && spare.set == set) {
+            return Ok(());
+        }
+        self.spare = None;
+        self.pins.remove(&self.pins.spare())?;
+        if shape.bytes() <= SPARE {
+            self.spare = Some(self.pair(shape, set, capacity)?);
+            point(Step::SparePinned);
+        }
         Ok(())
     }
 
@@ -186,23 +231,14 @@ impl Steering {
         }
     }
 
-    /// A program with the instructions and tables of generation `number` that counts in maps of its own, for test runs.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn twin(&self, number: u64) -> Result<Dataplane, KernelError> {
-        let generation = self.generation(number)?;
-        let variant = Variant { overlay: generation.about.config.overlay != 0, ..Variant::default() };
-        generation.load_beside(variant)
-    }
-
     /// Proves that generation `number` decides `frames` as the host engine does over `image`: what becomes of each frame,
-    /// and what is counted.
+    /// and what is counted. It is the generation that was loaded last, and it is proved once.
     ///
     /// # Errors
     /// The kernel refuses a test run, or decides otherwise.
-    pub fn prove(&self, number: u64, image: &Image, frames: &[Vec<u8>]) -> Result<(), KernelError> {
-        let twin = self.twin(number)?;
+    pub fn prove(&mut self, number: u64, image: &Image, frames: &[Vec<u8>]) -> Result<(), KernelError> {
+        let twin = self.twin.take().filter(|(of, _)| *of == number).map(|(_, twin)| twin);
+        let twin = twin.ok_or_else(|| KernelError::other("prove a generation", "it has no twin any more"))?;
         let mut engine = Engine::new(image);
         for frame in frames {
             let mut after = frame.clone();
@@ -405,7 +441,7 @@ impl Steering {
         if words.keys.is_empty() && words.shards.is_empty() {
             return Ok(());
         }
-        let deaf = self.generations.iter().filter(|(_, it)| it.about.config.overlay == 0);
+        let deaf = self.generations.iter().filter(|(_, it)| it.about.shape.config.overlay == 0);
         let deaf: Vec<u64> = deaf.map(|(number, _)| *number).collect();
         deaf.into_iter().try_for_each(|number| self.heed(number))
     }

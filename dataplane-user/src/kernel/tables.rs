@@ -4,6 +4,7 @@
 //! holds the whole table. Its size is its section's, so it is set in the object before that is loaded: a power
 //! of two, because the program keeps its offsets inside with a mask ([`Bounds`]).
 
+use std::borrow::Cow;
 use std::io;
 use std::os::fd::AsFd;
 
@@ -34,6 +35,25 @@ pub(super) enum ResizeError {
     Section(&'static str),
 }
 
+/// The sections, in the order of [`Bounds`].
+const SECTIONS: [&str; 8] = [
+    ".bss.prefix_index",
+    ".bss.prefix_steps",
+    ".bss.prefix_low",
+    KEYS_MAP,
+    ".bss.keys_high",
+    ".bss.slot_tables",
+    ".bss.slots",
+    ".bss.shards",
+];
+
+/// The tables' sizes, in the order of [`Bounds`].
+pub(super) fn sizes(bounds: &Bounds) -> [u32; 8] {
+    let Bounds { prefix_index, prefix_steps, prefix_low, keys, keys_high, slot_tables, slots, shards } = *bounds;
+    [prefix_index, prefix_steps, prefix_low, keys, keys_high, slot_tables, slots, shards]
+        .map(|bound| bound.saturating_add(1))
+}
+
 /// One table.
 struct Table<'a> {
     section: &'static str,
@@ -51,14 +71,14 @@ impl<'a> Tables<'a> {
     /// One is larger than a program can reach.
     pub(super) fn of(image: &'a Image) -> Result<Self, KernelError> {
         Ok(Self([
-            table(".bss.prefix_index", bytes_of(&image.prefix_index), size_of::<u64>())?,
-            table(".bss.prefix_steps", bytes_of(&image.prefix_steps), 16)?,
-            table(".bss.prefix_low", bytes_of(&image.prefix_low), size_of::<u64>())?,
-            table(KEYS_MAP, bytes_of(&image.keys), 16)?,
-            table(".bss.keys_high", bytes_of(&image.keys_high), size_of::<u64>())?,
-            table(".bss.slot_tables", bytes_of(&image.slot_tables), size_of::<u64>())?,
-            table(".bss.slots", bytes_of(&image.slots), size_of::<u64>())?,
-            table(".bss.shards", bytes_of(&image.shards), 32)?,
+            table(0, bytes_of(&image.prefix_index), size_of::<u64>())?,
+            table(1, bytes_of(&image.prefix_steps), 16)?,
+            table(2, bytes_of(&image.prefix_low), size_of::<u64>())?,
+            table(3, bytes_of(&image.keys), 16)?,
+            table(4, bytes_of(&image.keys_high), size_of::<u64>())?,
+            table(5, bytes_of(&image.slot_tables), size_of::<u64>())?,
+            table(6, bytes_of(&image.slots), size_of::<u64>())?,
+            table(7, bytes_of(&image.shards), 32)?,
         ]))
     }
 
@@ -69,30 +89,30 @@ impl<'a> Tables<'a> {
         Bounds { prefix_index, prefix_steps, prefix_low, keys, keys_high, slot_tables, slots, shards }
     }
 
-    /// Gives the sections of `object` the tables' sizes.
-    ///
-    /// # Errors
-    /// The object is not keysteer's.
-    pub(super) fn resize(&self, object: &mut [u8]) -> Result<(), ResizeError> {
-        resize(object, self.0.each_ref().map(|table| (table.section, table.size)))
-    }
-
     /// Copies the tables into their maps; fails with the map's name.
     pub(super) fn fill(&self, ebpf: &Ebpf) -> Result<(), (&'static str, io::Error)> {
         for table in &self.0 {
             let Some(Map::Array(map)) = ebpf.map(table.section) else {
                 return Err((table.section, io::ErrorKind::NotFound.into()));
             };
-            let mut value = table.contents.to_vec();
-            value.resize(table.size as usize, 0);
+            let padded = || {
+                let mut value = table.contents.to_vec();
+                value.resize(table.size as usize, 0);
+                Cow::Owned(value)
+            };
+            let whole = table.contents.len() == table.size as usize;
+            let value = if whole { Cow::Borrowed(table.contents) } else { padded() };
             sys::write_value(map.fd().as_fd(), &value).map_err(|cause| (table.section, cause))?;
         }
         Ok(())
     }
 }
 
-/// Gives sections of `object` that hold nothing their sizes.
-fn resize<const N: usize>(object: &mut [u8], sizes: [(&'static str, u32); N]) -> Result<(), ResizeError> {
+/// Gives the tables' sections of `object`, which hold nothing, their sizes.
+///
+/// # Errors
+/// The object is not keysteer's.
+pub(super) fn resize(object: &mut [u8], bounds: &Bounds) -> Result<(), ResizeError> {
     let (headers, count, found) = {
         let header = FileHeader64::<LittleEndian>::parse(&*object)?;
         let sections = header.sections(LittleEndian, &*object)?;
@@ -103,7 +123,8 @@ fn resize<const N: usize>(object: &mut [u8], sizes: [(&'static str, u32); N]) ->
                 (named && section.sh_type(LittleEndian) == SHT_NOBITS).then_some(index.0)
             })
         };
-        let found = sizes.map(|(section, size)| (find(section), section, size));
+        let mut sizes = sizes(bounds).into_iter();
+        let found = SECTIONS.map(|section| (find(section), section, sizes.next().unwrap_or_default()));
         (header.e_shoff.get(LittleEndian), sections.len(), found)
     };
     let headers = usize::try_from(headers).ok().and_then(|from| object.get_mut(from..)).unwrap_or_default();
@@ -139,7 +160,8 @@ pub fn change_keys(map: u32, mut change: impl FnMut(&mut KeyEntry)) -> Result<()
 }
 
 /// A table of at least one entry of `entry` bytes.
-fn table<'a>(section: &'static str, contents: &'a [u8], entry: usize) -> Result<Table<'a>, KernelError> {
+fn table(at: usize, contents: &[u8], entry: usize) -> Result<Table<'_>, KernelError> {
+    let section = SECTIONS[at];
     let size = contents.len().max(entry).next_power_of_two();
     match u32::try_from(size) {
         Ok(size) if u64::from(size) <= LARGEST => Ok(Table { section, contents, size }),
@@ -165,13 +187,12 @@ mod tests {
 
     #[test]
     fn what_is_no_object_of_ours_is_refused_by_name() {
-        let image = Image::default();
-        let tables = Tables::of(&image).unwrap();
+        let bounds = Bounds::default();
         let mut garbage = vec![0; 256];
-        assert!(matches!(tables.resize(&mut garbage), Err(ResizeError::Format(_))));
+        assert!(matches!(resize(&mut garbage, &bounds), Err(ResizeError::Format(_))));
         // The benchmark's object has no tables.
         let mut other = include_bytes!("../../../dataplane-ebpf/object/bench.bpf.o").to_vec();
-        let error = tables.resize(&mut other).unwrap_err();
+        let error = resize(&mut other, &bounds).unwrap_err();
         assert_eq!(error.to_string(), "no empty section .bss.prefix_index");
     }
 }

@@ -32,7 +32,9 @@ mod tests;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::image::{Image, KeyInfo, Names};
+use keysteer_common::tables::Slot;
+
+use crate::image::{KeyInfo, Names};
 use crate::policy::{ClassAction, Policy, Share};
 
 pub use saved::{SavedError, SavedPlan};
@@ -51,12 +53,12 @@ use types::{
 /// A policy and what was compiled from it. Both sides' key ids must be of one registry.
 #[derive(Clone, Copy, Debug)]
 pub struct Side<'s> {
-    /// The policy.
+    /// The policy. Its keys are not looked at: `names` has what is to be known of them.
     pub policy: &'s Policy,
     /// The names behind the numbers of the tables.
     pub names: &'s Names,
-    /// The tables.
-    pub image: &'s Image,
+    /// The slots of its pools.
+    pub slots: &'s [Slot],
 }
 
 /// What a plan is made for.
@@ -236,10 +238,9 @@ fn keys(old: Option<Side<'_>>, new: Side<'_>, traffic: Option<&Traffic>, survey:
     let added_list = named(&mut survey.added, after);
     let removed_list = named(&mut survey.removed, before);
     let total = first(&mut survey.altered, |key| (Reverse(key.bytes), key.after));
-    let marks = Marks::of(old, new, survey.altered.iter().any(|key| key.mask & Marks::FIELDS != 0));
     let items = survey.altered.iter().filter_map(|key| {
         let (one, other) = (before.get(key.before)?, after.get(key.after)?);
-        let fields = field_changes(one, other, key.mask, &marks);
+        let fields = field_changes(one, other, key.mask);
         Some(KeyChanged { name: other.name.clone(), fields, traffic: share(traffic, key.bytes as f64) })
     });
     let changed_list = List { total, items: items.collect() };
@@ -277,30 +278,9 @@ fn width(width: u16) -> String {
     if width == 0 { "all".to_owned() } else { width.to_string() }
 }
 
-/// What only policies know of keys, looked up when one of them is listed with a change of it.
-#[derive(Default)]
-struct Marks<'p>([BTreeMap<&'p str, (Option<&'p str>, bool)>; 2]);
-
-impl<'p> Marks<'p> {
-    /// `region` and `vip`.
-    const FIELDS: Mask = 0b11 << 8;
-
-    fn of(old: Option<Side<'p>>, new: Side<'p>, wanted: bool) -> Self {
-        let marks = |policy: &'p Policy| {
-            let marked = policy.keys.iter().filter(|key| key.vip || key.region.is_some());
-            marked.map(|key| (key.name.as_str(), (key.region.as_deref(), key.vip))).collect()
-        };
-        if !wanted {
-            return Self::default();
-        }
-        Self([old.map(|old| marks(old.policy)).unwrap_or_default(), marks(new.policy)])
-    }
-}
-
-fn field_changes(one: &KeyInfo, other: &KeyInfo, mask: Mask, marks: &Marks<'_>) -> Vec<FieldChange> {
-    let value = |key: &KeyInfo, side: usize, field: &str| -> Option<String> {
+fn field_changes(one: &KeyInfo, other: &KeyInfo, mask: Mask) -> Vec<FieldChange> {
+    let value = |key: &KeyInfo, field: &str| -> Option<String> {
         let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(str::to_owned);
-        let marks = marks.0.get(side).and_then(|marks| marks.get(key.name.as_str()));
         match field {
             "name" => Some(key.name.clone()),
             "tier" => text(&key.tier),
@@ -310,16 +290,16 @@ fn field_changes(one: &KeyInfo, other: &KeyInfo, mask: Mask, marks: &Marks<'_>) 
             "owner" => text(&key.owner),
             "costCentre" => text(&key.cost_centre),
             "account" => text(&key.account),
-            "region" => marks.and_then(|(region, _)| *region).map(str::to_owned),
-            _ => Some(marks.is_some_and(|(_, vip)| *vip).to_string()),
+            "region" => text(&key.region),
+            _ => Some(key.vip.to_string()),
         }
     };
     let changed = FIELDS.iter().enumerate().filter(|(bit, _)| mask >> bit & 1 == 1);
     changed
         .map(|(_, field)| FieldChange {
             field: (*field).to_owned(),
-            before: value(one, 0, field),
-            after: value(other, 1, field),
+            before: value(one, field),
+            after: value(other, field),
         })
         .collect()
 }

@@ -53,6 +53,6 @@ impl Compiled {
     }
 
     pub(super) fn side(&self) -> Side<'_> {
-        Side { policy: &self.policy, names: &self.image.names, image: &self.image }
+        Side { policy: &self.policy, names: &self.image.names, slots: &self.image.slots }
     }
 }

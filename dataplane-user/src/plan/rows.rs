@@ -237,12 +237,12 @@ impl<'s> SideRows<'s> {
 
 /// The slots of width 1 of a pool, by shard.
 fn slots(side: Side<'_>, pool: &str, rows: &mut Rows) -> Box<[u32]> {
-    let Side { names, image, .. } = side;
+    let Side { names, slots, .. } = side;
     let table = names.tables.iter().find(|table| table.pool == pool && table.width == 1);
     let Some(first) = table.map(|table| table.first as usize) else {
         return Box::default();
     };
-    let slots = image.slots.get(first..first + SLOTS as usize).unwrap_or_default();
+    let slots = slots.get(first..first + SLOTS as usize).unwrap_or_default();
     // By index of this side.
     let mut numbers: HashMap<Slot, u32> = HashMap::new();
     let mut number = |index: Slot| {

@@ -12,7 +12,6 @@ use super::rows::{NOWHERE, RowId, Rows, SideRows};
 use super::traffic::Traffic;
 use super::{Side, overlap};
 use crate::image::KeyInfo;
-use crate::policy::Policy;
 
 /// The fields of a key that can change, each by its name in the policy. Its bit is its index.
 pub(super) const FIELDS: [&str; 10] =
@@ -126,34 +125,12 @@ pub(super) struct Survey {
 struct Walk<'s> {
     keys: &'s [KeyInfo],
     rows: SideRows<'s>,
-    /// What only the policy knows of a key, by name: of those of which there is something to know.
-    marks: HashMap<&'s str, Marks<'s>>,
-}
-
-/// What only the policy knows of a key.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Marks<'s> {
-    vip: bool,
-    region: Option<&'s str>,
 }
 
 impl<'s> Walk<'s> {
     fn new(side: Option<Side<'s>>) -> Option<Self> {
         let side = side?;
-        let marks = |policy: &'s Policy| {
-            let marked = policy.keys.iter().filter(|key| key.vip || key.region.is_some());
-            marked
-                .map(|key| (key.name.as_str(), Marks { vip: key.vip, region: key.region.as_deref() }))
-                .collect()
-        };
-        Some(Self { keys: &side.names.keys, rows: SideRows::new(side), marks: marks(side.policy) })
-    }
-
-    fn marks(&self, key: &KeyInfo) -> Marks<'s> {
-        if self.marks.is_empty() {
-            return Marks::default();
-        }
-        self.marks.get(key.name.as_str()).copied().unwrap_or_default()
+        Some(Self { keys: &side.names.keys, rows: SideRows::new(side) })
     }
 
     /// Counts a key where it goes; gives its row.
@@ -224,9 +201,8 @@ impl Survey {
                 }
                 (None, Some((at, _))) => found.added.push(Single { at, bytes }),
                 (Some((at, one)), Some((nth, other))) => {
-                    let marks = before.as_ref().map(|walk| walk.marks(one)).unwrap_or_default();
-                    let mask = same.compare((one, marks), (other, after.marks(other)));
-                    guards.both(one, other, marks.vip, bytes);
+                    let mask = same.compare(one, other);
+                    guards.both(one, other, one.vip, bytes);
                     found.altered(Altered { before: at, after: nth, bytes, mask }, one, other);
                     found.row(from, to, nth, bytes, rows);
                 }
@@ -302,12 +278,11 @@ impl Survey {
 /// Compares texts that are held once for many keys: the same two most often are those of the key before.
 #[derive(Default)]
 struct Same {
-    last: [Option<((usize, usize), bool)>; 6],
+    last: [Option<((usize, usize), bool)>; 7],
 }
 
 impl Same {
-    fn compare(&mut self, one: (&KeyInfo, Marks<'_>), other: (&KeyInfo, Marks<'_>)) -> Mask {
-        let ((one, marks), (other, marks_after)) = (one, other);
+    fn compare(&mut self, one: &KeyInfo, other: &KeyInfo) -> Mask {
         let texts = [
             self.differ(0, one.tier.as_ref(), other.tier.as_ref()),
             self.differ(1, Some(&one.pool), Some(&other.pool)),
@@ -315,8 +290,9 @@ impl Same {
             self.differ(3, one.owner.as_ref(), other.owner.as_ref()),
             self.differ(4, one.cost_centre.as_ref(), other.cost_centre.as_ref()),
             self.differ(5, one.account.as_ref(), other.account.as_ref()),
+            self.differ(6, one.region.as_ref(), other.region.as_ref()),
         ];
-        let [tier, pool, denied, owner, cost_centre, account] = texts;
+        let [tier, pool, denied, owner, cost_centre, account, region] = texts;
         let differ = [
             one.name != other.name,
             tier,
@@ -326,8 +302,8 @@ impl Same {
             owner,
             cost_centre,
             account,
-            marks.region != marks_after.region,
-            marks.vip != marks_after.vip,
+            region,
+            one.vip != other.vip,
         ];
         (0..).zip(differ).fold(0, |mask, (bit, differ)| mask | Mask::from(differ) << bit)
     }

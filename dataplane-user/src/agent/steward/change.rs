@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use super::{ChangeError, Desk, Steward};
 use crate::agent::ground::Compiled;
+use crate::agent::meter::Source as _;
 use crate::agent::probe;
 use crate::control::types::{Applied, RolledBack};
 use crate::fault::{Step, point};
-use crate::image::Image;
 use crate::plan::{Base, Context, Guard, Plan, Side, Traffic, plan};
 use crate::policy::{Bundle, Policy};
 use crate::state::Who;
@@ -78,12 +78,10 @@ impl Steward {
     ) -> Result<(Plan, Policy, Compiled), ChangeError> {
         let (policy, compiled) = self.compile(desk, bundle)?;
         let live = desk.generations.live().map(|record| (record.number, record.bundle.clone()));
-        let old = match &live {
-            Some((number, _)) => {
-                let bundle = desk.generations.bundle::<Bundle>(*number)?;
-                Some(self.compile(desk, &bundle)?)
-            }
-            None => None,
+        let node = self.node();
+        let slots = match &live {
+            Some((number, _)) => self.ground().slots(*number).map_err(ChangeError::Kernel)?,
+            None => Vec::new(),
         };
         let traffic = self.traffic();
         let context = Context {
@@ -93,12 +91,8 @@ impl Steward {
             allow,
             traffic: traffic.as_ref(),
         };
-        let old = old.as_ref().map(|(policy, compiled)| Side {
-            policy,
-            names: &compiled.image.names,
-            image: &compiled.image,
-        });
-        let new = Side { policy: &policy, names: &compiled.image.names, image: &compiled.image };
+        let old = desk.policy.as_ref().map(|policy| Side { policy, names: &node.names, slots: &slots });
+        let new = Side { policy: &policy, names: &compiled.image.names, slots: &compiled.image.slots };
         let plan = plan(old, new, &context);
         Ok((plan, policy, compiled))
     }
@@ -154,7 +148,7 @@ impl Steward {
         let going =
             || if apply.gone.load(Ordering::Relaxed) { Err(ChangeError::Interrupted) } else { Ok(()) };
         (apply.progress)("compiling");
-        let (plan, policy, compiled) = if plans && desk.generations.live().is_some() {
+        let (plan, policy, mut compiled) = if plans && desk.generations.live().is_some() {
             let (plan, policy, compiled) =
                 self.plan_at(desk, &apply.bundle, &apply.allow, apply.base.clone())?;
             (Some(plan), policy, compiled)
@@ -193,7 +187,7 @@ impl Steward {
         record.plan = Some(digest.clone()).filter(|digest| !digest.is_empty());
         desk.generations.put_bundle(number, &apply.bundle)?;
         desk.generations.put(record)?;
-        let done = self.bring_in(desk, number, &policy, &compiled, apply.progress, &going);
+        let done = self.bring_in(desk, number, &policy, &mut compiled, apply.progress, &going);
         if let Err(error) = &done {
             // Once the commit is recorded, only the clearing up can have failed.
             if desk.generations.get(number).is_some_and(|record| record.status == Status::Prepared) {
@@ -204,7 +198,7 @@ impl Steward {
         }
         done?;
         desk.wanted.insert(number, compiled.wanted);
-        self.take(desk, number, compiled.image);
+        self.take(desk, number, policy, compiled.image);
         desk.interfaces = self.platform.interfaces().map_err(ChangeError::Kernel)?;
         Ok(Applied { generation: number, changed: true, plan: digest, millis: elapsed(begun) })
     }
@@ -215,19 +209,18 @@ impl Steward {
         desk: &mut Desk,
         number: u64,
         policy: &Policy,
-        compiled: &Compiled,
+        compiled: &mut Compiled,
         progress: Progress<'_>,
         going: &dyn Fn() -> Result<(), ChangeError>,
     ) -> Result<(), ChangeError> {
         progress("loading");
-        let words = desk.words();
+        compiled.image.words = desk.words();
         let mut ground = self.ground();
         ground.load(number, &compiled.image).map_err(ChangeError::Kernel)?;
         going()?;
         progress("proving");
-        let image = Image { words, ..compiled.image.clone() };
-        let frames = probe::frames(policy, &image);
-        ground.prove(number, &image, &frames).map_err(ChangeError::Kernel)?;
+        let frames = probe::frames(policy, &compiled.image);
+        ground.prove(number, &compiled.image, &frames).map_err(ChangeError::Kernel)?;
         point(Step::Probed);
         going()?;
         progress("committing");
@@ -274,8 +267,8 @@ impl Steward {
         desk.journal(Event { to: Some(number), ..event(Outcome::Ok) })?;
         // Packets have the old policy again; its names follow.
         let bundle: Bundle = desk.generations.bundle(number)?;
-        let (_, compiled) = self.compile(&mut desk, &bundle)?;
-        self.take(&desk, number, compiled.image);
+        let (policy, compiled) = self.compile(&mut desk, &bundle)?;
+        self.take(&mut desk, number, policy, compiled.image);
         Ok(RolledBack { generation: number, from: from.unwrap_or_default(), micros })
     }
 

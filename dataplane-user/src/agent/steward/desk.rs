@@ -27,6 +27,8 @@ pub(super) struct Desk {
     pub(super) audit: Audit,
     /// Where each generation in the kernel is wanted.
     pub(super) wanted: BTreeMap<u64, Vec<Wanted>>,
+    /// The live generation's policy, without its keys, of which the node knows.
+    pub(super) policy: Option<Policy>,
     /// How each interface is attached.
     pub(super) attached: BTreeMap<u32, InterfaceStatus>,
     /// The interfaces as they were when the live generation was compiled or attached last.

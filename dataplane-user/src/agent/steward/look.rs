@@ -1,6 +1,6 @@
 //! The regular look at words that end and interfaces that come back.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Apply, Desk, Steward};
 use crate::policy::Bundle;
@@ -8,12 +8,25 @@ use crate::state::audit::{Event, Outcome, Subject};
 use crate::state::{Timestamp, Who};
 
 impl Steward {
-    /// Takes the regular look: words whose time is over end, and interfaces that came back are attached.
+    /// Takes the regular look: words whose time is over end, interfaces that came back are attached, and what the next
+    /// change needs is readied.
     pub fn look(&self) {
-        let Ok(mut desk) = self.free_desk() else { return };
+        // Whoever makes a change looks by that.
+        let Ok(mut desk) = self.desk.try_lock() else { return };
+        self.looking.store(true, Ordering::SeqCst);
+        self.look_at(&mut desk);
+        let live = desk.generations.live().map(|record| record.number);
+        drop(desk);
+        self.looking.store(false, Ordering::SeqCst);
+        if let Some(Err(error)) = live.map(|live| self.ground().prepare(live)) {
+            tracing::debug!(%error, "the next generation cannot be readied");
+        }
+    }
+
+    fn look_at(&self, desk: &mut Desk) {
         let over = desk.overlay.expired(Timestamp::now());
         if !over.is_empty() {
-            if let Err(error) = self.enact(&mut desk) {
+            if let Err(error) = self.enact(desk) {
                 tracing::error!(%error, "words whose time is over cannot be ended");
             }
             let keys = over
@@ -34,7 +47,7 @@ impl Steward {
                 }
             }
         }
-        self.look_at_interfaces(&mut desk);
+        self.look_at_interfaces(desk);
     }
 
     /// Attaches again where an interface came back, by a new generation where the tables name it.

@@ -17,9 +17,9 @@ mod words;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::agent::audit;
 use crate::agent::audit::Changes;
@@ -39,6 +39,9 @@ pub use error::ChangeError;
 
 use desk::Desk;
 
+/// How long a change waits for the regular look to be over.
+const LOOK: Duration = Duration::from_secs(10);
+
 /// The steward of a node.
 pub struct Steward {
     platform: Arc<dyn Platform>,
@@ -47,6 +50,8 @@ pub struct Steward {
     node: RwLock<Arc<Node>>,
     /// The policy file, as it is shown.
     file: String,
+    /// Whether it is the regular look that sits at the desk.
+    looking: AtomicBool,
     /// Counters a while ago, for plans.
     earlier: Mutex<Option<(Instant, Snapshot)>>,
 }
@@ -88,6 +93,7 @@ impl Steward {
             audit: Audit::open(&path)?,
             state,
             wanted: BTreeMap::new(),
+            policy: None,
             attached: BTreeMap::new(),
             interfaces: Vec::new(),
         };
@@ -98,6 +104,7 @@ impl Steward {
             ground: Mutex::new(ground),
             node: RwLock::new(Arc::new(Node::default())),
             file: file.display().to_string(),
+            looking: AtomicBool::new(false),
             earlier: Mutex::new(None),
         };
         point(Step::Opened);
@@ -128,12 +135,18 @@ impl Steward {
         self.ground.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The desk, if nobody sits at it.
+    /// The desk, if nobody makes a change at it. The regular look is waited for.
     fn free_desk(&self) -> Result<MutexGuard<'_, Desk>, ChangeError> {
-        match self.desk.try_lock() {
-            Ok(desk) => Ok(desk),
-            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => Err(ChangeError::Busy),
+        let end = Instant::now() + LOOK;
+        loop {
+            match self.desk.try_lock() {
+                Ok(desk) => return Ok(desk),
+                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if self.looking.load(Ordering::SeqCst) && Instant::now() < end => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(TryLockError::WouldBlock) => return Err(ChangeError::Busy),
+            }
         }
     }
 
@@ -152,7 +165,9 @@ impl Steward {
     }
 
     /// Makes a generation what is shown as in force.
-    fn take(&self, desk: &Desk, number: u64, image: Image) {
+    fn take(&self, desk: &mut Desk, number: u64, mut policy: Policy, image: Image) {
+        policy.keys = Vec::new();
+        desk.policy = Some(policy);
         let digest = desk.generations.get(number).map_or("", |record| record.bundle.as_str());
         let wanted = desk.wanted.get(&number).map_or(&[][..], Vec::as_slice);
         let status = |wanted: &Wanted| desk.attached.get(&wanted.interface.index).cloned();

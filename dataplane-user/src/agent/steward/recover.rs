@@ -53,7 +53,6 @@ impl Steward {
         let (policy, compiled) = self.compile(&mut desk, &bundle)?;
         let there = pinned.contains(&number);
         let adopted = there && ground.adopt(number, &compiled.image).map_err(ChangeError::Kernel)?;
-        drop(policy);
         let words = desk.words();
         if adopted {
             ground.set_words(&words).map_err(ChangeError::Kernel)?;
@@ -78,7 +77,7 @@ impl Steward {
             self.forget_prepared(&mut desk, None)?;
             desk.interfaces = self.platform.interfaces().map_err(ChangeError::Kernel)?;
             desk.wanted.insert(number, compiled.wanted);
-            self.take(&desk, number, compiled.image);
+            self.take(&mut desk, number, policy, compiled.image);
             return Ok(Some(number));
         }
         // The program is not there (the host was started anew), or the host is another: the policy is loaded again.
