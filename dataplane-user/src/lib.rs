@@ -55,5 +55,6 @@ pub mod cli;
 
 pub mod fault;
 
+mod both;
 mod messages;
 mod suggest;

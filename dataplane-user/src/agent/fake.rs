@@ -71,6 +71,8 @@ pub(crate) struct Pinned {
     pub(crate) intent: Option<u64>,
     /// By interface, the attached generation.
     pub(crate) links: BTreeMap<u32, u64>,
+    /// Not pinned yet.
+    pub(crate) ready: Image,
     pub(crate) words: Words,
 }
 
@@ -138,9 +140,16 @@ impl Ground for Fake {
         Ok(self.pinned().generations.get(&number).is_some_and(|there| image.same_tables(there)))
     }
 
-    fn load(&mut self, number: u64, image: &Image) -> Result<(), Cause> {
+    fn ready(&mut self, image: &Image) -> Result<(), Cause> {
         self.0.step("load")?;
-        self.pinned().generations.insert(number, image.clone());
+        self.pinned().ready = image.clone();
+        Ok(())
+    }
+
+    fn load(&mut self, number: u64) -> Result<(), Cause> {
+        let mut pinned = self.pinned();
+        let image = std::mem::take(&mut pinned.ready);
+        pinned.generations.insert(number, image);
         Ok(())
     }
 

@@ -57,7 +57,8 @@ pub trait Ground: Send {
     fn pinned(&self) -> Result<Vec<u64>, Cause>;
     fn intent(&self) -> Result<Option<u64>, Cause>;
     fn adopt(&mut self, number: u64, image: &Image) -> Result<bool, Cause>;
-    fn load(&mut self, number: u64, image: &Image) -> Result<(), Cause>;
+    fn ready(&mut self, image: &Image) -> Result<(), Cause>;
+    fn load(&mut self, number: u64) -> Result<(), Cause>;
     fn prove(&mut self, number: u64, image: &Image, frames: &[Vec<u8>]) -> Result<(), Cause>;
     fn commit(&mut self, number: u64, wanted: &[Wanted]) -> Result<Vec<InterfaceStatus>, Cause>;
     fn settle(&mut self, number: u64) -> Result<(), Cause>;

@@ -65,8 +65,12 @@ impl Ground for Steering {
         Ok(Self::adopt(self, number, image)?)
     }
 
-    fn load(&mut self, number: u64, image: &Image) -> Result<(), Cause> {
-        Ok(Self::load(self, number, image)?)
+    fn ready(&mut self, image: &Image) -> Result<(), Cause> {
+        Ok(Self::ready(self, image)?)
+    }
+
+    fn load(&mut self, number: u64) -> Result<(), Cause> {
+        Ok(Self::load(self, number)?)
     }
 
     fn prove(&mut self, number: u64, image: &Image, frames: &[Vec<u8>]) -> Result<(), Cause> {

@@ -34,6 +34,7 @@ use std::io;
 use keysteer_common::config::{ABI, ClassConfig, Config, class_action};
 use keysteer_common::vocabulary::Class;
 
+use crate::both::{MANY, both};
 use crate::image::{Image, Words};
 use crate::kernel::interfaces::Interfaces;
 use crate::policy::{ClassAction, Diagnostic, Mode, Policy, Target};
@@ -182,7 +183,17 @@ pub fn compile_for(
     }
 
     let entries = keys::entries(policy, &mut slots, &mut ids.keys)?;
-    let table = keys::arrange(&entries, &policy.schema, secrets.key, wide)?;
+    let tables = slots.finish();
+    let named = |keys| names::keys(policy, &indices, &entries, &tables, keys);
+    // Names take three times as long as the table.
+    let (first, most) = (entries.len() / 3, entries.len() >= MANY);
+    let ((table, mut keys), mut rest) = both(
+        most,
+        || (keys::arrange(&entries, &policy.schema, secrets.key, wide), named(0..first)),
+        || named(first..entries.len()),
+    );
+    let table = table?;
+    keys.append(&mut rest);
     config.levels = schema::levels(&policy.schema, &table.multipliers);
     config.key_mask = u32::try_from(table.entries.len().saturating_sub(1)).unwrap_or(u32::MAX);
     // In steps, so that few keys more or less make no other program of it.
@@ -194,8 +205,7 @@ pub fn compile_for(
     config.wide = wide.into();
     // Tools and tests read the record; the kernel room turns it off for a program that is to forward.
     config.record = 1;
-    let tables = slots.finish();
-    let names = names::names(policy, &indices, &entries, &tables);
+    let names = names::names(policy, &indices, keys, tables.names);
     Ok(Image {
         config,
         prefix_index: prefixes.index,

@@ -1,6 +1,7 @@
 //! What the image's numbers are called, for people.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use keysteer_common::tables::{Slot, WIDTH_ALL};
@@ -8,14 +9,29 @@ use keysteer_common::tables::{Slot, WIDTH_ALL};
 use super::keys::Placed;
 use super::slots::SlotTables;
 
-use crate::image::{FieldInfo, KeyInfo, Names, ShardInfo};
+use crate::image::{FieldInfo, KeyInfo, Names, ShardInfo, TableInfo};
 use crate::policy::{Field, Key, Mode, Policy, PrefixTable, Shard, Target, mac_text};
 
-/// The names of everything. `entries` are those of the policy's keys, in its order.
-pub(super) fn names(policy: &Policy, indices: &[u16], entries: &[Placed], tables: &SlotTables) -> Names {
+/// The names of some of the policy's keys. `entries` are those of all of them, in its order.
+pub(super) fn keys(
+    policy: &Policy,
+    indices: &[u16],
+    entries: &[Placed],
+    tables: &SlotTables,
+    which: Range<usize>,
+) -> Vec<KeyInfo> {
     let mut held = Held::new(policy, indices);
-    let mut keys: Vec<KeyInfo> =
-        policy.keys.iter().zip(entries).map(|(key, entry)| held.key(key, entry, tables)).collect();
+    let keys = policy.keys.iter().zip(entries).take(which.end).skip(which.start);
+    keys.map(|(key, entry)| held.key(key, entry, tables)).collect()
+}
+
+/// The names of everything: those of the keys and of the slot tables are given.
+pub(super) fn names(
+    policy: &Policy,
+    indices: &[u16],
+    mut keys: Vec<KeyInfo>,
+    tables: Vec<TableInfo>,
+) -> Names {
     keys.sort_unstable_by_key(|key| key.id);
     Names {
         policy: policy.name.clone(),
@@ -27,7 +43,7 @@ pub(super) fn names(policy: &Policy, indices: &[u16], entries: &[Placed], tables
         levels: policy.schema.levels.clone(),
         keys,
         shards: by_index(policy, indices, ShardInfo::default(), shard_info),
-        tables: tables.names.clone(),
+        tables,
     }
 }
 

@@ -6,11 +6,11 @@
 //! shape alone.
 
 use std::path::Path;
-use std::thread;
 
 use super::counter_set::{Capacity, Counting};
 use super::load::Shape;
 use super::{Dataplane, KernelError};
+use crate::both::both;
 use crate::image::Image;
 
 /// How many keys a twin counts; of others it counts nothing.
@@ -38,12 +38,7 @@ impl Pair {
         let counted = Capacity { keys: COUNTED, shards: shape.config.shards.max(1) };
         let mut program = Dataplane::make(&shape, Counting::Pinned(pins, capacity), Some(tables))?;
         let mut twin = Dataplane::make(&shape, Counting::Aside(pins, capacity, counted), Some(tables))?;
-        let (one, other) = thread::scope(|scope| {
-            let other = scope.spawn(|| twin.verify());
-            let one = program.verify();
-            let failed = |_| Err(KernelError::other("load the program", "a thread ended"));
-            (one, other.join().unwrap_or_else(failed))
-        });
+        let (one, other) = both(true, || program.verify(), || twin.verify());
         one.and(other)?;
         Ok(Self { shape, set, program, twin })
     }

@@ -4,7 +4,8 @@
 //! ```text
 //!  open       what is pinned: counter sets and links, each checked          nothing is changed
 //!  adopt      a pinned generation                                            nothing is changed
-//!  load       a new generation, pinned beside the others                     not attached
+//!  ready      a program with a new policy                                    not attached
+//!  load       it as a new generation, pinned beside the others               not attached
 //!  prove      what it decides, by test runs of its twin                      nothing is changed
 //!  commit     intent, every link to the generation, what is not wanted goes  packets meet the old or the new
 //!  settle     the intent is over                                             once the state says the same
@@ -57,6 +58,8 @@ pub struct Steering {
     links: BTreeMap<u32, BpfLink>,
     /// The twin of the generation that was loaded last, until that is proved.
     twin: Option<(u64, Dataplane)>,
+    /// A program with a policy, and its twin, that are not pinned as a generation yet.
+    ready: Option<(Dataplane, Dataplane)>,
     /// Programs that wait for a policy of the live one's shape.
     spare: Option<Pair>,
 }
@@ -111,7 +114,7 @@ impl Steering {
             }
         }
         pins.remove(&pins.spare())?;
-        Ok(Self { pins, sets, generations: BTreeMap::new(), links, twin: None, spare: None })
+        Ok(Self { pins, sets, generations: BTreeMap::new(), links, ready: None, twin: None, spare: None })
     }
 
     /// Numbers of the pinned generations.
@@ -154,12 +157,12 @@ impl Steering {
         Ok(same)
     }
 
-    /// Loads `image` as generation `number` and pins it. It counts with the others, and heeds the same words.
+    /// Loads `image` into a program and its twin. It counts with the generations, and heeds the same words.
     ///
     /// # Errors
     /// The kernel refuses; nothing is left.
-    pub fn load(&mut self, number: u64, image: &Image) -> Result<(), KernelError> {
-        let path = self.pins.generation(number);
+    pub fn ready(&mut self, image: &Image) -> Result<(), KernelError> {
+        self.ready = None;
         let words = self.words()?;
         let overlay = !words.keys.is_empty() || !words.shards.is_empty();
         let shape = Shape::of(image, false, overlay)?;
@@ -168,23 +171,36 @@ impl Steering {
             Some(spare) if spare.shape == shape && spare.set == set => spare,
             _ => self.pair(shape, set, capacity)?,
         };
-        let (mut dataplane, twin) = pair.fill(image)?;
+        let (mut program, twin) = pair.fill(image)?;
         point(Step::Loaded);
         if !self.sets.contains_key(&set) {
-            dataplane.set.write(&words)?;
-            if let Some(added) = CounterSet::open(&self.pins.counters(set), dataplane.about.cpus)? {
+            program.set.write(&words)?;
+            if let Some(added) = CounterSet::open(&self.pins.counters(set), program.about.cpus)? {
                 self.sets.insert(set, added);
             }
         }
+        self.ready = Some((program, twin));
+        Ok(())
+    }
+
+    /// Pins what is ready as generation `number`.
+    ///
+    /// # Errors
+    /// Nothing is ready, or it cannot be pinned; nothing is left.
+    pub fn load(&mut self, number: u64) -> Result<(), KernelError> {
+        let ready = self.ready.take();
+        let (mut program, twin) =
+            ready.ok_or_else(|| KernelError::other("pin a generation", "nothing is ready"))?;
+        let path = self.pins.generation(number);
         self.pins.fresh(&path)?;
         point(Step::PinsBegun);
-        if let Err(error) = dataplane.home.pin(&path) {
+        if let Err(error) = program.home.pin(&path) {
             self.pins.remove(&path)?;
             return Err(error);
         }
         point(Step::Pinned);
         self.pins.remove(&self.pins.spare())?;
-        self.generations.insert(number, dataplane);
+        self.generations.insert(number, program);
         self.twin = Some((number, twin));
         Ok(())
     }
@@ -205,6 +221,7 @@ impl Steering {
     /// # Errors
     /// The kernel refuses.
     pub fn prepare(&mut self, number: u64) -> Result<(), KernelError> {
+        self.ready = None;
         let shape = self.generation(number)?.about.shape;
         let Some((set, capacity)) = self.sets.iter().next_back().map(|(number, set)| (*number, set.capacity))
         else {

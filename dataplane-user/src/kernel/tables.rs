@@ -49,7 +49,8 @@ const SECTIONS: [&str; 8] = [
 
 /// The tables' sizes, in the order of [`Bounds`].
 pub(super) fn sizes(bounds: &Bounds) -> [u32; 8] {
-    let Bounds { prefix_index, prefix_steps, prefix_low, keys, keys_high, slot_tables, slots, shards } = *bounds;
+    let Bounds { prefix_index, prefix_steps, prefix_low, keys, keys_high, slot_tables, slots, shards } =
+        *bounds;
     [prefix_index, prefix_steps, prefix_low, keys, keys_high, slot_tables, slots, shards]
         .map(|bound| bound.saturating_add(1))
 }

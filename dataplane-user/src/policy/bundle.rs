@@ -56,6 +56,11 @@ impl Bundle {
         self.check(&yaml::read(&self.policy, &self.name)?)
     }
 
+    /// How long its texts are together, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.policy.len() + self.files.iter().map(|file| file.text.len()).sum::<usize>()
+    }
+
     fn check(&self, tree: &Node) -> Result<Policy, PolicyError> {
         super::parse_tree(tree, &self.name, &|name| match self.files.iter().find(|file| file.name == name) {
             Some(file) => Ok(Cow::Borrowed(&file.text)),

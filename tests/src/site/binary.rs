@@ -17,13 +17,16 @@ pub fn demand_root() {
     );
 }
 
-/// Where the program is: beside the test's own executable, built by the same profile.
+/// Where the program is: beside the test's own executable (or its directory, if that is `deps`), built by the same
+/// profile.
 ///
 /// # Panics
 /// It is not there.
 pub fn keysteer() -> PathBuf {
     let test = std::env::current_exe().expect("the kernel says which program this is");
-    let profile = test.parent().and_then(|deps| deps.parent()).expect("a test is in target/PROFILE/deps");
+    let beside = test.parent().expect("a program is in a directory");
+    let profile =
+        if beside.ends_with("deps") { beside.parent().expect("deps is in a profile") } else { beside };
     let program = profile.join("keysteer");
     assert!(
         program.is_file(),

@@ -1,20 +1,20 @@
 //! Plan, apply, roll back.
 
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use super::planning::Draft;
 use super::{ChangeError, Desk, Steward};
-use crate::agent::ground::Compiled;
-use crate::agent::meter::Source as _;
+use crate::agent::meter::Cause;
 use crate::agent::probe;
+use crate::both::{MANY, both};
 use crate::control::types::{Applied, RolledBack};
 use crate::fault::{Step, point};
-use crate::plan::{Base, Context, Guard, Plan, Side, Traffic, plan};
-use crate::policy::{Bundle, Policy};
+use crate::image::Image;
+use crate::plan::{Base, Guard};
+use crate::policy::Bundle;
 use crate::state::Who;
 use crate::state::audit::{Event, Outcome};
-use crate::state::generations::Status;
 
 /// How far a change is, told to whoever asked for it.
 pub type Progress<'p> = &'p (dyn Fn(&str) + Sync);
@@ -40,6 +40,11 @@ pub struct Apply<'a> {
 }
 
 impl<'a> Apply<'a> {
+    /// An error once the asker has gone.
+    fn going(&self) -> Result<(), ChangeError> {
+        if self.gone.load(Ordering::Relaxed) { Err(ChangeError::Interrupted) } else { Ok(()) }
+    }
+
     /// A change that the agent makes by itself.
     pub fn by_agent(bundle: Bundle, action: &'static str, gone: &'a AtomicBool) -> Self {
         Self {
@@ -56,55 +61,6 @@ impl<'a> Apply<'a> {
 }
 
 impl Steward {
-    /// What a policy would change.
-    ///
-    /// # Errors
-    /// It is not valid, or another change is being made.
-    pub fn plan(&self, bundle: &Bundle, allow: &[Guard], base: Option<Base>) -> Result<Plan, ChangeError> {
-        let mut desk = self.free_desk()?;
-        // Ids that are given for a plan alone are not kept.
-        let ids = desk.ids.clone();
-        let planned = self.plan_at(&mut desk, bundle, allow, base).map(|(plan, ..)| plan);
-        desk.ids = ids;
-        planned
-    }
-
-    fn plan_at(
-        &self,
-        desk: &mut Desk,
-        bundle: &Bundle,
-        allow: &[Guard],
-        expected: Option<Base>,
-    ) -> Result<(Plan, Policy, Compiled), ChangeError> {
-        let (policy, compiled) = self.compile(desk, bundle)?;
-        let live = desk.generations.live().map(|record| (record.number, record.bundle.clone()));
-        let node = self.node();
-        let slots = match &live {
-            Some((number, _)) => self.ground().slots(*number).map_err(ChangeError::Kernel)?,
-            None => Vec::new(),
-        };
-        let traffic = self.traffic();
-        let context = Context {
-            base: live.map(|(generation, digest)| Base { generation, digest }),
-            expected,
-            bundle: bundle.digest(),
-            allow,
-            traffic: traffic.as_ref(),
-        };
-        let old = desk.policy.as_ref().map(|policy| Side { policy, names: &node.names, slots: &slots });
-        let new = Side { policy: &policy, names: &compiled.image.names, slots: &compiled.image.slots };
-        let plan = plan(old, new, &context);
-        Ok((plan, policy, compiled))
-    }
-
-    /// Recent traffic: since the last sample but one.
-    fn traffic(&self) -> Option<Traffic> {
-        let now = self.ground().counters().ok()?;
-        let earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
-        let (since, before) = earlier.as_ref()?;
-        Some(Traffic::between(Some(before), &now, since.elapsed()))
-    }
-
     /// Applies a policy.
     ///
     /// # Errors
@@ -129,9 +85,14 @@ impl Steward {
                 let plan = Some(applied.plan.clone()).filter(|plan| !plan.is_empty());
                 desk.journal(Event { to: Some(applied.generation), plan, ..event(Outcome::Ok) })?;
             }
-            Ok(_) => desk.ids = ids,
+            Ok(_) => {
+                desk.ids = ids;
+                // A bundle may have been kept for nothing.
+                desk.generations.prune()?;
+            }
             Err(error) => {
                 desk.ids = ids;
+                desk.generations.prune()?;
                 let outcome = match error {
                     ChangeError::Kernel(_) | ChangeError::State(_) => Outcome::Failed,
                     _ => Outcome::Refused,
@@ -145,19 +106,56 @@ impl Steward {
 
     fn try_apply(&self, desk: &mut Desk, apply: &Apply<'_>, plans: bool) -> Result<Applied, ChangeError> {
         let begun = Instant::now();
-        let going =
-            || if apply.gone.load(Ordering::Relaxed) { Err(ChangeError::Interrupted) } else { Ok(()) };
         (apply.progress)("compiling");
-        let (plan, policy, mut compiled) = if plans && desk.generations.live().is_some() {
-            let (plan, policy, compiled) =
-                self.plan_at(desk, &apply.bundle, &apply.allow, apply.base.clone())?;
-            (Some(plan), policy, compiled)
-        } else {
-            let (policy, compiled) = self.compile(desk, &apply.bundle)?;
-            (None, policy, compiled)
+        let number = desk.generations.next_number();
+        let mut draft = self.draft(desk, &apply.bundle, Some(number))?;
+        draft.compiled.image.words = desk.words();
+        let image = &draft.compiled.image;
+        // The tables of many keys are loaded while the plan is made and written down.
+        let early = image.names.keys.len() >= MANY;
+        let (recorded, ready) = both(
+            early,
+            || self.plan_and_record(desk, apply, &draft, plans),
+            || early.then(|| self.ready(image)),
+        );
+        let (number, plan) = recorded?;
+        let Some(number) = number else {
+            let generation = desk.generations.live().map_or(0, |record| record.number);
+            return Ok(Applied { generation, changed: false, plan, millis: elapsed(begun) });
         };
-        let digest = plan.as_ref().map(Plan::digest).unwrap_or_default();
-        if let Some(plan) = plan {
+        (apply.progress)("loading");
+        let ready = ready.unwrap_or_else(|| self.ready(image));
+        if let Err(error) = ready.and_then(|()| self.bring_in(desk, number, &draft, apply)) {
+            desk.generations.fail(number, &error.to_string())?;
+            self.ground().retire(number).map_err(ChangeError::Kernel)?;
+            desk.generations.prune()?;
+            return Err(error);
+        }
+        let last = desk.generations.last().map(|record| record.number);
+        self.clear(desk, [Some(number), last]);
+        desk.wanted.insert(number, draft.compiled.wanted);
+        self.take(desk, number, draft.policy, draft.compiled.image);
+        desk.interfaces = self.platform.interfaces().map_err(ChangeError::Kernel)?;
+        Ok(Applied { generation: number, changed: true, plan, millis: elapsed(begun) })
+    }
+
+    fn ready(&self, image: &Image) -> Result<(), ChangeError> {
+        self.ground().ready(image).map_err(ChangeError::Kernel)
+    }
+
+    /// Plans a change, and records its generation as prepared. Gives its number, if anything changes, and the plan's
+    /// digest.
+    fn plan_and_record(
+        &self,
+        desk: &mut Desk,
+        apply: &Apply<'_>,
+        draft: &Draft,
+        plans: bool,
+    ) -> Result<(Option<u64>, String), ChangeError> {
+        let mut digest = String::new();
+        if plans && desk.generations.live().is_some() {
+            let plan = self.plan_of(desk, draft, &apply.allow, apply.base.clone());
+            digest = plan.digest();
             if let Some(wanted) = apply.plan.as_ref().filter(|wanted| **wanted != digest) {
                 return Err(ChangeError::Conflict(format!(
                     "the saved plan {wanted} is not what would be done now ({digest}): plan again"
@@ -169,74 +167,71 @@ impl Steward {
                 let message = format!("the plan is refused: {}", refusals.join("\n"));
                 return Err(ChangeError::Refused { message, plan: Box::new(plan) });
             }
-            if plan.is_empty() && apply.action != "restore" && apply.action != "interfaces" {
-                let live = desk.generations.live().map_or(0, |record| record.number);
-                return Ok(Applied {
-                    generation: live,
-                    changed: false,
-                    plan: digest,
-                    millis: elapsed(begun),
-                });
+            if plan.is_empty() {
+                return Ok((None, digest));
             }
         }
-        going()?;
+        apply.going()?;
         (apply.progress)("recording");
         let number = desk.generations.next_number();
         desk.ids.save(desk.state.path())?;
-        let mut record = desk.record(number, apply, &policy, &compiled.image);
+        let mut record = desk.record(number, apply, draft);
         record.plan = Some(digest.clone()).filter(|digest| !digest.is_empty());
-        desk.generations.put_bundle(number, &apply.bundle)?;
-        desk.generations.put(record)?;
-        let done = self.bring_in(desk, number, &policy, &mut compiled, apply.progress, &going);
-        if let Err(error) = &done {
-            // Once the commit is recorded, only the clearing up can have failed.
-            if desk.generations.get(number).is_some_and(|record| record.status == Status::Prepared) {
-                desk.generations.fail(number, &error.to_string())?;
-                self.ground().retire(number).map_err(ChangeError::Kernel)?;
-                desk.generations.prune()?;
-            }
+        if !draft.kept {
+            desk.generations.put_bundle(number, &apply.bundle)?;
         }
-        done?;
-        desk.wanted.insert(number, compiled.wanted);
-        self.take(desk, number, policy, compiled.image);
-        desk.interfaces = self.platform.interfaces().map_err(ChangeError::Kernel)?;
-        Ok(Applied { generation: number, changed: true, plan: digest, millis: elapsed(begun) })
+        desk.generations.put(record)?;
+        Ok((Some(number), digest))
     }
 
-    /// From a recorded generation to a live one.
+    /// From a recorded generation, whose tables are loaded, to a live one. An error leaves the one before it in force.
     fn bring_in(
         &self,
         desk: &mut Desk,
         number: u64,
-        policy: &Policy,
-        compiled: &mut Compiled,
-        progress: Progress<'_>,
-        going: &dyn Fn() -> Result<(), ChangeError>,
+        draft: &Draft,
+        apply: &Apply<'_>,
     ) -> Result<(), ChangeError> {
-        progress("loading");
-        compiled.image.words = desk.words();
+        let Draft { policy, compiled, .. } = draft;
         let mut ground = self.ground();
-        ground.load(number, &compiled.image).map_err(ChangeError::Kernel)?;
-        going()?;
-        progress("proving");
+        ground.load(number).map_err(ChangeError::Kernel)?;
+        apply.going()?;
+        (apply.progress)("proving");
         let frames = probe::frames(policy, &compiled.image);
         ground.prove(number, &compiled.image, &frames).map_err(ChangeError::Kernel)?;
         point(Step::Probed);
-        going()?;
-        progress("committing");
+        apply.going()?;
+        (apply.progress)("committing");
         let statuses = ground.commit(number, &compiled.wanted).map_err(ChangeError::Kernel)?;
-        desk.note(statuses, &compiled.wanted);
-        let gone = desk.generations.last().map(|record| record.number);
-        desk.generations.set_live(number)?;
-        ground.settle(number).map_err(ChangeError::Kernel)?;
-        point(Step::Settled);
-        if let Some(gone) = gone {
-            ground.retire(gone).map_err(ChangeError::Kernel)?;
-            desk.wanted.remove(&gone);
+        let live = desk.generations.live().map(|record| record.number);
+        if let Err(error) = desk.generations.set_live(number) {
+            desk.take_back(&mut **ground, number, live).map_err(ChangeError::Kernel)?;
+            return Err(error.into());
         }
-        point(Step::Retired);
-        desk.generations.prune()?;
+        desk.note(statuses, &compiled.wanted);
         Ok(())
+    }
+
+    /// Ends a commit that is recorded, and lets go of generations that are in the kernel and not to be kept. Packets have
+    /// what they should by now, so an error is only told: whoever opens the pins next does the same.
+    fn clear(&self, desk: &mut Desk, keep: [Option<u64>; 2]) {
+        let mut ground = self.ground();
+        let mut clear = || -> Result<(), Cause> {
+            if let Some(live) = keep[0] {
+                ground.settle(live)?;
+            }
+            point(Step::Settled);
+            for old in ground.pinned()?.into_iter().filter(|number| !keep.contains(&Some(*number))) {
+                ground.retire(old)?;
+                desk.wanted.remove(&old);
+            }
+            point(Step::Retired);
+            desk.generations.prune()?;
+            Ok(())
+        };
+        if let Err(error) = clear() {
+            tracing::error!(%error, "what is left of the generation before cannot be cleared away");
+        }
     }
 
     /// Goes back to the last generation.
@@ -267,7 +262,7 @@ impl Steward {
         desk.journal(Event { to: Some(number), ..event(Outcome::Ok) })?;
         // Packets have the old policy again; its names follow.
         let bundle: Bundle = desk.generations.bundle(number)?;
-        let (policy, compiled) = self.compile(&mut desk, &bundle)?;
+        let (policy, compiled) = self.compile_at(&mut desk, &bundle)?;
         self.take(&mut desk, number, policy, compiled.image);
         Ok(RolledBack { generation: number, from: from.unwrap_or_default(), micros })
     }
@@ -284,8 +279,12 @@ impl Steward {
         let wanted = desk.wanted.get(&number).cloned().unwrap_or_default();
         let mut ground = self.ground();
         let statuses = ground.commit(number, &wanted).map_err(ChangeError::Kernel)?;
+        let live = desk.generations.live().map(|record| record.number);
+        if let Err(error) = desk.generations.swap() {
+            desk.take_back(&mut **ground, number, live).map_err(ChangeError::Kernel)?;
+            return Err(error.into());
+        }
         desk.note(statuses, &wanted);
-        desk.generations.swap()?;
         ground.settle(number).map_err(ChangeError::Kernel)?;
         point(Step::Settled);
         Ok(number)

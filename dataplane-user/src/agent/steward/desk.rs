@@ -6,10 +6,12 @@ use keysteer_common::config::ABI;
 use keysteer_common::overlay::{key_word, shard_word};
 
 use super::Apply;
-use crate::agent::ground::Wanted;
+use super::planning::Draft;
+use crate::agent::ground::{Ground, Wanted};
+use crate::agent::meter::Cause;
 use crate::agent::state::StateDirectory;
 use crate::control::types::InterfaceStatus;
-use crate::image::{Image, Words};
+use crate::image::Words;
 use crate::kernel::interfaces::Interface;
 use crate::policy::Policy;
 use crate::state::audit::Event;
@@ -60,6 +62,23 @@ impl Desk {
         }
     }
 
+    /// Undoes the commit of `number`, which could not be recorded: `live` is put back.
+    pub(super) fn take_back(
+        &self,
+        ground: &mut dyn Ground,
+        number: u64,
+        live: Option<u64>,
+    ) -> Result<(), Cause> {
+        match live {
+            Some(live) => {
+                ground.commit(live, self.wanted.get(&live).map_or(&[][..], Vec::as_slice))?;
+                ground.settle(live)?;
+            }
+            None => ground.detach()?,
+        }
+        ground.settle(number)
+    }
+
     /// Remembers how interfaces were attached.
     pub(super) fn note(&mut self, statuses: Vec<InterfaceStatus>, wanted: &[Wanted]) {
         self.attached.extend(statuses.into_iter().map(|status| (status.index, status)));
@@ -74,7 +93,8 @@ impl Desk {
         }
     }
 
-    pub(super) fn record(&self, number: u64, apply: &Apply<'_>, policy: &Policy, image: &Image) -> Record {
+    pub(super) fn record(&self, number: u64, apply: &Apply<'_>, draft: &Draft) -> Record {
+        let (policy, image) = (&draft.policy, &draft.compiled.image);
         Record {
             number,
             parent: self.generations.live().map(|record| record.number),
@@ -82,7 +102,7 @@ impl Desk {
             by: apply.who.clone(),
             action: apply.action.to_owned(),
             policy: policy.name.clone(),
-            bundle: apply.bundle.digest(),
+            bundle: draft.digest.clone(),
             abi: ABI,
             interfaces: image.names.interfaces.clone(),
             schema: image.config.schema,

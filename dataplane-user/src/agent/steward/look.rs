@@ -59,7 +59,7 @@ impl Steward {
         let Some(number) = desk.generations.live().map(|record| record.number) else { return };
         let Ok(bundle) = desk.generations.bundle::<Bundle>(number) else { return };
         // An interface that the policy names may be away: then nothing can be done until it is back.
-        let Ok((_, compiled)) = self.compile(desk, &bundle) else { return };
+        let Ok((_, compiled)) = self.compile_at(desk, &bundle) else { return };
         desk.interfaces = now;
         let same = desk.wanted.get(&number).is_some_and(|wanted| *wanted == compiled.wanted);
         let same = same && {

@@ -12,6 +12,7 @@ mod change;
 mod desk;
 mod error;
 mod look;
+mod planning;
 mod recover;
 mod words;
 
@@ -27,6 +28,7 @@ use crate::agent::ground::{Compiled, Ground, Platform, Wanted};
 use crate::agent::meter::{Cause, Meter, Source};
 use crate::agent::node::Node;
 use crate::agent::state::StateDirectory;
+use crate::both::{MANY, drop_aside};
 use crate::control::types::{GenerationStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
 use crate::fault::{Step, point};
@@ -142,7 +144,9 @@ impl Steward {
             match self.desk.try_lock() {
                 Ok(desk) => return Ok(desk),
                 Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) if self.looking.load(Ordering::SeqCst) && Instant::now() < end => {
+                Err(TryLockError::WouldBlock)
+                    if self.looking.load(Ordering::SeqCst) && Instant::now() < end =>
+                {
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 Err(TryLockError::WouldBlock) => return Err(ChangeError::Busy),
@@ -155,18 +159,27 @@ impl Steward {
         audit::report(node, changes, &self.desk().ids.keys);
     }
 
-    fn compile(&self, desk: &mut Desk, bundle: &Bundle) -> Result<(Policy, Compiled), ChangeError> {
+    fn compile_at(&self, desk: &mut Desk, bundle: &Bundle) -> Result<(Policy, Compiled), ChangeError> {
+        self.compile(&desk.secrets, &mut desk.ids, bundle)
+    }
+
+    fn compile(
+        &self,
+        secrets: &Secrets,
+        ids: &mut Ids,
+        bundle: &Bundle,
+    ) -> Result<(Policy, Compiled), ChangeError> {
         let policy = bundle.parse().map_err(|error| ChangeError::Invalid(error.to_string()))?;
         let compiled = self
             .platform
-            .compile(&policy, &desk.secrets, &mut desk.ids)
+            .compile(&policy, secrets, ids)
             .map_err(|error| ChangeError::Invalid(error.to_string()))?;
         Ok((policy, compiled))
     }
 
     /// Makes a generation what is shown as in force.
     fn take(&self, desk: &mut Desk, number: u64, mut policy: Policy, image: Image) {
-        policy.keys = Vec::new();
+        let keys = std::mem::take(&mut policy.keys);
         desk.policy = Some(policy);
         let digest = desk.generations.get(number).map_or("", |record| record.bundle.as_str());
         let wanted = desk.wanted.get(&number).map_or(&[][..], Vec::as_slice);
@@ -177,7 +190,10 @@ impl Steward {
             digest: digest.to_owned(),
             ..Node::new(image, self.file.clone(), interfaces)
         };
-        *self.node.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(node);
+        let mut shown = self.node.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *shown, Arc::new(node));
+        drop(shown);
+        drop_aside(keys.len().max(before.names.keys.len()) >= MANY, (keys, before));
     }
 
     /// The generations that are remembered, the newest first.

@@ -50,7 +50,7 @@ impl Steward {
             return Ok(None);
         };
         let bundle: Bundle = desk.generations.bundle(number)?;
-        let (policy, compiled) = self.compile(&mut desk, &bundle)?;
+        let (policy, compiled) = self.compile_at(&mut desk, &bundle)?;
         let there = pinned.contains(&number);
         let adopted = there && ground.adopt(number, &compiled.image).map_err(ChangeError::Kernel)?;
         let words = desk.words();
@@ -103,7 +103,7 @@ impl Steward {
         };
         let adopted = pinned.contains(&number)
             && desk.generations.bundle::<Bundle>(number).is_ok_and(|bundle| {
-                self.compile(desk, &bundle).is_ok_and(|(_, compiled)| {
+                self.compile_at(desk, &bundle).is_ok_and(|(_, compiled)| {
                     desk.wanted.insert(number, compiled.wanted);
                     ground.adopt(number, &compiled.image).unwrap_or(false)
                 })

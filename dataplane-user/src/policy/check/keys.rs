@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use keysteer_common::carrier::Carrier;
 
+use crate::both::{MANY, both};
 use crate::policy::diagnostic::{Place, Problem};
 use crate::policy::document::{KeyRest, RawKey};
 use crate::policy::lint;
@@ -320,21 +321,35 @@ impl<'c> Keys<'c> {
             }
         };
         let name = |at: usize| found.get(at).map_or("", |key| key.name.as_str());
-        for (at, first) in duplicates(found.len(), name) {
+        let ((names, matches), personal) = both(
+            found.len() >= MANY,
+            || {
+                let matches = duplicates(found.len(), |at| found.get(at).map(|key| (key.level, key.key)));
+                (duplicates(found.len(), name), matches)
+            },
+            || -> Vec<_> {
+                let named = found.iter().enumerate();
+                named.filter_map(|(at, key)| Some((at, lint::personal(&key.name)?))).collect()
+            },
+        );
+        for (at, first) in names {
             let problem = format!("the name \"{}\" is already taken by {}", name(at), place_of(first));
             fail(at, "name", problem);
         }
-        for (at, first) in duplicates(found.len(), |at| found.get(at).map(|key| (key.level, key.key))) {
+        for (at, first) in matches {
             fail(at, "match", format!("has the same values as \"{}\", {}", name(first), place_of(first)));
         }
-        for (key, index) in found.iter().zip(&indices) {
-            if let Some(problem) = lint::personal(&key.name) {
-                let (file, field) = match index {
-                    Some(index) => (checker.file, format!("spec.keys[{index}].name")),
-                    None => (keys_file, "name".to_owned()),
-                };
-                checker.warnings.add(file, key.at, field, problem.into());
-            }
+        for (at, problem) in personal {
+            let (file, field) = match index_of(at) {
+                Some(index) => (checker.file, format!("spec.keys[{index}].name")),
+                None => (keys_file, "name".to_owned()),
+            };
+            checker.warnings.add(
+                file,
+                found.get(at).map(|key| key.at).unwrap_or_default(),
+                field,
+                problem.into(),
+            );
         }
         found
     }

@@ -1,6 +1,7 @@
 //! What a packet costs, measured so that it can be believed: see `docs/performance.md`.
 //! Run by `cargo xtask bench`.
 
+mod changes;
 mod configuration;
 mod frames;
 mod live;
@@ -20,18 +21,22 @@ pub(crate) struct Options {
     iterations: u32,
     only: Option<String>,
     live: bool,
+    changes: bool,
 }
 
-const USAGE: &str = "usage: bench [--json] [--rounds N] [--iterations N] [--only TEXT] [--no-live]";
+const USAGE: &str =
+    "usage: bench [--json] [--rounds N] [--iterations N] [--only TEXT] [--no-live] [--no-changes]";
 
 fn options() -> Result<Options, String> {
-    let mut options = Options { json: false, rounds: 11, iterations: 500_000, only: None, live: true };
+    let mut options =
+        Options { json: false, rounds: 11, iterations: 500_000, only: None, live: true, changes: true };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{argument} takes a value"));
         match argument.as_str() {
             "--json" => options.json = true,
             "--no-live" => options.live = false,
+            "--no-changes" => options.changes = false,
             "--rounds" => options.rounds = value()?.parse().map_err(|_| "--rounds takes a number")?,
             "--iterations" => {
                 options.iterations = value()?.parse().map_err(|_| "--iterations takes a number")?;
@@ -55,7 +60,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures everything; false when a figure that must hold everywhere (instructions, memory) did not.
+/// Measures everything; false when a figure that must hold everywhere (instructions, memory, no packet lost) did not.
 fn run(options: &Options) -> Result<bool, String> {
     let wanted = |name: &str| options.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
     keysteer::kernel::pin_to_cpu(0).map_err(|error| error.to_string())?;
@@ -76,7 +81,9 @@ fn run(options: &Options) -> Result<bool, String> {
     }
     measure::rounds(&mut benches, options)?;
     let live = if options.live { Some(live::measure()?) } else { None };
+    let changes = if options.changes && wanted("changes") { changes::measure()? } else { Vec::new() };
     let results: Vec<_> = benches.iter().map(measure::Bench::result).collect();
-    report::print(&results, &configurations, live.as_ref(), &memory::ladder(), options.json);
-    Ok(configurations.iter().all(configuration::Facts::within_budget))
+    report::print(&results, &configurations, live.as_ref(), &memory::ladder(), &changes, options.json);
+    Ok(configurations.iter().all(configuration::Facts::within_budget)
+        && changes.iter().all(changes::Changes::harmless))
 }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::changes::Changes;
 use crate::configuration::Facts;
 use crate::live::Live;
 use crate::measure::Figures;
@@ -12,10 +13,11 @@ pub(crate) fn print(
     configurations: &[Facts],
     live: Option<&Live>,
     memory: &[(usize, f64)],
+    changes: &[Changes],
     as_json: bool,
 ) {
     if as_json {
-        println!("{:#}", document(figures, configurations, live, memory));
+        println!("{:#}", document(figures, configurations, live, memory, changes));
         return;
     }
     println!(
@@ -65,6 +67,35 @@ pub(crate) fn print(
             );
         }
     }
+    if !changes.is_empty() {
+        println!("\nChanges with the agent steering, milliseconds:");
+        println!(
+            "{:>9} {:>10} {:>10} {:>7} {:>12} {:>7} {:>9} {:>9} {:>9} {:>5}",
+            "keys",
+            "apply min",
+            "median",
+            "budget",
+            "rollback max",
+            "budget",
+            "RSS MiB",
+            "peak MiB",
+            "asked",
+            "lost"
+        );
+    }
+    for changes in changes {
+        let Changes { keys, apply, rollback, memory, asked, lost } = changes;
+        let least = apply.0.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = rollback.0.iter().copied().fold(0.0, f64::max);
+        println!(
+            "{keys:>9} {least:>10.0} {:>10.0} {:>7.0} {most:>12.1} {:>7.0} {:>9.0} {:>9.0} {asked:>9} {lost:>5}",
+            Changes::median(&apply.0),
+            apply.1,
+            rollback.1,
+            memory.0,
+            memory.1
+        );
+    }
 }
 
 fn document(
@@ -72,6 +103,7 @@ fn document(
     configurations: &[Facts],
     live: Option<&Live>,
     memory: &[(usize, f64)],
+    changes: &[Changes],
 ) -> serde_json::Value {
     let rows: Vec<_> = figures
         .iter()
@@ -99,5 +131,18 @@ fn document(
         .collect();
     let memory: Vec<_> =
         memory.iter().map(|(size, nanoseconds)| json!({"kibibytes": size, "readNs": nanoseconds})).collect();
-    json!({"rows": rows, "configurations": configurations, "live": live, "memory": memory})
+    let changes: Vec<_> = changes
+        .iter()
+        .map(|changes| {
+            json!({
+                "keys": changes.keys, "applyMs": changes.apply.0, "applyBudgetMs": changes.apply.1,
+                "rollbackMs": changes.rollback.0, "rollbackBudgetMs": changes.rollback.1,
+                "agentMib": changes.memory.0, "agentPeakMib": changes.memory.1,
+                "asked": changes.asked, "lost": changes.lost,
+            })
+        })
+        .collect();
+    json!({
+        "rows": rows, "configurations": configurations, "live": live, "memory": memory, "changes": changes,
+    })
 }

@@ -1,0 +1,113 @@
+//! What a policy would change: it is compiled beside the one in force, and the two are compared.
+
+use std::sync::PoisonError;
+
+use keysteer_common::tables::Slot;
+
+use super::{ChangeError, Desk, Steward};
+use crate::agent::ground::Compiled;
+use crate::agent::meter::Source as _;
+use crate::both::both;
+use crate::plan::{Base, Context, Guard, Plan, Side, Traffic, plan};
+use crate::policy::{Bundle, Policy};
+
+/// From so many bytes on a bundle is kept before it is known whether anything will change.
+const LONG: usize = 1 << 20;
+
+/// A policy that is compiled and not in force.
+pub(super) struct Draft {
+    pub(super) policy: Policy,
+    pub(super) compiled: Compiled,
+    /// Its bundle's.
+    pub(super) digest: String,
+    /// Whether its bundle is kept already.
+    pub(super) kept: bool,
+    /// What the plan compares it with.
+    beside: Beside,
+}
+
+/// What is read of the policy in force while another is compiled.
+#[derive(Default)]
+struct Beside {
+    /// Its slots.
+    slots: Vec<Slot>,
+    /// Recent traffic.
+    traffic: Option<Traffic>,
+}
+
+impl Steward {
+    /// What a policy would change.
+    ///
+    /// # Errors
+    /// It is not valid, or another change is being made.
+    pub fn plan(&self, bundle: &Bundle, allow: &[Guard], base: Option<Base>) -> Result<Plan, ChangeError> {
+        let mut desk = self.free_desk()?;
+        // Ids that are given for a plan alone are not kept.
+        let ids = desk.ids.clone();
+        let draft = self.draft(&mut desk, bundle, None);
+        desk.ids = ids;
+        Ok(self.plan_of(&desk, &draft?, allow, base))
+    }
+
+    /// Compiles a policy; meanwhile what it will be compared with is read, and a long bundle is kept as that of generation
+    /// `number`.
+    pub(super) fn draft(
+        &self,
+        desk: &mut Desk,
+        bundle: &Bundle,
+        number: Option<u64>,
+    ) -> Result<Draft, ChangeError> {
+        let live = desk.generations.live().map(|record| record.number);
+        let Desk { secrets, ids, generations, .. } = desk;
+        let number = number.filter(|_| bundle.bytes() >= LONG);
+        let (compiled, beside) = both(
+            true,
+            || self.compile(secrets, ids, bundle),
+            || -> Result<_, ChangeError> {
+                let beside = self.beside(live)?;
+                number.map(|number| generations.put_bundle(number, bundle)).transpose()?;
+                Ok((beside, bundle.digest()))
+            },
+        );
+        let (policy, compiled) = compiled?;
+        let (beside, digest) = beside?;
+        Ok(Draft { policy, compiled, digest, kept: number.is_some(), beside })
+    }
+
+    fn beside(&self, live: Option<u64>) -> Result<Beside, ChangeError> {
+        let Some(live) = live else { return Ok(Beside::default()) };
+        let slots = self.ground().slots(live).map_err(ChangeError::Kernel)?;
+        Ok(Beside { slots, traffic: self.traffic() })
+    }
+
+    /// What changes between the policy in force and `draft`.
+    pub(super) fn plan_of(
+        &self,
+        desk: &Desk,
+        draft: &Draft,
+        allow: &[Guard],
+        expected: Option<Base>,
+    ) -> Plan {
+        let live = desk.generations.live().map(|record| (record.number, record.bundle.clone()));
+        let node = self.node();
+        let context = Context {
+            base: live.map(|(generation, digest)| Base { generation, digest }),
+            expected,
+            bundle: draft.digest.clone(),
+            allow,
+            traffic: draft.beside.traffic.as_ref(),
+        };
+        let slots = &draft.beside.slots;
+        let old = desk.policy.as_ref().map(|policy| Side { policy, names: &node.names, slots });
+        let image = &draft.compiled.image;
+        plan(old, Side { policy: &draft.policy, names: &image.names, slots: &image.slots }, &context)
+    }
+
+    /// Recent traffic: since the last sample but one.
+    fn traffic(&self) -> Option<Traffic> {
+        let now = self.ground().counters().ok()?;
+        let earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, before) = earlier.as_ref()?;
+        Some(Traffic::between(Some(before), &now, since.elapsed()))
+    }
+}
