@@ -2,7 +2,7 @@
 //! `audit`. Every event names the key and its id.
 //!
 //! Ids are kept for ever, so they do not tell which keys were in force last time. That is kept beside
-//! them: `keys-in-force.json`, a list of ids.
+//! them: `keys-in-force.json`, a list of ids. It is written anew whenever keys come or go.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -69,6 +69,20 @@ pub fn changes(before: &BTreeSet<u32>, names: &Names) -> Changes {
     }
 }
 
+/// What changed from the keys of one policy to those of another, both by ascending id.
+pub fn between(before: &Names, names: &Names) -> Changes {
+    let mut changes = Changes::default();
+    let mut old = before.keys.iter().map(|key| key.id).peekable();
+    for id in names.keys.iter().map(|key| key.id) {
+        changes.retired.extend(std::iter::from_fn(|| old.next_if(|old| *old < id)));
+        if old.next_if_eq(&id).is_none() {
+            changes.registered.push(id);
+        }
+    }
+    changes.retired.extend(old);
+    changes
+}
+
 /// Logs that a policy came into force, and the changes it brought.
 pub fn report(node: &Node, changes: &Changes, ids: &KeyIds) {
     let names = &node.names;
@@ -126,9 +140,14 @@ mod tests {
 
         let before = in_force(directory.path()).unwrap();
         assert_eq!(changes(&before, &names), Changes::default());
+        let old = names.clone();
         let mut names = names;
         names.keys.remove(0);
         assert_eq!(changes(&before, &names), Changes { registered: vec![], retired: vec![1] });
+        assert_eq!(between(&old, &names), changes(&before, &names));
+        assert_eq!(between(&names, &old), Changes { registered: vec![1], retired: vec![] });
+        assert_eq!(between(&old, &old), Changes::default());
+        assert_eq!(between(&old, &Names::default()), Changes { registered: vec![], retired: vec![1, 2] });
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //!  key_ids      identity -> id, a million of them        shard_ids    name -> index
 //!  generations  records and bundles                      overlay      what operators said
 //!  audit        who changed what: a hash-chained log     secrets      seeds
+//!  followed     which policy file was taken up last
 //!  time, who    moments and askers
 //! ```
 //!
@@ -20,6 +21,7 @@ mod disk;
 #[cfg(test)]
 mod fault_tests;
 mod file;
+pub mod followed;
 pub mod generations;
 mod ids;
 pub mod key_ids;

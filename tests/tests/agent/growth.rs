@@ -14,7 +14,7 @@ use crate::changes::apply;
 /// The smallest set has room for so many ids.
 const SMALLEST: u32 = 1_024;
 
-/// `first` (tenant 1) and `more` keys besides, of ports that nobody asks; the last one is tenant 2's at the asked port.
+/// `first` (tenant 1) and `more` keys besides, of ports that nobody asks; beyond the smallest set one of tenant 2 too.
 fn keys(more: u32) -> String {
     let mut tail = THREE_SHARDS.split("  keys:").next().unwrap().to_owned();
     writeln!(tail, "  keys:\n    - {{name: first, match: {{tenant: t1, port: {PORT}}}, pool: all}}").unwrap();
@@ -22,7 +22,7 @@ fn keys(more: u32) -> String {
         let port = 10_000 + number;
         writeln!(tail, "    - {{name: k{number}, match: {{tenant: t3, port: {port}}}, pool: all}}").unwrap();
     }
-    if more > 0 {
+    if more > SMALLEST {
         writeln!(tail, "    - {{name: last, match: {{tenant: t2, port: {PORT}}}, pool: all}}").unwrap();
     }
     policy("", "{name: up0}", &(tail + "  classes: {missing: {pool: all}, unregistered: {pool: all}}\n"))

@@ -73,6 +73,9 @@ fn no_packet_notices_changes_or_kills() {
             drive.kill(Moment::ALL[kills % Moment::ALL.len()]);
             kills += 1;
         }
+        if change % 100 == 0 {
+            println!("soak: {change} changes and {kills} kills after {:.0} s", begun.elapsed().as_secs_f64());
+        }
     }
     let took = begun.elapsed();
     let done = drive.finish();
