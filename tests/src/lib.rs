@@ -6,6 +6,7 @@
 //!  frames        packets described in words, and their bytes
 //!  pair          one image in the kernel and on the host; frames run through both and compared
 //!  captures      frames from capture files
+//!  dice          repeatable choices
 //!  differential  generated packets through pairs, with what they covered
 //!  site          a world with the real agent in it, for tests end to end
 //!  tour          the capture of the documentation's tour
@@ -19,6 +20,7 @@
 )]
 
 pub mod captures;
+pub mod dice;
 pub mod differential;
 pub mod frames;
 pub mod fuzzing;

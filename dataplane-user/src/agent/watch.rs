@@ -11,7 +11,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use super::steward::{Apply, Steward};
+use super::steward::{Apply, ChangeError, Steward};
 use crate::policy::Bundle;
 
 /// How often the files are looked at.
@@ -80,9 +80,28 @@ impl Watch {
     pub fn take_up(&self, steward: &Steward, why: &'static str) {
         let before = seal(&self.path);
         let none = AtomicBool::new(false);
-        let done = Bundle::read(&self.path).map_err(|error| error.to_string()).and_then(|bundle| {
-            steward.apply(Apply::by_agent(bundle, why, &none)).map_err(|error| error.to_string())
-        });
+        let done = match Bundle::read(&self.path) {
+            Ok(bundle) => {
+                let digest = bundle.digest();
+                match steward.apply(Apply::by_agent(bundle, why, &none)) {
+                    // Somebody else changes the node at this moment: the file has its turn with one of the next looks.
+                    Err(ChangeError::Busy) => {
+                        let mut state = self.state();
+                        state.seal = Seal::new();
+                        state.moving = None;
+                        return;
+                    }
+                    Ok(applied) => {
+                        if let Err(error) = steward.followed(&digest) {
+                            tracing::error!(%error, "that the policy file was taken up cannot be kept");
+                        }
+                        Ok(applied)
+                    }
+                    Err(error) => Err(error.to_string()),
+                }
+            }
+            Err(error) => Err(error.to_string()),
+        };
         let mut state = self.state();
         state.seal = before;
         state.moving = None;

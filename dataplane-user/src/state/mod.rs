@@ -8,7 +8,8 @@
 //!  key_ids      identity -> id, a million of them        shard_ids    name -> index
 //!  generations  records and bundles                      overlay      what operators said
 //!  audit        who changed what: a hash-chained log     secrets      seeds
-//!  time, who    moments and askers                   part         each of these by itself, to be taken out of the way
+//!  followed     which policy file was taken up last      part         each of these by itself, to be taken out of the way
+//!  time, who    moments and askers
 //! ```
 //!
 //! One process writes at a time (the agent holds the directory's lock); reading needs no lock.
@@ -20,6 +21,7 @@ mod disk;
 #[cfg(test)]
 mod fault_tests;
 mod file;
+pub mod followed;
 pub mod generations;
 mod ids;
 pub mod key_ids;

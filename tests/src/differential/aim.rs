@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use keysteer::policy::{Field, Policy};
 use keysteer_common::tables::Service;
 
-use super::dice::Dice;
 use super::write::{family_of, write};
+use crate::dice::Dice;
 use crate::frames::{ACK, AUTHENTICATION, FRAGMENT, Packet, SYN, Transport};
 
 /// A packet for a policy.

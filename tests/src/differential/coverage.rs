@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use keysteer_common::carrier::Carrier;
-use keysteer_common::headers::{LEVELS, NO_SHARD, found};
+use keysteer_common::headers::{Decision, LEVELS, NO_SHARD, found};
 use keysteer_common::tables::target;
 use keysteer_common::vocabulary::{Class, Fault, Reason, Verdict};
 
@@ -40,6 +40,9 @@ const FACTS: [(u16, &str); 10] = [
     (found::QUOTED, "quoted"),
     (found::DISCOVERY, "discovery"),
 ];
+/// What operators' words make of a packet: it is denied; it is steered though its policy denies it; another shard takes
+/// it; none does.
+const WORDS: [&str; 4] = ["denied", "allowed", "around", "nowhere"];
 const WIDTHS: [&str; 3] = ["one", "several", "all"];
 /// A frame in several buffers.
 const JUMBO: usize = 4_096;
@@ -89,6 +92,22 @@ impl Coverage {
         }
     }
 
+    /// Notes what words made of a frame that would have been decided as `deaf` without them.
+    pub(super) fn note_words(&mut self, deaf: &Decision, decision: &Decision) {
+        let [before, after] = [deaf, decision].map(|it| Reason::from_number(it.reason));
+        let steered = |it: &Decision| it.shard != NO_SHARD;
+        let denied = Some(Reason::Denied);
+        let none = Some(Reason::NoShard);
+        let word = match (before == denied, after == denied) {
+            (false, true) => "denied",
+            (true, false) => "allowed",
+            _ if after == none && before != none => "nowhere",
+            _ if steered(deaf) && steered(decision) && deaf.shard != decision.shard => "around",
+            _ => return,
+        };
+        self.add("word", word);
+    }
+
     fn add(&mut self, kind: &'static str, name: &str) {
         if let Some(count) = self.0.get_mut(&(kind, name.to_owned())) {
             *count += 1;
@@ -115,6 +134,7 @@ impl Coverage {
             .chain((0..LEVELS).map(|level| ("level", level.to_string())))
             .chain(TARGETS.map(|(_, name)| ("target", name.to_owned())))
             .chain(WIDTHS.map(|name| ("width", name.to_owned())))
+            .chain(WORDS.map(|name| ("word", name.to_owned())))
             .chain(FACTS.map(|(_, name)| ("fact", name.to_owned())))
             .chain([("fact", "jumbo".to_owned())]);
         let mut gaps: Vec<String> = required

@@ -12,7 +12,6 @@
 
 mod aim;
 mod coverage;
-mod dice;
 mod mutate;
 mod subjects;
 mod write;
@@ -23,12 +22,13 @@ use std::time::{Duration, Instant};
 pub use coverage::Coverage;
 pub use subjects::{Subject, subjects, subjects_on};
 
+use keysteer::engine::Engine;
 use keysteer::policy::Policy;
 
 use crate::captures;
+use crate::dice::Dice;
 use crate::lab::{Lab, in_lab};
 use crate::pair::{Difference, Pair, hex};
-use dice::Dice;
 use subjects::DOOMED;
 
 /// Packets of a subject before the next one's turn.
@@ -171,6 +171,8 @@ pub fn generate(policy: &Policy, seed: u64) -> impl Iterator<Item = Vec<u8>> {
 struct Run<'s> {
     subjects: &'s [Subject],
     pairs: Vec<Pair<'s>>,
+    /// The host's, without operators' words, where there are any.
+    deaf: Vec<Option<Engine<'s>>>,
     coverage: Coverage,
     seed: u64,
     packets: u64,
@@ -185,9 +187,15 @@ impl<'s> Run<'s> {
             Ok(pair)
         };
         let pairs = subjects.iter().map(load).collect::<Result<_, Failure>>()?;
+        let deaf = |subject: &'s Subject| {
+            let mut engine = Engine::new(subject.deaf.as_ref()?);
+            subject.doomed().for_each(|shard| engine.lose_exit(shard));
+            Some(engine)
+        };
+        let deaf = subjects.iter().map(deaf).collect();
         // The kernel takes it out of every map of exits.
         lab.delete(DOOMED).map_err(Failure::Setup)?;
-        Ok(Self { subjects, pairs, coverage: Coverage::default(), seed, packets: 0 })
+        Ok(Self { subjects, pairs, deaf, coverage: Coverage::default(), seed, packets: 0 })
     }
 
     fn frame(&mut self, at: usize, frame: &[u8], ingress: u32) -> Result<(), Failure> {
@@ -200,7 +208,12 @@ impl<'s> Run<'s> {
             frame: Some((frame.to_vec(), ingress)),
             difference,
         });
-        self.coverage.note(subject, &outcome.map_err(Box::new)?);
+        let outcome = outcome.map_err(Box::new)?;
+        self.coverage.note(subject, &outcome);
+        if let Some(Some(deaf)) = self.deaf.get_mut(at) {
+            let without = deaf.decide(&mut frame.to_vec(), ingress);
+            self.coverage.note_words(&without.work.record.decision, &outcome.work.record.decision);
+        }
         self.packets += 1;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Damage to frames: bits flipped, ends cut off, lengths that lie.
 
-use super::dice::Dice;
+use crate::dice::Dice;
 
 /// The shortest frame that the kernel takes for a test run: an Ethernet header.
 const SHORTEST: usize = 14;

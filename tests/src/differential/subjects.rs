@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use keysteer::image::Image;
+use keysteer::image::{Image, Words};
 use keysteer::kernel::interfaces::Interfaces;
 use keysteer::policy::{Policy, Target};
 use keysteer_common::headers::NO_SHARD;
+use keysteer_common::overlay::{key_word, shard_word};
 
 use crate::lab::{Lab, compile};
 
@@ -22,6 +23,14 @@ const POLICIES: [(&str, &str); 9] = [
     (GAPS, include_str!("policies/gaps.yaml")),
 ];
 
+/// Policies that operators have words to say on, and what these subjects are called.
+const SPOKEN_OF: [(&str, &str); 3] = [
+    ("composite", "composite, with words"),
+    ("transport", "transport, with words"),
+    (CROWDED, "crowd, with words"),
+];
+/// The policy of many keys.
+const CROWDED: &str = "crowd";
 /// The policy whose image is damaged after it is compiled.
 const GAPS: &str = "gaps";
 /// The interface of a lab that is deleted once everything is loaded.
@@ -38,6 +47,8 @@ pub struct Subject {
     pub policy: Policy,
     /// What both homes decide over.
     pub image: Image,
+    /// The same without operators' words, where there are any.
+    pub deaf: Option<Image>,
 }
 
 impl Subject {
@@ -67,17 +78,40 @@ pub fn subjects(lab: &Lab) -> Result<Vec<Subject>, String> {
 /// In words; a defect of a policy here.
 pub fn subjects_on(interfaces: &Interfaces) -> Result<Vec<Subject>, String> {
     let crowd = crowd();
-    POLICIES
-        .into_iter()
-        .chain([("crowd", crowd.as_str())])
-        .map(|(name, text)| {
+    let texts: Vec<_> = POLICIES.into_iter().chain([(CROWDED, crowd.as_str())]).collect();
+    let spoken = SPOKEN_OF.into_iter().filter_map(|(of, name)| {
+        let (_, text) = texts.iter().find(|(policy, _)| *policy == of)?;
+        Some((name, *text, true))
+    });
+    texts
+        .iter()
+        .map(|(name, text)| (*name, *text, false))
+        .chain(spoken)
+        .map(|(name, text, words)| {
             let (policy, mut image) = compile(interfaces, text, name)?;
             if name == GAPS {
                 damage(&mut image);
             }
-            Ok(Subject { name, policy, image })
+            let deaf = words.then(|| image.clone());
+            if words {
+                image.words = say(&image);
+            }
+            Ok(Subject { name, policy, image, deaf })
         })
         .collect()
+}
+
+/// Some of the keys denied, some allowed, a few both; and a shard disabled.
+fn say(image: &Image) -> Words {
+    let word = |id: u32| match id % 16 {
+        1 | 5 | 9 => key_word::DENY,
+        2 | 6 | 10 => key_word::ALLOW,
+        11 => key_word::DENY | key_word::ALLOW,
+        _ => 0,
+    };
+    let keys = image.names.keys.iter().map(|key| (key.id, word(key.id)));
+    let second = image.names.policy_shards().nth(1).map(|(index, _)| (index.into(), shard_word::DISABLED));
+    Words { keys: keys.filter(|(_, word)| *word != 0).collect(), shards: second.into_iter().collect() }
 }
 
 /// Gives an image what no policy says and a decision must survive: slots that name no shard, or one that

@@ -8,7 +8,7 @@ use keysteer::policy::{Field, Policy};
 use keysteer_common::carrier::Carrier;
 
 use super::aim::{transport, within};
-use super::dice::Dice;
+use crate::dice::Dice;
 use crate::frames::{Packet, Transport};
 
 /// The family that a packet must be of to carry `value` in `field`; `None` where either will do.

@@ -1,13 +1,18 @@
-//! An XDP program that is not keysteer's, put on an interface with raw bpf(2).
+//! Objects that are not keysteer's, made with raw bpf(2): a program on an interface, a map where keysteer pins its own.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use keysteer::world::Namespace;
 
 /// Commands of bpf(2).
+const BPF_MAP_CREATE: libc::c_long = 0;
 const BPF_PROG_LOAD: libc::c_long = 5;
+const BPF_OBJ_PIN: libc::c_long = 6;
 const BPF_LINK_CREATE: libc::c_long = 28;
+const BPF_MAP_TYPE_PERCPU_ARRAY: u32 = 6;
 const BPF_PROG_TYPE_XDP: u32 = 6;
 const BPF_XDP: u32 = 37;
 const XDP_FLAGS_SKB_MODE: u32 = 2;
@@ -35,6 +40,14 @@ struct LinkAttr {
     program: u32,
     interface: u32,
     attach_type: u32,
+    flags: u32,
+}
+
+/// The first part of `union bpf_attr` for `BPF_OBJ_PIN`.
+#[repr(C)]
+struct PinAttr {
+    path: u64,
+    map: u32,
     flags: u32,
 }
 
@@ -88,16 +101,41 @@ impl Foreign {
     }
 }
 
+/// Pins an array with values per CPU at `path`, in the calling thread's mount namespace.
+///
+/// # Panics
+/// The kernel refuses: something is there.
+pub fn pin_array(path: &Path, value_size: u32, entries: u32) {
+    // map_type, key_size, value_size, max_entries, map_flags
+    let mut create = [BPF_MAP_TYPE_PERCPU_ARRAY, 4, value_size, entries, 0];
+    // SAFETY: the first part of `union bpf_attr` for the command, without pointers.
+    let map = unsafe { bpf(BPF_MAP_CREATE, &mut create) }.expect("make a map");
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes()).expect("a path without zeroes");
+    let mut pin = PinAttr { path: path.as_ptr() as u64, map: map.as_raw_fd().unsigned_abs(), flags: 0 };
+    // SAFETY: laid out as the kernel's; the path outlives the call.
+    unsafe { call(BPF_OBJ_PIN, &mut pin) }.expect("pin a map");
+}
+
 /// A command that answers with a descriptor.
 ///
 /// # Safety
 /// `attr` must be what the command reads, its pointers valid for the call.
 unsafe fn bpf<T>(command: libc::c_long, attr: &mut T) -> io::Result<OwnedFd> {
+    // SAFETY: the caller's promise.
+    let fd = unsafe { call(command, attr) }?;
+    // SAFETY: a fresh descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A command that answers with a number.
+///
+/// # Safety
+/// `attr` must be what the command reads, its pointers valid for the call.
+unsafe fn call<T>(command: libc::c_long, attr: &mut T) -> io::Result<i32> {
     // SAFETY: `attr` is of the stated length; the rest is the caller's promise.
     let answer = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<T>()) };
     match i32::try_from(answer) {
-        // SAFETY: a fresh descriptor that nobody else owns.
-        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        Ok(answer) if answer >= 0 => Ok(answer),
         _ => Err(io::Error::last_os_error()),
     }
 }

@@ -82,6 +82,7 @@ pub struct Site {
     pub node: Namespace,
     /// Who answers: `a`, `b` and `c`.
     pub shards: Vec<Host>,
+    mtu: u32,
     _echo: Echo,
 }
 
@@ -114,34 +115,56 @@ impl Site {
         for address in SERVICE {
             node.address("lo", address.into())?;
         }
-        link(&node, UP0, UP0_MAC, &client, CLIENT_MAC, mtu, 0)?;
+        plug_client(&node, &client, mtu)?;
         let mut shards = Vec::new();
         for (number, name, port) in [(1, "a", "to-a"), (2, "b", "to-b"), (3, "c", "to-c")] {
             let namespace = host(name)?;
-            let last = 9 + number;
-            link(&node, port, [2, 0, 0, 0, 1, last], &namespace, [2, 0, 0, 0, 0, last], mtu, number)?;
-            namespace.offload(ETH0, Offload::Gro, true)?;
+            plug_shard(&node, port, &namespace, mtu, number)?;
             for address in SERVICE {
                 namespace.address("lo", address.into())?;
             }
             let echo = Echo::start(&namespace, name, &SERVICE, PORT)?;
             shards.push(Host { name, port, namespace, _echo: echo });
         }
-        for tenant in 1..=TENANTS {
-            for number in 1..=ADDRESSES {
-                for address in [v4(tenant, number), v6(tenant, number)] {
-                    client.address(ETH0, address.into())?;
-                }
-            }
-            let via = link_addresses(0, 2);
-            for (address, length) in [(v4(tenant, 0), 16), (v6(tenant, 0), 48)] {
-                node.route(network(address, length), via[usize::from(address.is_ipv6())])?;
-            }
-        }
         let echo = Echo::start(&node, "node", &SERVICE, PORT)?;
-        let site = Self { client, node, shards, _echo: echo };
+        let site = Self { client, node, shards, mtu, _echo: echo };
         site.await_links()?;
         Ok(site)
+    }
+
+    /// Takes the client's interface away, and with it [`UP0`].
+    ///
+    /// # Panics
+    /// It is not there.
+    pub fn unplug_client(&self) {
+        self.node.delete(UP0).unwrap();
+    }
+
+    /// Gives the client an interface again, as it was.
+    ///
+    /// # Panics
+    /// It is there.
+    pub fn plug_client(&self) {
+        plug_client(&self.node, &self.client, self.mtu).unwrap();
+        self.await_links().unwrap();
+    }
+
+    /// Takes the interface of a shard away, by the shard's place in [`Site::shards`].
+    ///
+    /// # Panics
+    /// It is not there.
+    pub fn unplug_shard(&self, shard: usize) {
+        self.node.delete(self.shards[shard].port).unwrap();
+    }
+
+    /// Gives a shard an interface again, as it was.
+    ///
+    /// # Panics
+    /// It is there.
+    pub fn plug_shard(&self, shard: usize) {
+        let Host { port, namespace, .. } = &self.shards[shard];
+        plug_shard(&self.node, port, namespace, self.mtu, u8::try_from(shard).unwrap() + 1).unwrap();
+        self.await_links().unwrap();
     }
 
     /// Asks the service one question of `size` bytes, and waits for its answer.
@@ -257,6 +280,36 @@ fn host(label: &str) -> Result<Namespace, WorldError> {
     namespace.sysctl("ipv6/conf/default/accept_dad", "0")?;
     namespace.sysctl("ipv6/conf/default/router_solicitations", "0")?;
     Ok(namespace)
+}
+
+/// Joins the node and the client, with the tenants' addresses.
+fn plug_client(node: &Namespace, client: &Namespace, mtu: u32) -> Result<(), WorldError> {
+    link(node, UP0, UP0_MAC, client, CLIENT_MAC, mtu, 0)?;
+    for tenant in 1..=TENANTS {
+        for number in 1..=ADDRESSES {
+            for address in [v4(tenant, number), v6(tenant, number)] {
+                client.address(ETH0, address.into())?;
+            }
+        }
+        let via = link_addresses(0, 2);
+        for (address, length) in [(v4(tenant, 0), 16), (v6(tenant, 0), 48)] {
+            node.route(network(address, length), via[usize::from(address.is_ipv6())])?;
+        }
+    }
+    Ok(())
+}
+
+/// Joins the node and shard `number`, from 1.
+fn plug_shard(
+    node: &Namespace,
+    port: &str,
+    shard: &Namespace,
+    mtu: u32,
+    number: u8,
+) -> Result<(), WorldError> {
+    let last = 9 + number;
+    link(node, port, [2, 0, 0, 0, 1, last], shard, [2, 0, 0, 0, 0, last], mtu, number)?;
+    shard.offload(ETH0, Offload::Gro, true)
 }
 
 /// Joins the node and a host, with addresses, and the host's default routes by the node.

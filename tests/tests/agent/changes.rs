@@ -10,7 +10,7 @@ use keysteer_tests::site::{Site, UP0, v4};
 use nix::sys::signal::Signal;
 
 /// The usual policy with `globex` on shard `shard` alone.
-fn globex_on(shard: &str) -> String {
+pub(crate) fn globex_on(shard: &str) -> String {
     let tail = THREE_SHARDS
         .replace(
             "pools: [{name: all, shards: [a, b, c]}]",
@@ -24,7 +24,7 @@ fn globex_on(shard: &str) -> String {
 }
 
 /// Applies a policy by the command line.
-fn apply(agent: &Agent, place: &Place, text: &str) -> u64 {
+pub(crate) fn apply(agent: &Agent, place: &Place, text: &str) -> u64 {
     let file = place.file("new.yaml");
     fs::write(&file, text).unwrap();
     let said = agent.read(&["apply", file.to_str().unwrap(), "-o", "json"]);
@@ -32,7 +32,7 @@ fn apply(agent: &Agent, place: &Place, text: &str) -> u64 {
     done["generation"].as_u64().unwrap()
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(20);
     while !holds() {
         assert!(Instant::now() < end, "{what}");

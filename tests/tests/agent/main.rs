@@ -5,10 +5,15 @@
 mod changes;
 mod crashes;
 mod explain;
+mod followed;
 mod frames;
+mod growth;
+mod interfaces;
 mod lifecycle;
 mod log;
 mod modes;
+mod pins;
+mod races;
 mod reads;
 mod rebuild;
 mod scale;

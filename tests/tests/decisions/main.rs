@@ -20,3 +20,4 @@ mod scope;
 mod table;
 mod targets;
 mod widths;
+mod words;

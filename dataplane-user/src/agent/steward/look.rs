@@ -1,6 +1,6 @@
 //! The regular look at words that end and interfaces that come back.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use super::{Apply, Desk, Steward};
 use crate::policy::Bundle;
@@ -13,11 +13,8 @@ impl Steward {
     pub fn look(&self) {
         // Whoever makes a change looks by that.
         let Ok(mut desk) = self.desk.try_lock() else { return };
-        self.looking.store(true, Ordering::SeqCst);
         self.look_at(&mut desk);
         let live = desk.generations.live().map(|record| record.number);
-        drop(desk);
-        self.looking.store(false, Ordering::SeqCst);
         if let Some(Err(error)) = live.map(|live| self.ground().prepare(live)) {
             tracing::debug!(%error, "the next generation cannot be readied");
         }
@@ -29,7 +26,7 @@ impl Steward {
             if let Err(error) = self.enact(desk) {
                 tracing::error!(%error, "words whose time is over cannot be ended");
             }
-            self.post(&desk);
+            self.post(desk);
             let keys = over
                 .keys
                 .iter()

@@ -18,10 +18,11 @@ mod recover;
 mod words;
 
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::agent::audit::{self, Changes};
 use crate::agent::ground::{Compiled, Ground, Platform, Wanted};
@@ -44,9 +45,6 @@ pub use error::ChangeError;
 use board::Board;
 use desk::Desk;
 
-/// How long a change waits for the regular look to be over.
-const LOOK: Duration = Duration::from_secs(10);
-
 /// The steward of a node.
 pub struct Steward {
     platform: Arc<dyn Platform>,
@@ -55,11 +53,31 @@ pub struct Steward {
     node: RwLock<Arc<Node>>,
     /// The policy file, as it is shown.
     file: String,
-    /// Whether it is the regular look that sits at the desk.
-    looking: AtomicBool,
+    /// Held by whoever makes a change; others may sit at the desk for a moment, to look.
+    turn: Mutex<()>,
     board: Arc<Board>,
     /// Counters a while ago, for plans.
     earlier: Mutex<Option<(Instant, Snapshot)>>,
+}
+
+/// The desk, for whoever makes a change.
+struct Seat<'s> {
+    desk: MutexGuard<'s, Desk>,
+    _turn: MutexGuard<'s, ()>,
+}
+
+impl Deref for Seat<'_> {
+    type Target = Desk;
+
+    fn deref(&self) -> &Desk {
+        &self.desk
+    }
+}
+
+impl DerefMut for Seat<'_> {
+    fn deref_mut(&mut self) -> &mut Desk {
+        &mut self.desk
+    }
 }
 
 impl std::fmt::Debug for Steward {
@@ -114,7 +132,7 @@ impl Steward {
             ground: Mutex::new(ground),
             node: RwLock::new(Arc::new(Node::default())),
             file: file.display().to_string(),
-            looking: AtomicBool::new(false),
+            turn: Mutex::new(()),
             board,
             earlier: Mutex::new(None),
         };
@@ -130,9 +148,13 @@ impl Steward {
             (Ok(bundle), live) => {
                 let new = live.is_none() || !steward.follows(&bundle)?;
                 let none = AtomicBool::new(false);
+                let digest = bundle.digest();
                 let apply = Apply::by_agent(bundle, "start", &none);
                 match new.then(|| steward.apply(apply)).transpose() {
-                    Ok(_) => None,
+                    Ok(_) => {
+                        steward.followed(&digest)?;
+                        None
+                    }
                     Err(error) if live.is_none() => return Err(error),
                     Err(error) => Some(error.to_string()),
                 }
@@ -149,21 +171,14 @@ impl Steward {
         self.ground.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The desk, if nobody makes a change at it. The regular look is waited for.
-    fn free_desk(&self) -> Result<MutexGuard<'_, Desk>, ChangeError> {
-        let end = Instant::now() + LOOK;
-        loop {
-            match self.desk.try_lock() {
-                Ok(desk) => return Ok(desk),
-                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock)
-                    if self.looking.load(Ordering::SeqCst) && Instant::now() < end =>
-                {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                Err(TryLockError::WouldBlock) => return Err(ChangeError::Busy),
-            }
-        }
+    /// The desk, if nobody makes a change at it. Whoever only looks at it is waited for.
+    fn free_desk(&self) -> Result<Seat<'_>, ChangeError> {
+        let turn = match self.turn.try_lock() {
+            Ok(turn) => turn,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(ChangeError::Busy),
+        };
+        Ok(Seat { desk: self.desk(), _turn: turn })
     }
 
     /// Whether the policy file as it is now is in force, or means what is.

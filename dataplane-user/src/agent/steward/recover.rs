@@ -9,18 +9,33 @@ use crate::fault::{Step, point};
 use crate::policy::Bundle;
 use crate::state::audit::{Event, Outcome};
 use crate::state::generations::Record;
-use crate::state::{Part, StateError, Timestamp, Who};
+use crate::state::{Part, StateError, Timestamp, Who, followed};
 
 impl Steward {
-    /// Whether the policy file was applied or followed as it is now; a policy that came another way stands until the file
-    /// changes.
+    /// Whether the policy file was taken up as it is now; a policy that came another way stands until the file changes.
     pub(super) fn follows(&self, bundle: &Bundle) -> Result<bool, ChangeError> {
         let desk = self.desk();
         let digest = bundle.digest();
-        let from_file = |record: &&Record| FROM_FILE.contains(&record.action.as_str());
-        let last = desk.generations.iter().rev().find(from_file);
+        let last = match followed::read(desk.state.path())? {
+            Some(last) => Some(last),
+            // An agent that did not remember it made this.
+            None => {
+                let from_file = |record: &&Record| FROM_FILE.contains(&record.action.as_str());
+                desk.generations.iter().rev().find(from_file).map(|record| record.bundle.clone())
+            }
+        };
         let live = desk.generations.live();
-        Ok(live.is_some_and(|live| live.bundle == digest) || last.is_some_and(|last| last.bundle == digest))
+        Ok(live.is_some_and(|live| live.bundle == digest) || last.is_some_and(|last| last == digest))
+    }
+
+    /// Remembers that the policy file was taken up, by its digest.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn followed(&self, digest: &str) -> Result<(), StateError> {
+        let desk = self.desk();
+        let path = desk.state.path();
+        if followed::read(path)?.as_deref() == Some(digest) { Ok(()) } else { followed::write(path, digest) }
     }
 
     /// Finds what is live and takes it over; ends what a crash left half done. Gives the live generation's number.
@@ -173,7 +188,7 @@ impl Steward {
 }
 
 /// What a generation's record says of who made it when the policy came from the file.
-const FROM_FILE: [&str; 3] = ["start", "watch", REBUILD];
+const FROM_FILE: [&str; 4] = ["start", "watch", "reload", REBUILD];
 
 /// What is done where no record is of what is pinned.
 pub(super) const REBUILD: &str = "rebuild";
