@@ -144,6 +144,11 @@ impl Home {
         let path = directory.join(PROGRAM_PIN);
         let program = Xdp::from_pin(&path, XdpAttachType::Interface)
             .map_err(|error| PinError::strange(&path, error.to_string()))?;
+        // Any object can be opened as a program; what the kernel says of another makes no such name.
+        let info = program.info().map_err(|error| PinError::strange(&path, error.to_string()))?;
+        if info.name_as_str() != Some(PROGRAM) {
+            return Err(PinError::strange(&path, format!("it is no program {PROGRAM}")).into());
+        }
         let config = config.ok_or_else(|| PinError::strange(directory, "no constants"))?;
         if config.abi != ABI {
             return Err(PinError::strange(directory, format!("ABI version {}", config.abi)).into());

@@ -95,6 +95,7 @@ pub fn subjects_on(interfaces: &Interfaces) -> Result<Vec<Subject>, String> {
             let deaf = words.then(|| image.clone());
             if words {
                 image.words = say(&image);
+                image.config.overlay = 1;
             }
             Ok(Subject { name, policy, image, deaf })
         })

@@ -6,9 +6,10 @@ use keysteer_tests::site::binary::{self, Said};
 use keysteer_tests::site::foreign::pin_array;
 use keysteer_tests::site::place::Place;
 use keysteer_tests::site::policy::usual;
-use keysteer_tests::site::residue::no_program_is_left;
 use keysteer_tests::site::{Site, UP0, v4};
 use nix::sys::signal::Signal;
+
+use crate::changes::until;
 
 /// Kills an agent that steers; its program's id.
 fn killed(site: &Site, place: &Place) -> u32 {
@@ -72,7 +73,9 @@ fn cleanup_after_kill_9_leaves_nothing() {
     assert_eq!(site.who(v4(1, 1)), "node", "nobody steers");
     let board = place.pinboard();
     assert!(board.run(|| !place.pins().exists()).unwrap(), "something is pinned");
-    no_program_is_left();
+    until("the kernel has let the program go", || {
+        !aya::programs::loaded_programs().filter_map(Result::ok).any(|it| it.id() == program)
+    });
     // Once more is no mistake, and a start begins anew.
     let said = place.clean_up(&site.node);
     assert!(said.code == Some(0) && said.err.contains("nothing was attached"), "{said:?}");

@@ -11,16 +11,18 @@ use keysteer_tests::lab::mac;
 
 use crate::table::{A, B, Expect, POLICY, Table, acme, acme6, table_of};
 
-/// Says `word` of a key.
+/// Says `word` of a key, which the image then asks for.
 fn of_key(image: &mut Image, name: &str, word: u64) {
     let id = image.names.keys.iter().find(|key| key.name == name).unwrap().id;
     image.words.keys.insert(id, word);
+    image.config.overlay = 1;
 }
 
 /// Disables a shard.
 fn disable(image: &mut Image, name: &str) {
     let (index, _) = image.names.policy_shards().find(|(_, shard)| shard.name == name).unwrap();
     image.words.shards.insert(index.into(), shard_word::DISABLED);
+    image.config.overlay = 1;
 }
 
 #[test]
@@ -74,7 +76,8 @@ fn a_disabled_shard_takes_nothing_and_others_of_its_pool_take_its_packets() {
     let out = *row.first().unwrap();
     let stays = *row.last().unwrap();
     let prepare = |image: &mut Image| {
-        image.words.shards.insert(out.into(), shard_word::DISABLED);
+        let name = image.names.shard(out).unwrap().to_owned();
+        disable(image, &name);
     };
     table_of(POLICY, prepare, |_, mut table| {
         let [two, all] = plain(&mut table);
