@@ -82,9 +82,12 @@ fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// What the audit log says was rebuilt.
+/// What the audit log says was rebuilt; nothing, where it has a damaged entry in the middle, which no start looks for.
 fn rebuilt(place: &Place) -> Vec<String> {
-    let entries = audit::list(&place.options.state_dir, &Default::default()).unwrap();
+    let entries = match audit::list(&place.options.state_dir, &Default::default()) {
+        Err(crate::state::StateError::Damaged { .. }) => return Vec::new(),
+        entries => entries.unwrap(),
+    };
     let rebuilt = entries.into_iter().filter(|entry| entry.event.action == "rebuild");
     rebuilt.filter_map(|entry| Some(entry.event.subject?.to_string())).collect()
 }
