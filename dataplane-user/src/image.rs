@@ -182,6 +182,13 @@ impl Names {
     }
 }
 
+impl Words {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.shards.is_empty()
+    }
+}
+
 impl Image {
     /// How many key ids the counters must hold: the highest id plus one.
     pub fn key_ids(&self) -> u32 {

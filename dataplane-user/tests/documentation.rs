@@ -78,6 +78,11 @@ fn command_line() {
 }
 
 #[test]
+fn changes() {
+    check("docs/changes.md", 2);
+}
+
+#[test]
 fn state() {
     check("docs/state.md", 6);
 }

@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex};
 use super::ground::{Compiled, Ground, Platform, Wanted};
 use super::meter::{Cause, Meter, Source};
 use super::node::Node;
+use super::steward::Posted;
 use crate::compile::{Host, compile_for};
 use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
 use crate::image::{Image, KeyInfo, Names, ShardInfo, Words};
+use crate::kernel;
 use crate::kernel::interfaces::{Interface, Interfaces};
 use crate::policy::Policy;
 use crate::state::{Ids, Secrets};
@@ -62,6 +64,8 @@ pub(crate) struct Record {
     pub(crate) pinned: Mutex<Pinned>,
     /// What a source calls its numbers.
     pub(crate) node: Mutex<Arc<Node>>,
+    /// What a source says of changes.
+    pub(crate) posted: Mutex<Posted>,
 }
 
 /// What is pinned.
@@ -198,6 +202,22 @@ impl Ground for Fake {
         Ok(())
     }
 
+    fn survey(&self) -> Result<Vec<kernel::Pinned>, Cause> {
+        let pinned = self.pinned();
+        let found = pinned.generations.iter().map(|(number, image)| kernel::Pinned {
+            number: *number,
+            attached: pinned.links.values().any(|on| on == number),
+            tables: Image { names: Names::default(), words: Words::default(), ..image.clone() },
+        });
+        let mut found: Vec<_> = found.collect();
+        found.sort_by_key(|pinned| std::cmp::Reverse((pinned.attached, pinned.number)));
+        Ok(found)
+    }
+
+    fn flow_secret(&self) -> Result<Option<[u64; 2]>, Cause> {
+        Ok(self.pinned().generations.values().next_back().map(|image| image.config.flow_secret))
+    }
+
     fn attached(&self, number: u64) -> Result<Vec<u32>, Cause> {
         Ok(self.pinned().links.iter().filter(|(_, on)| **on == number).map(|(index, _)| *index).collect())
     }
@@ -224,8 +244,8 @@ impl Ground for Fake {
         Meter::maps(self)
     }
 
-    fn slots(&self, number: u64) -> Result<Vec<Slot>, Cause> {
-        Ok(self.tables(number)?.slots)
+    fn slots(&self, number: u64) -> Result<Vec<keysteer_common::tables::Slot>, Cause> {
+        Ok(Ground::tables(self, number)?.slots)
     }
 
     fn prepare(&mut self, _: u64) -> Result<(), Cause> {
@@ -260,6 +280,10 @@ impl Meter for Fake {
 }
 
 impl Source for Fake {
+    fn posted(&self) -> Posted {
+        self.0.posted.lock().unwrap().clone()
+    }
+
     fn node(&self) -> Arc<Node> {
         Arc::clone(&self.0.node.lock().unwrap())
     }

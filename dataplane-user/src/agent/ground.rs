@@ -9,6 +9,7 @@ use super::meter::Cause;
 use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
 use crate::image::{Image, Words};
+use crate::kernel::Pinned;
 use crate::kernel::interfaces::Interface;
 use crate::policy::{AttachMode, Policy};
 use crate::state::{Ids, Secrets};
@@ -64,6 +65,8 @@ pub trait Ground: Send {
     fn settle(&mut self, number: u64) -> Result<(), Cause>;
     fn retire(&mut self, number: u64) -> Result<(), Cause>;
     fn detach(&mut self) -> Result<(), Cause>;
+    fn survey(&self) -> Result<Vec<Pinned>, Cause>;
+    fn flow_secret(&self) -> Result<Option<[u64; 2]>, Cause>;
     /// Indices of the interfaces where generation `number` is attached.
     fn attached(&self, number: u64) -> Result<Vec<u32>, Cause>;
     fn counters(&self) -> Result<Snapshot, Cause>;

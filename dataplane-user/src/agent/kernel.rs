@@ -10,7 +10,7 @@ use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
 use crate::image::{Image, Words};
 use crate::kernel::interfaces::{Interface, Interfaces};
-use crate::kernel::{Attachment, Steering, WantedMode};
+use crate::kernel::{Attachment, Pinned, Steering, WantedMode};
 use crate::policy::{AttachMode, Policy};
 use crate::state::{Ids, Secrets};
 
@@ -92,6 +92,14 @@ impl Ground for Steering {
 
     fn detach(&mut self) -> Result<(), Cause> {
         Ok(Self::detach(self)?)
+    }
+
+    fn survey(&self) -> Result<Vec<Pinned>, Cause> {
+        Ok(Self::survey(self)?)
+    }
+
+    fn flow_secret(&self) -> Result<Option<[u64; 2]>, Cause> {
+        Ok(Self::flow_secret(self)?)
     }
 
     fn attached(&self, number: u64) -> Result<Vec<u32>, Cause> {

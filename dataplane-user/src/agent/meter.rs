@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::node::Node;
+use super::steward::Posted;
 use crate::control::types::{MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
 use crate::image::Image;
@@ -42,4 +43,7 @@ pub trait Meter: Send + Sync {
 pub trait Source: Meter {
     /// What is in force.
     fn node(&self) -> Arc<Node>;
+
+    /// What changes have done.
+    fn posted(&self) -> Posted;
 }

@@ -16,6 +16,7 @@ pub mod meter;
 pub mod node;
 pub mod privilege;
 mod probe;
+pub mod rebuild;
 pub mod serve;
 pub mod start;
 pub mod state;

@@ -133,7 +133,7 @@ fn set(policy: &Policy, packet: &mut Packet, field: &Field, value: u128) -> Opti
         Carrier::VlanInnerId => tag(packet, 1).0 = value as u16,
         Carrier::VlanPcp => tag(packet, 0).1 = value as u8,
         Carrier::Ipv4Src if packet.source.is_ipv4() => {
-            packet.source = Ipv4Addr::from_bits(value as u32).into()
+            packet.source = Ipv4Addr::from_bits(value as u32).into();
         }
         Carrier::Ipv4Dst if packet.source.is_ipv4() => {
             packet.destination = Ipv4Addr::from_bits(value as u32).into();

@@ -58,6 +58,7 @@ impl Runtime {
         let Self { runtime, mut terminate, mut interrupt, mut hang_up } = self;
         let name = runtime.block_on(async {
             let watch = Arc::new(Watch::new(&options.policy, started.trouble.clone()));
+            started.steward.file_is(started.trouble.is_none());
             let mut tasks = spawn(&started, &watch, options)?;
             say("ready");
             let name = loop {

@@ -1,14 +1,16 @@
 //! From a command line to a node that is steered, in an order in which every failure leaves what was there.
 
+use std::fs;
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 
+use super::Options;
 use super::error::AgentError;
 use super::ground::Platform;
 use super::meter::Source;
 use super::state::StateDirectory;
 use super::steward::{Begin, Steward};
-use super::{Options, audit};
 use crate::control::socket::Socket;
 use crate::control::types::InterfaceStatus;
 use crate::messages::say;
@@ -44,8 +46,7 @@ pub fn start(options: &Options, platform: Arc<dyn Platform>) -> Result<Started, 
         .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
         .map_err(|cause| AgentError::Metrics { address, cause })?;
 
-    let before = audit::in_force(state.path())?;
-    let path = state.path().to_owned();
+    forget_keys_in_force(state.path());
     let ground = platform.open(&options.pins).map_err(AgentError::Load)?;
     let (steward, trouble) = Steward::begin(Begin {
         platform,
@@ -55,14 +56,16 @@ pub fn start(options: &Options, platform: Arc<dyn Platform>) -> Result<Started, 
         offered: offered.map_err(|error| error.to_string()),
     })?;
     let node = steward.node();
-    let changes = audit::changes(&before, &node.names);
-    audit::save(&path, &node.names)?;
     node.interfaces.iter().for_each(|status| say(&line(status)));
     if let Some(trouble) = &trouble {
         say(&format!("warning: the policy file is not in force: {trouble}"));
     }
-    steward.report(&node, &changes);
     Ok(Started { steward: Arc::new(steward), socket, metrics, trouble })
+}
+
+/// Removes what an older keysteer kept of the keys in force. It hinders nobody where it cannot be.
+fn forget_keys_in_force(state: &Path) {
+    let _ = fs::remove_file(state.join("keys-in-force.json"));
 }
 
 /// What is said of an interface.
@@ -76,4 +79,4 @@ fn line(status: &InterfaceStatus) -> String {
 
 #[cfg(test)]
 #[path = "start_tests.rs"]
-mod tests;
+pub(crate) mod tests;

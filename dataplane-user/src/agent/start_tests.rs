@@ -9,19 +9,19 @@ use crate::control::types::WordRequest;
 use crate::state::overlay::KeyWord;
 use crate::state::{Ids, Who};
 
-struct Place {
+pub(crate) struct Place {
     _directory: tempfile::TempDir,
-    options: Options,
+    pub(crate) options: Options,
 }
 
 const POLICY: &str = include_str!("../../../examples/demo.yaml");
 
 /// The policy of the demo, on interfaces that the fake host has.
-fn policy(change: impl Fn(String) -> String) -> String {
+pub(crate) fn policy(change: impl Fn(String) -> String) -> String {
     change(POLICY.replace("ks-client", "eth0"))
 }
 
-fn place() -> Place {
+pub(crate) fn place() -> Place {
     let directory = tempfile::tempdir().unwrap();
     let options = Options {
         policy: directory.path().join("edge.yaml"),
@@ -41,12 +41,12 @@ fn fails(step: &'static str) -> Fake {
 }
 
 /// Starts an agent on `fake`; gives what was said where it does not.
-fn begin(place: &Place, fake: &Fake) -> Result<Started, String> {
+pub(crate) fn begin(place: &Place, fake: &Fake) -> Result<Started, String> {
     start(&place.options, Arc::new(fake.clone())).map_err(|error| error.to_string())
 }
 
 /// Puts the policy of `text` in force.
-fn apply(started: &Started, place: &Place, text: &str) -> Result<u64, ChangeError> {
+pub(crate) fn apply(started: &Started, place: &Place, text: &str) -> Result<u64, ChangeError> {
     fs::write(&place.options.policy, text).unwrap();
     let none = AtomicBool::new(false);
     let bundle = Bundle::read(&place.options.policy).unwrap();
@@ -54,7 +54,7 @@ fn apply(started: &Started, place: &Place, text: &str) -> Result<u64, ChangeErro
 }
 
 /// A policy without its last shard's weight as it was.
-fn heavier() -> String {
+pub(crate) fn heavier() -> String {
     policy(|text| text.replacen("weight: 2", "weight: 3", 1))
 }
 

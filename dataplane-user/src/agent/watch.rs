@@ -125,6 +125,7 @@ impl Watch {
                 Some(error)
             }
         };
+        steward.file_is(state.trouble.is_none());
     }
 }
 

@@ -4,7 +4,10 @@ use clap::Args;
 
 use super::Read;
 use super::output::{Align, Table, print_one};
-use crate::control::types::Status;
+use crate::control::types::{Standing, Status};
+
+/// How many operators' words are shown.
+const WORDS: usize = 20;
 
 /// Show what the agent does
 ///
@@ -32,7 +35,14 @@ fn render(status: &Status) -> String {
         fact("trouble", format!("the file is not in force: {}", trouble.lines().next().unwrap_or_default()));
     }
     let digest: String = policy.digest.chars().take(12).collect();
-    fact("generation", format!("{}, digest {digest}", policy.generation));
+    let back = match status.last {
+        Some(last) => format!("`keysteer rollback` goes back to {last}"),
+        None => "none to roll back to".to_owned(),
+    };
+    fact("generation", format!("{}, digest {digest}; {back}", policy.generation));
+    if !status.words.is_empty() {
+        fact("words", format!("{}, over any policy", counted(&status.words)));
+    }
     fact(
         "mode",
         format!("{}, schema {}, {} keys, {} shards", policy.mode, policy.schema, policy.keys, policy.shards),
@@ -81,8 +91,75 @@ fn render(status: &Status) -> String {
         ]);
     }
     let mut parts = vec![facts.render(), interfaces.render()];
+    if !status.words.is_empty() {
+        parts.push(words(&status.words));
+    }
     if received.packets > 0 {
         parts.extend([verdicts.render(), outcomes.render()]);
     }
     parts.join("\n")
+}
+
+/// How many words there are of each kind.
+fn counted(words: &[Standing]) -> String {
+    let kinds = [("deny", "denied"), ("allow", "allowed"), ("disable", "disabled")];
+    let counts = kinds.iter().filter_map(|(word, done)| {
+        let of = words.iter().filter(|standing| standing.word == *word);
+        let kind = of.clone().next()?.kind.clone();
+        let count = of.count();
+        Some(format!("{count} {kind}{} {done}", if count == 1 { "" } else { "s" }))
+    });
+    counts.collect::<Vec<_>>().join(", ")
+}
+
+/// The first words that stand.
+fn words(words: &[Standing]) -> String {
+    let mut table = Table::new([
+        ("WORD", Align::Left),
+        ("ON", Align::Left),
+        ("BY", Align::Left),
+        ("UNTIL", Align::Left),
+        ("WHY", Align::Left),
+    ]);
+    for standing in words.iter().take(WORDS) {
+        let Standing { kind, name, word, reason, by, until, .. } = standing;
+        let until = until.map_or_else(|| "taken back".to_owned(), |until| until.to_string());
+        let reason = reason.clone().unwrap_or_default();
+        table.row([word.clone(), format!("{kind} {name}"), by.to_string(), until, reason]);
+    }
+    let more = words.len().saturating_sub(WORDS);
+    match more {
+        0 => table.render(),
+        _ => format!("{}and {more} more: `keysteer status -o json` has all\n", table.render()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Who;
+
+    #[test]
+    fn words_are_counted_and_the_first_are_shown() {
+        let standing = |number: usize, kind: &str, word: &str| Standing {
+            kind: kind.to_owned(),
+            name: format!("n{number}"),
+            word: word.to_owned(),
+            reason: Some("abuse".to_owned()),
+            by: Who::default(),
+            since: Default::default(),
+            until: None,
+        };
+        let mut all: Vec<_> = (0..30).map(|number| standing(number, "key", "deny")).collect();
+        all.push(standing(30, "shard", "disable"));
+        assert_eq!(counted(&all), "30 keys denied, 1 shard disabled");
+        let text = words(&all);
+        assert_eq!(text.lines().count(), 1 + WORDS + 1);
+        assert!(
+            text.contains("key n19") && !text.contains("key n20") && text.contains("and 11 more"),
+            "{text}"
+        );
+        let row = text.lines().nth(1).unwrap();
+        assert!(row.starts_with("deny  key n0") && row.ends_with("taken back  abuse"), "{row}");
+    }
 }

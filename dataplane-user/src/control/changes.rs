@@ -71,7 +71,7 @@ async fn generations(State(steward): State<Arc<Steward>>) -> Response {
 }
 
 async fn words(State(steward): State<Arc<Steward>>) -> Response {
-    answer_with(move || Ok(steward.standing())).await
+    answer_with(move || Ok(steward.standing().to_vec())).await
 }
 
 async fn plan(State(steward): State<Arc<Steward>>, body: Result<Bytes, BytesRejection>) -> Response {

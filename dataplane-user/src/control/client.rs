@@ -17,6 +17,8 @@ use super::types::{Applied, ApplyRequest, Problem, Step};
 
 /// An agent that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// The same of what may have to compile policies of a million keys.
+const LONG_PATIENCE: Duration = Duration::from_secs(180);
 
 /// No answer, or not the one that was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -57,11 +59,13 @@ pub enum ClientError {
     /// The agent did not answer in time.
     #[error(
         "the agent on {} did not answer within {} s: look at its log, and restart it if it hangs; packets go on meanwhile",
-        path.display(), PATIENCE.as_secs()
+        path.display(), patience.as_secs()
     )]
     Silent {
         /// The socket.
         path: PathBuf,
+        /// How long it was waited for.
+        patience: Duration,
     },
     /// The exchange broke off.
     #[error("the agent broke off the exchange: {cause}; look at its log")]
@@ -169,10 +173,11 @@ impl Client {
     }
 
     fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {
+        let patience = if method == Method::POST { LONG_PATIENCE } else { PATIENCE };
         let (status, body) = self
             .runtime(path)?
-            .block_on(async { tokio::time::timeout(PATIENCE, self.exchange(method, path, body)).await })
-            .map_err(|_| ClientError::Silent { path: self.path.clone() })??;
+            .block_on(async { tokio::time::timeout(patience, self.exchange(method, path, body)).await })
+            .map_err(|_| ClientError::Silent { path: self.path.clone(), patience })??;
         let nonsense = |cause| ClientError::Nonsense { request: path.to_owned(), cause };
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(nonsense);

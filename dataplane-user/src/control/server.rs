@@ -74,7 +74,14 @@ async fn status(State(api): State<Api>) -> Response {
     answer(move || {
         let snapshot = api.source.counters()?;
         let trouble = api.watch.as_ref().and_then(|watch| watch.trouble());
-        Ok(view::status(&api.source.node(), trouble, &snapshot, api.source.program()?, api.source.maps()?))
+        Ok(view::status(
+            &api.source.node(),
+            &api.source.posted(),
+            trouble,
+            &snapshot,
+            api.source.program()?,
+            api.source.maps()?,
+        ))
     })
     .await
 }

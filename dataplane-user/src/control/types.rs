@@ -34,6 +34,12 @@ pub struct Status {
     pub since: u64,
     /// The policy in force.
     pub policy: PolicyStatus,
+    /// The generation that a rollback goes back to, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last: Option<u64>,
+    /// What operators said that stands, whatever the policy says.
+    #[serde(default)]
+    pub words: Vec<Standing>,
     /// Where it is attached.
     pub interfaces: Vec<InterfaceStatus>,
     /// The program in the kernel.

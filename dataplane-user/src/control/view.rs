@@ -10,6 +10,7 @@ use super::types::{
     Count, Key, MapStatus, Outcome, PolicyStatus, Problem, ProgramStatus, Rate, Shard, Status,
 };
 use crate::agent::node::{Node, VERSION};
+use crate::agent::steward::Posted;
 use crate::counters::Snapshot;
 use crate::explain::types::{Explanation, Question};
 use crate::explain::unhex;
@@ -26,6 +27,7 @@ impl From<Counter> for Count {
 /// `GET /v1/status`
 pub fn status(
     node: &Node,
+    posted: &Posted,
     trouble: Option<String>,
     snapshot: &Snapshot,
     program: ProgramStatus,
@@ -38,6 +40,8 @@ pub fn status(
         pid: std::process::id(),
         since: node.since,
         policy: PolicyStatus { trouble, ..node.policy() },
+        last: posted.last,
+        words: posted.words.to_vec(),
         interfaces: node.interfaces.clone(),
         program,
         maps,

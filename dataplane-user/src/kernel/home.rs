@@ -43,6 +43,7 @@ pub(super) const PINNED: [(&str, &str); 13] = [
 pub(super) const PROGRAM_PIN: &str = "program";
 
 /// Where program and maps are held.
+#[expect(clippy::large_enum_variant, reason = "a node has three at most")]
 pub(super) enum Home {
     /// Loaded by this process.
     Loaded(Ebpf),

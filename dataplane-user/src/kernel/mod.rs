@@ -28,6 +28,7 @@ mod readback;
 mod record;
 mod runs;
 mod steering;
+mod survey;
 mod sys;
 mod tables;
 mod test_run;
@@ -40,6 +41,7 @@ pub use foreign::{ForeignProgram, foreign_program, mode_of};
 pub use load::check_kernel;
 pub use runs::{FRAMES, Runs};
 pub use steering::{Link as SteeredInterface, Steering};
+pub use survey::Pinned;
 pub use tables::{KEYS_MAP, change_keys};
 pub use test_run::{TestRunOutcome, pin_to_cpu};
 

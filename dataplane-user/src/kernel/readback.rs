@@ -8,6 +8,7 @@ use keysteer_common::config::Config;
 use keysteer_common::shared::{Shared, from_bytes};
 use keysteer_common::tables::{ServiceSet, Slot};
 
+use super::home::Home;
 use super::tables::KEYS_MAP;
 use super::{Dataplane, KernelError, sys};
 use crate::image::Image;
@@ -20,19 +21,7 @@ impl Dataplane {
     /// # Errors
     /// The kernel does not let a map be read.
     pub fn tables(&self, config: Config) -> Result<Image, KernelError> {
-        Ok(Image {
-            config,
-            prefix_index: self.table(".bss.prefix_index")?,
-            prefix_steps: self.table(".bss.prefix_steps")?,
-            prefix_low: self.table(".bss.prefix_low")?,
-            services: self.services()?,
-            keys: self.table(KEYS_MAP)?,
-            keys_high: self.table(".bss.keys_high")?,
-            slot_tables: self.table(".bss.slot_tables")?,
-            slots: self.table(".bss.slots")?,
-            shards: self.table(".bss.shards")?,
-            ..Image::default()
-        })
+        self.home.tables(config)
     }
 
     /// [`Dataplane::tables`] with the constants that it was loaded with.
@@ -48,12 +37,31 @@ impl Dataplane {
     /// # Errors
     /// The kernel does not let the map be read.
     pub fn slots(&self) -> Result<Vec<Slot>, KernelError> {
-        self.table(".bss.slots")
+        self.home.table(".bss.slots")
+    }
+}
+
+impl Home {
+    /// See [`Dataplane::tables`].
+    pub(super) fn tables(&self, config: Config) -> Result<Image, KernelError> {
+        Ok(Image {
+            config,
+            prefix_index: self.table(".bss.prefix_index")?,
+            prefix_steps: self.table(".bss.prefix_steps")?,
+            prefix_low: self.table(".bss.prefix_low")?,
+            services: self.services()?,
+            keys: self.table(KEYS_MAP)?,
+            keys_high: self.table(".bss.keys_high")?,
+            slot_tables: self.table(".bss.slot_tables")?,
+            slots: self.table(".bss.slots")?,
+            shards: self.table(".bss.shards")?,
+            ..Image::default()
+        })
     }
 
     /// The entries of a table that is the only value of its map.
     fn table<T: Shared>(&self, section: &'static str) -> Result<Vec<T>, KernelError> {
-        let Some(Map::Array(map)) = self.home.map(section) else {
+        let Some(Map::Array(map)) = self.map(section) else {
             return Err(KernelError::Object { what: format!("map {section}") });
         };
         let failed = |cause| KernelError::Map { operation: "read", map: section, megabytes: 0, cause };
@@ -66,7 +74,7 @@ impl Dataplane {
     /// The service sets, which have an entry each.
     fn services(&self) -> Result<Vec<ServiceSet>, KernelError> {
         const MAP: &str = "SERVICES";
-        let map = self.home.map(MAP).ok_or_else(|| KernelError::Object { what: format!("map {MAP}") })?;
+        let map = self.map(MAP).ok_or_else(|| KernelError::Object { what: format!("map {MAP}") })?;
         let failed = |error| KernelError::other("read the services", error);
         let map: Array<_, [u8; size_of::<ServiceSet>()]> = map.try_into().map_err(failed)?;
         let entries = map.iter().map(|entry| Ok(from_bytes(&entry?)));

@@ -52,10 +52,10 @@ pub struct Link {
 
 /// A node's generations and links.
 pub struct Steering {
-    pins: Pins,
+    pub(super) pins: Pins,
     sets: BTreeMap<u64, CounterSet>,
     generations: BTreeMap<u64, Dataplane>,
-    links: BTreeMap<u32, BpfLink>,
+    pub(super) links: BTreeMap<u32, BpfLink>,
     /// The twin of the generation that was loaded last, until that is proved.
     twin: Option<(u64, Dataplane)>,
     /// A program with a policy, and its twin, that are not pinned as a generation yet.

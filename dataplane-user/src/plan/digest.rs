@@ -73,6 +73,7 @@ impl Plan {
             shards: self.shards.clone(),
             overlap: self.overlap.clone(),
             refusals: Vec::new(),
+            words: Vec::new(),
             notes: Vec::new(),
         }
     }

@@ -81,18 +81,18 @@ pub(super) fn about_to(operation: &Operation<'_>) -> io::Result<bool> {
 
 /// What a crash left.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Left<'d> {
+pub(crate) struct Left<'d> {
     /// The state directory.
-    pub(super) directory: &'d Path,
+    pub(crate) directory: &'d Path,
     /// Before which operation it happened, from 0.
-    pub(super) at: usize,
+    pub(crate) at: usize,
     /// Whether the change had returned by then.
-    pub(super) done: bool,
+    pub(crate) done: bool,
 }
 
 /// Stops `change` before each operation that it makes on what `before` made, and lets `check` look at what is left; the last
 /// time `change` is not stopped. Says how many operations there were.
-pub(super) fn every_stop(
+pub(crate) fn every_stop(
     before: impl Fn(&Path),
     change: impl Fn(&Path) -> Result<(), StateError>,
     check: impl Fn(Left<'_>),

@@ -101,6 +101,20 @@ pub(super) fn append(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
     if is_new { sync_directory(parent(path)) } else { Ok(()) }
 }
 
+/// Takes a file or directory out of the way: it keeps its name, with `suffix` behind. Says where it is now; `None` where
+/// there is none.
+pub(super) fn set_aside(path: &Path, suffix: &str) -> Result<Option<PathBuf>, StateError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    let aside = PathBuf::from(name);
+    run("move aside", path, &Operation::Rename(path, &aside))?;
+    sync_directory(parent(path))?;
+    Ok(Some(aside))
+}
+
 /// Cuts the file `path` to `length` bytes, on the disk.
 pub(super) fn truncate(path: &Path, length: u64) -> Result<(), StateError> {
     run("cut", path, &Operation::Truncate(path, length))?;

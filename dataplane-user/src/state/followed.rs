@@ -23,12 +23,18 @@ struct Body {
     digest: String,
 }
 
-/// The digest of what was taken up last; none where nothing was.
+/// The digest of what was taken up last; none where nothing was, or where that is not known any more.
 ///
 /// # Errors
-/// The file cannot be read, or is damaged.
+/// The file cannot be read, or is of a later version.
 pub fn read(directory: &Path) -> Result<Option<String>, StateError> {
-    Ok(KIND.read_json::<Body>(&directory.join(FILE))?.map(|body| body.digest))
+    match KIND.read_json::<Body>(&directory.join(FILE)) {
+        Err(error @ StateError::Damaged { .. }) => {
+            tracing::warn!(%error, "which policy file was taken up last is not known any more");
+            Ok(None)
+        }
+        read => Ok(read?.map(|body| body.digest)),
+    }
 }
 
 /// Remembers what was taken up. A crash leaves the old file or the new one.

@@ -8,7 +8,7 @@
 //!  key_ids      identity -> id, a million of them        shard_ids    name -> index
 //!  generations  records and bundles                      overlay      what operators said
 //!  audit        who changed what: a hash-chained log     secrets      seeds
-//!  followed     which policy file was taken up last
+//!  followed     which policy file was taken up last      part         each of these by itself, to be taken out of the way
 //!  time, who    moments and askers
 //! ```
 //!
@@ -16,7 +16,7 @@
 
 pub mod audit;
 #[cfg(test)]
-mod crash;
+pub(crate) mod crash;
 mod disk;
 #[cfg(test)]
 mod fault_tests;
@@ -26,6 +26,7 @@ pub mod generations;
 mod ids;
 pub mod key_ids;
 pub mod overlay;
+mod part;
 #[cfg(test)]
 mod published_tests;
 pub mod secrets;
@@ -38,6 +39,7 @@ pub use generations::Generations;
 pub use ids::Ids;
 pub use key_ids::KeyIds;
 pub use overlay::Overlay;
+pub use part::Part;
 pub use secrets::Secrets;
 pub use shard_ids::ShardIds;
 pub use time::Timestamp;

@@ -13,7 +13,7 @@ use super::{StateError, Timestamp, Who};
 use crate::fault::{self, Step};
 
 /// File name inside the state directory.
-const FILE: &str = "overlay";
+pub(super) const FILE: &str = "overlay";
 
 const KIND: Kind = Kind {
     name: "overlay",

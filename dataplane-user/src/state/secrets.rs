@@ -7,10 +7,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::StateError;
+use super::{StateError, disk};
 
 /// File name inside the state directory: 32 bytes, mode 0600.
-const FILE: &str = "secrets";
+pub(super) const FILE: &str = "secrets";
 
 /// Seeds of the packet path's hashes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,25 @@ impl Secrets {
         let mut bytes = [0; 32];
         fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Secrets with the flow secret `flow`, put into a state directory in place of what is there. The seed of the key
+    /// table is drawn anew: where keys are in it is nobody's concern.
+    ///
+    /// # Errors
+    /// The kernel gives no random bytes, or the file cannot be written.
+    pub fn rebuild(directory: &Path, flow: [u64; 2]) -> Result<Self, StateError> {
+        let path = directory.join(FILE);
+        let mut bytes = Self::random().map_err(|cause| StateError::Io {
+            operation: "seed",
+            path: path.clone(),
+            cause,
+        })?;
+        for (to, word) in bytes.chunks_exact_mut(8).zip(flow) {
+            to.copy_from_slice(&word.to_le_bytes());
+        }
+        disk::replace(&path, &[&bytes])?;
+        Ok(Self::from_bytes(&bytes))
     }
 
     /// The secrets of a state directory that has some; none are made.

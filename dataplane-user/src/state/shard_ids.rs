@@ -11,7 +11,7 @@ use super::file::Kind;
 use crate::fault::{self, Step};
 
 /// File name inside the state directory.
-const FILE: &str = "shard-ids";
+pub(super) const FILE: &str = "shard-ids";
 
 const KIND: Kind = Kind {
     name: "shard-ids",
@@ -63,6 +63,17 @@ impl ShardIds {
         self.next = index + 1;
         self.saved = Saved::default();
         Some(index)
+    }
+
+    /// Indices that were found elsewhere, each of one name. The next to be given is above all of them, and not below
+    /// `given`.
+    pub fn found(indices: BTreeMap<u16, String>, given: u16) -> Self {
+        let next = indices.keys().next_back().map_or(0, |most| most.saturating_add(1)).max(given);
+        let mut names = BTreeMap::new();
+        for (index, name) in indices {
+            names.entry(name).or_insert(index);
+        }
+        Self { names, next, saved: Saved::default() }
     }
 
     /// The index of the shard `name`, if it has one already.

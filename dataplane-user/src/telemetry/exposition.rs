@@ -14,6 +14,7 @@ use super::families::{Families, In, PREFIX};
 use super::tally::Tally;
 use super::topk::Shares;
 use crate::agent::node::{Node, VERSION};
+use crate::agent::steward::Posted;
 use crate::counters::Snapshot;
 
 /// What one scrape answers.
@@ -21,6 +22,8 @@ use crate::counters::Snapshot;
 pub struct Exposition {
     /// Names of what is counted.
     pub node: Arc<Node>,
+    /// What changes have done.
+    pub posted: Posted,
     /// The counters.
     pub snapshot: Snapshot,
     /// How the keys' counters are shared out over series.
@@ -63,6 +66,35 @@ impl Exposition {
         let exported = self.shares.keys.len() as u64;
         families.gauge(("keys_exported", In::Plain, "Keys with series of their own"), exported)?;
         families.counter(("scrape_errors", In::Plain, "Readings of the counters that failed"), self.errors)
+    }
+
+    fn changes(&self, families: &mut Families<'_>) -> fmt::Result {
+        let posted = &self.posted;
+        families
+            .gauge(("generation", In::Plain, "Number of the generation in force"), self.node.generation)?;
+        families.gauge(
+            (
+                "policy_file_in_force",
+                In::Plain,
+                "0 while the policy file as it is now cannot be put in force",
+            ),
+            posted.file_in_force.into(),
+        )?;
+        families.gauge(
+            ("last_apply_timestamp", In::Seconds, "When a policy was put in force last, since 1970"),
+            posted.applied_at.map_or(0, |at| at.millis() / 1000),
+        )?;
+        families.counters(
+            ("changes", In::Plain, "Changes that were asked for, by what came of them"),
+            posted.changes.iter().map(|((action, result), count)| {
+                ([("action", action.as_str()), ("result", *result)], *count)
+            }),
+        )?;
+        let words = ["allow", "deny", "disable"].map(|word| {
+            let count = posted.words.iter().filter(|standing| standing.word == word).count();
+            ([("word", word)], count as u64)
+        });
+        families.gauges(("words", In::Plain, "Operators' words on keys and shards that stand"), words)
     }
 
     fn node(&self, families: &mut Families<'_>) -> fmt::Result {
@@ -198,6 +230,7 @@ impl Collector for Exposition {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
         let mut families = Families(encoder);
         self.facts(&mut families)?;
+        self.changes(&mut families)?;
         self.node(&mut families)?;
         self.keys(&mut families)?;
         self.shards(&mut families)

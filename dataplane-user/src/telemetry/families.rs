@@ -18,6 +18,7 @@ pub(super) enum In {
     Packets,
     Bytes,
     Flows,
+    Seconds,
 }
 
 impl In {
@@ -27,6 +28,7 @@ impl In {
             Self::Packets => Some(Unit::Other("packets".to_owned())),
             Self::Bytes => Some(Unit::Bytes),
             Self::Flows => Some(Unit::Other("flows".to_owned())),
+            Self::Seconds => Some(Unit::Seconds),
         }
     }
 }

@@ -107,7 +107,7 @@ impl Telemetry {
             state.register(&node);
             state.keys.attribute(&snapshot);
             let shares = state.keys.show();
-            Exposition { node, snapshot, shares, errors: state.errors }
+            Exposition { node, posted: self.source.posted(), snapshot, shares, errors: state.errors }
         };
         Ok(exposition.encode()?)
     }

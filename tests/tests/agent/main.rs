@@ -15,6 +15,7 @@ mod modes;
 mod pins;
 mod races;
 mod reads;
+mod rebuild;
 mod scale;
 mod secrets;
 mod targets;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::planning::Draft;
 use super::{ChangeError, Desk, Steward};
-use crate::agent::meter::Cause;
+use crate::agent::meter::{Cause, Source as _};
 use crate::agent::probe;
 use crate::both::{MANY, both};
 use crate::control::types::{Applied, RolledBack};
@@ -134,7 +134,9 @@ impl Steward {
         let last = desk.generations.last().map(|record| record.number);
         self.clear(desk, [Some(number), last]);
         desk.wanted.insert(number, draft.compiled.wanted);
-        self.take(desk, number, draft.policy, draft.compiled.image);
+        // What is put in force first is new, unless another agent had it.
+        let news = self.node().generation != 0 || apply.action == "start";
+        self.take(desk, number, draft.policy, draft.compiled.image, news);
         desk.interfaces = self.platform.interfaces().map_err(ChangeError::Kernel)?;
         Ok(Applied { generation: number, changed: true, plan, millis: elapsed(begun) })
     }
@@ -263,7 +265,7 @@ impl Steward {
         // Packets have the old policy again; its names follow.
         let bundle: Bundle = desk.generations.bundle(number)?;
         let (policy, compiled) = self.compile_at(&mut desk, &bundle)?;
-        self.take(&mut desk, number, policy, compiled.image);
+        self.take(&mut desk, number, policy, compiled.image, true);
         Ok(RolledBack { generation: number, from: from.unwrap_or_default(), micros })
     }
 

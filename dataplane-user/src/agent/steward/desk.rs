@@ -1,23 +1,28 @@
 //! What changes need at hand.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use keysteer_common::config::ABI;
 use keysteer_common::overlay::{key_word, shard_word};
 
 use super::Apply;
+use super::board::Board;
 use super::planning::Draft;
+use crate::agent::audit;
 use crate::agent::ground::{Ground, Wanted};
 use crate::agent::meter::Cause;
+use crate::agent::rebuild::Told;
 use crate::agent::state::StateDirectory;
 use crate::control::types::InterfaceStatus;
 use crate::image::Words;
 use crate::kernel::interfaces::Interface;
+use crate::messages::warn;
 use crate::policy::Policy;
-use crate::state::audit::Event;
+use crate::state::audit::{Event, Outcome, Subject};
 use crate::state::generations::{Record, Status};
 use crate::state::overlay::{KeyWord, ShardWord, Word};
-use crate::state::{Audit, Generations, Ids, Overlay, Secrets, StateError, Timestamp};
+use crate::state::{Audit, Generations, Ids, Overlay, Secrets, StateError, Timestamp, Who};
 
 /// What changes need, for one at a time.
 pub(super) struct Desk {
@@ -27,6 +32,8 @@ pub(super) struct Desk {
     pub(super) generations: Generations,
     pub(super) overlay: Overlay,
     pub(super) audit: Audit,
+    /// Where it is posted what changes have done.
+    pub(super) board: Arc<Board>,
     /// Where each generation in the kernel is wanted.
     pub(super) wanted: BTreeMap<u64, Vec<Wanted>>,
     /// The live generation's policy, without its keys, of which the node knows.
@@ -38,9 +45,22 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// Appends to the audit log.
+    /// Appends to the audit log, and says so in the log.
     pub(super) fn journal(&mut self, event: Event) -> Result<(), StateError> {
-        self.audit.append(event).map(drop)
+        self.board.count(&event);
+        audit::journalled(&self.audit.append(event)?);
+        Ok(())
+    }
+
+    /// Says that a part of the state was rebuilt, and keeps that.
+    pub(super) fn tell(&mut self, told: &Told) -> Result<(), StateError> {
+        warn(&told.line());
+        self.journal(Event {
+            subject: Some(Subject::Other(format!("file:{}", told.part.name()))),
+            reason: Some(told.what.clone()),
+            detail: Some(told.now.clone()),
+            ..Event::new(Who::this(), "rebuild", Outcome::Ok)
+        })
     }
 
     /// What the kernel is to heed.

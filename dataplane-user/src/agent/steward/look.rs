@@ -15,7 +15,6 @@ impl Steward {
         let Ok(mut desk) = self.desk.try_lock() else { return };
         self.look_at(&mut desk);
         let live = desk.generations.live().map(|record| record.number);
-        drop(desk);
         if let Some(Err(error)) = live.map(|live| self.ground().prepare(live)) {
             tracing::debug!(%error, "the next generation cannot be readied");
         }
@@ -27,6 +26,7 @@ impl Steward {
             if let Err(error) = self.enact(desk) {
                 tracing::error!(%error, "words whose time is over cannot be ended");
             }
+            self.post(desk);
             let keys = over
                 .keys
                 .iter()
@@ -73,7 +73,7 @@ impl Steward {
         let none = AtomicBool::new(false);
         match self.carry_out(desk, Apply::by_agent(bundle, "interfaces", &none), false) {
             Ok(applied) => {
-                tracing::info!(generation = applied.generation, "interfaces changed: attached again")
+                tracing::info!(generation = applied.generation, "interfaces changed: attached again");
             }
             Err(error) => tracing::error!(%error, "interfaces changed, and cannot be attached again"),
         }

@@ -8,6 +8,7 @@
 //! ```
 //! The kernel is behind a lock of its own, so that counters are read while a policy is compiled.
 
+mod board;
 mod change;
 mod desk;
 mod error;
@@ -23,11 +24,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::Instant;
 
-use crate::agent::audit;
-use crate::agent::audit::Changes;
+use crate::agent::audit::{self, Changes};
 use crate::agent::ground::{Compiled, Ground, Platform, Wanted};
 use crate::agent::meter::{Cause, Meter, Source};
 use crate::agent::node::Node;
+use crate::agent::rebuild::{self, Held, Way};
 use crate::agent::state::StateDirectory;
 use crate::both::{MANY, drop_aside};
 use crate::control::types::{GenerationStatus, MapStatus, ProgramStatus};
@@ -35,11 +36,13 @@ use crate::counters::Snapshot;
 use crate::fault::{Step, point};
 use crate::image::Image;
 use crate::policy::{Bundle, Policy};
-use crate::state::{Audit, Generations, Ids, Overlay, Secrets};
+use crate::state::{Ids, Secrets, Timestamp};
 
+pub use board::Posted;
 pub use change::{Apply, Progress};
 pub use error::ChangeError;
 
+use board::Board;
 use desk::Desk;
 
 /// The steward of a node.
@@ -52,6 +55,7 @@ pub struct Steward {
     file: String,
     /// Held by whoever makes a change; others may sit at the desk for a moment, to look.
     turn: Mutex<()>,
+    board: Arc<Board>,
     /// Counters a while ago, for plans.
     earlier: Mutex<Option<(Instant, Snapshot)>>,
 }
@@ -104,20 +108,24 @@ impl Steward {
     /// Nothing is live and the policy cannot be applied, or what is there cannot be used.
     pub fn begin(begin: Begin) -> Result<(Self, Option<String>), ChangeError> {
         let Begin { platform, state, ground, file, offered } = begin;
-        let path = state.path().to_owned();
-        let desk = Desk {
-            secrets: Secrets::open(&path)?,
-            ids: Ids::open(&path)?,
-            generations: Generations::open(&path)?,
-            overlay: Overlay::open(&path)?,
-            audit: Audit::open(&path)?,
+        let (policy, trouble) = (offered.as_ref().ok(), offered.as_ref().err().map(String::as_str));
+        let held = rebuild::open(state.path(), &*ground, &*platform, policy, trouble)?;
+        let Held { secrets, ids, generations, overlay, audit, way, told } = held;
+        let board = Arc::new(Board::default());
+        let mut desk = Desk {
+            board: Arc::clone(&board),
+            secrets,
+            ids,
+            generations,
+            overlay,
+            audit,
             state,
             wanted: BTreeMap::new(),
             policy: None,
             attached: BTreeMap::new(),
             interfaces: Vec::new(),
         };
-        desk.generations.check_registries(&desk.ids.keys, &desk.ids.shards)?;
+        told.iter().try_for_each(|told| desk.tell(told))?;
         let steward = Self {
             platform,
             desk: Mutex::new(desk),
@@ -125,10 +133,14 @@ impl Steward {
             node: RwLock::new(Arc::new(Node::default())),
             file: file.display().to_string(),
             turn: Mutex::new(()),
+            board,
             earlier: Mutex::new(None),
         };
         point(Step::Opened);
-        let live = steward.recover()?;
+        let live = match way {
+            Way::Recover(read) => steward.recover(read)?,
+            Way::Anew(bundle) => Some(steward.begin_anew(bundle)?),
+        };
         point(Step::TakenOver);
         let trouble = match (offered, live) {
             (Err(error), None) => return Err(ChangeError::Invalid(error)),
@@ -169,9 +181,15 @@ impl Steward {
         Ok(Seat { desk: self.desk(), _turn: turn })
     }
 
-    /// Logs which keys came and went since the agent before.
-    pub fn report(&self, node: &Node, changes: &Changes) {
-        audit::report(node, changes, &self.desk().ids.keys);
+    /// Whether the policy file as it is now is in force, or means what is.
+    pub fn file_is(&self, in_force: bool) {
+        self.board.post(|posted| posted.file_in_force = in_force);
+    }
+
+    /// Posts what stands, for whoever only reads.
+    fn post(&self, desk: &Desk) {
+        let (words, last) = (self.standing_at(desk), desk.generations.last().map(|record| record.number));
+        self.board.post(|posted| (posted.words, posted.last) = (words, last));
     }
 
     fn compile_at(&self, desk: &mut Desk, bundle: &Bundle) -> Result<(Policy, Compiled), ChangeError> {
@@ -192,8 +210,9 @@ impl Steward {
         Ok((policy, compiled))
     }
 
-    /// Makes a generation what is shown as in force.
-    fn take(&self, desk: &mut Desk, number: u64, mut policy: Policy, image: Image) {
+    /// Makes a generation what is shown as in force, and logs which keys came and went; if it is `news`, and not what
+    /// another agent had in force.
+    fn take(&self, desk: &mut Desk, number: u64, mut policy: Policy, image: Image, news: bool) {
         let keys = std::mem::take(&mut policy.keys);
         desk.policy = Some(policy);
         let digest = desk.generations.get(number).map_or("", |record| record.bundle.as_str());
@@ -205,20 +224,14 @@ impl Steward {
             digest: digest.to_owned(),
             ..Node::new(image, self.file.clone(), interfaces)
         };
-        let node = Arc::new(node);
-        let mut shown = self.node.write().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *shown, Arc::clone(&node));
-        drop(shown);
-        // What an agent finds at its start it compares with what was in force before it.
-        if before.generation != 0 {
-            let changes = audit::between(&before.names, &node.names);
-            audit::report(&node, &changes, &desk.ids.keys);
-            if changes != Changes::default()
-                && let Err(error) = audit::save(desk.state.path(), &node.names)
-            {
-                tracing::error!(%error, "which keys are in force cannot be kept");
-            }
-        }
+        let before = self.node();
+        let changes = if news { audit::changes(&before.names, &node.names) } else { Changes::default() };
+        audit::report(&before.names, &node, &changes);
+        *self.node.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(node);
+        let made_at = desk.generations.get(number).map(|record| record.made_at);
+        let applied_at = if news { Some(Timestamp::now()) } else { made_at };
+        self.board.post(|posted| posted.applied_at = applied_at);
+        self.post(desk);
         drop_aside(keys.len().max(before.names.keys.len()) >= MANY, (keys, before));
     }
 
@@ -263,5 +276,9 @@ impl Meter for Steward {
 impl Source for Steward {
     fn node(&self) -> Arc<Node> {
         Arc::clone(&self.node.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn posted(&self) -> Posted {
+        self.board.read()
     }
 }

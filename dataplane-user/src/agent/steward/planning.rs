@@ -8,6 +8,7 @@ use super::{ChangeError, Desk, Steward};
 use crate::agent::ground::Compiled;
 use crate::agent::meter::Source as _;
 use crate::both::both;
+use crate::plan::words::overruled;
 use crate::plan::{Base, Context, Guard, Plan, Side, Traffic, plan};
 use crate::policy::{Bundle, Policy};
 
@@ -100,7 +101,10 @@ impl Steward {
         let slots = &draft.beside.slots;
         let old = desk.policy.as_ref().map(|policy| Side { policy, names: &node.names, slots });
         let image = &draft.compiled.image;
-        plan(old, Side { policy: &draft.policy, names: &image.names, slots: &image.slots }, &context)
+        let new = Side { policy: &draft.policy, names: &image.names, slots: &image.slots };
+        let mut plan = plan(old, new, &context);
+        plan.words = overruled(&desk.overlay, &desk.ids, old.map(|old| old.names), new.names);
+        plan
     }
 
     /// Recent traffic: since the last sample but one.

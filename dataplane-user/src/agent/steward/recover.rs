@@ -4,11 +4,12 @@ use std::sync::atomic::AtomicBool;
 
 use super::{Apply, ChangeError, Desk, Steward};
 use crate::agent::ground::Ground;
+use crate::agent::rebuild::Told;
 use crate::fault::{Step, point};
 use crate::policy::Bundle;
 use crate::state::audit::{Event, Outcome};
 use crate::state::generations::Record;
-use crate::state::{StateError, Who, followed};
+use crate::state::{Part, StateError, Timestamp, Who, followed};
 
 impl Steward {
     /// Whether the policy file was taken up as it is now; a policy that came another way stands until the file changes.
@@ -38,24 +39,13 @@ impl Steward {
     }
 
     /// Finds what is live and takes it over; ends what a crash left half done. Gives the live generation's number.
-    pub(super) fn recover(&self) -> Result<Option<u64>, ChangeError> {
+    /// `read` is the bundle of a generation that was read already.
+    pub(super) fn recover(&self, read: Option<(u64, Bundle)>) -> Result<Option<u64>, ChangeError> {
         let mut desk = self.desk();
         let mut ground = self.ground();
         let pinned = ground.pinned().map_err(ChangeError::Kernel)?;
         let intent = ground.intent().map_err(ChangeError::Kernel)?;
         let recorded = desk.generations.live().map(|record| record.number);
-        if recorded.is_none()
-            && intent.is_none()
-            && !pinned.is_empty()
-            && desk.generations.iter().next().is_none()
-        {
-            return Err(ChangeError::Conflict(format!(
-                "generation {} is steering, but {} does not know it: give the agent the state directory that it was made with \
-                 (--state-dir), or end it with `keysteer agent --cleanup`",
-                pinned.last().copied().unwrap_or_default(),
-                desk.state.path().display()
-            )));
-        }
         let target = intent.filter(|number| pinned.contains(number)).or(recorded);
         let Some(number) = target else {
             for number in pinned {
@@ -64,14 +54,17 @@ impl Steward {
             self.forget_prepared(&mut desk, None)?;
             return Ok(None);
         };
-        let bundle: Bundle = desk.generations.bundle(number)?;
+        let bundle = match read {
+            Some((of, bundle)) if of == number => bundle,
+            _ => desk.generations.bundle(number)?,
+        };
         let (policy, compiled) = self.compile_at(&mut desk, &bundle)?;
         let there = pinned.contains(&number);
         let adopted = there && ground.adopt(number, &compiled.image).map_err(ChangeError::Kernel)?;
         let words = desk.words();
         if adopted {
             ground.set_words(&words).map_err(ChangeError::Kernel)?;
-            self.adopt_last(&mut desk, &mut **ground, &pinned, number);
+            self.adopt_last(&mut desk, &mut **ground, &pinned, number)?;
             let statuses = ground.commit(number, &compiled.wanted).map_err(ChangeError::Kernel)?;
             desk.note(statuses, &compiled.wanted);
             if desk.generations.live().map(|record| record.number) != Some(number) {
@@ -92,7 +85,7 @@ impl Steward {
             self.forget_prepared(&mut desk, None)?;
             desk.interfaces = self.platform.interfaces().map_err(ChangeError::Kernel)?;
             desk.wanted.insert(number, compiled.wanted);
-            self.take(&mut desk, number, policy, compiled.image);
+            self.take(&mut desk, number, policy, compiled.image, false);
             return Ok(Some(number));
         }
         // The program is not there (the host was started anew), or the host is another: the policy is loaded again.
@@ -106,18 +99,68 @@ impl Steward {
         let none = AtomicBool::new(false);
         let apply = Apply::by_agent(bundle, "restore", &none);
         let applied = self.carry_out(&mut desk, apply, false)?;
+        // What was live cannot be gone back to: its tables are not those that the host asks for.
+        self.end_last(&mut desk)?;
         Ok(Some(applied.generation))
     }
 
+    /// Goes on by `bundle` as a new generation where no record is of what is pinned; that goes, once packets meet the new
+    /// one. Gives its number.
+    pub(super) fn begin_anew(&self, bundle: Bundle) -> Result<u64, ChangeError> {
+        let mut desk = self.desk();
+        let pinned = {
+            let mut ground = self.ground();
+            if let Some(number) = ground.intent().map_err(ChangeError::Kernel)? {
+                ground.settle(number).map_err(ChangeError::Kernel)?;
+            }
+            ground.pinned().map_err(ChangeError::Kernel)?
+        };
+        let none = AtomicBool::new(false);
+        let applied = self.carry_out(&mut desk, Apply::by_agent(bundle, REBUILD, &none), false)?;
+        let words = desk.words();
+        {
+            let mut ground = self.ground();
+            ground.set_words(&words).map_err(ChangeError::Kernel)?;
+            for number in pinned {
+                ground.retire(number).map_err(ChangeError::Kernel)?;
+            }
+        }
+        self.end_last(&mut desk)?;
+        self.forget_prepared(&mut desk, None)?;
+        Ok(applied.generation)
+    }
+
+    /// Makes the last generation one that cannot be gone back to.
+    fn end_last(&self, desk: &mut Desk) -> Result<(), ChangeError> {
+        let Some(number) = desk.generations.last().map(|record| record.number) else { return Ok(()) };
+        desk.generations.retire(number)?;
+        desk.generations.prune()?;
+        self.post(desk);
+        self.ground().retire(number).map_err(ChangeError::Kernel)
+    }
+
     /// Takes the last generation over too, if it is there as it was; else there is none to go back to.
-    fn adopt_last(&self, desk: &mut Desk, ground: &mut dyn Ground, pinned: &[u64], live: u64) {
+    fn adopt_last(
+        &self,
+        desk: &mut Desk,
+        ground: &mut dyn Ground,
+        pinned: &[u64],
+        live: u64,
+    ) -> Result<(), ChangeError> {
         let others = [desk.generations.last(), desk.generations.live()];
         let Some(number) = others.into_iter().flatten().map(|record| record.number).find(|it| *it != live)
         else {
-            return;
+            return Ok(());
         };
+        let bundle = desk.generations.bundle::<Bundle>(number);
+        if let Err(StateError::Damaged { what, .. }) = &bundle {
+            let part = Part::Bundle(number);
+            let kept = part.set_aside(desk.state.path(), Timestamp::now())?;
+            let now = format!("generation {number} cannot be gone back to any more");
+            desk.tell(&Told { part, what: what.clone(), kept, now })?;
+        }
         let adopted = pinned.contains(&number)
-            && desk.generations.bundle::<Bundle>(number).is_ok_and(|bundle| {
+            && bundle.is_ok_and(|bundle| {
                 self.compile_at(desk, &bundle).is_ok_and(|(_, compiled)| {
                     desk.wanted.insert(number, compiled.wanted);
                     ground.adopt(number, &compiled.image).unwrap_or(false)
@@ -129,6 +172,7 @@ impl Steward {
                 tracing::warn!(%error, "the records cannot be written");
             }
         }
+        Ok(())
     }
 
     /// Records that prepared generations came to nothing.
@@ -144,4 +188,7 @@ impl Steward {
 }
 
 /// What a generation's record says of who made it when the policy came from the file.
-const FROM_FILE: [&str; 3] = ["start", "watch", "reload"];
+const FROM_FILE: [&str; 4] = ["start", "watch", "reload", REBUILD];
+
+/// What is done where no record is of what is pinned.
+pub(super) const REBUILD: &str = "rebuild";

@@ -1,5 +1,6 @@
 //! What operators say of keys and shards.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ChangeError, Desk, Steward};
@@ -89,6 +90,7 @@ impl Steward {
             desk.overlay = before;
             desk.overlay.save(desk.state.path())?;
         }
+        self.post(desk);
         let result = if done.is_ok() { Outcome::Ok } else { Outcome::Failed };
         let failed = done.as_ref().err().map(ToString::to_string);
         desk.journal(Event {
@@ -107,11 +109,14 @@ impl Steward {
     }
 
     /// What operators said that stands.
-    pub fn standing(&self) -> Vec<Standing> {
-        let desk = self.desk();
+    pub fn standing(&self) -> Arc<[Standing]> {
+        self.posted().words
+    }
+
+    pub(super) fn standing_at(&self, desk: &Desk) -> Arc<[Standing]> {
         let node = self.node();
         let name = |identity: &str| {
-            let id = desk.ids.keys.iter().find(|(text, _)| *text == identity).map(|(_, id)| id);
+            let id = desk.ids.keys.get(identity);
             id.and_then(|id| node.names.key(id)).map_or_else(|| identity.to_owned(), |key| key.name.clone())
         };
         let key = |(identity, word): (&str, &Word<KeyWord>)| {

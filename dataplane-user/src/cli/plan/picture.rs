@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use crate::cli::output::{Align, Table};
 use crate::plan::Plan;
 use crate::plan::types::{
-    Changed, Difference, FieldChange, Histogram, KeyChanged, KeyNamed, List, Named, Radius, Refusal,
-    ShardRadius, Totals,
+    Changed, Difference, FieldChange, Histogram, KeyChanged, KeyNamed, List, Named, Overruled, Radius,
+    Refusal, ShardRadius, Totals,
 };
 use crate::policy::Share;
 
@@ -29,6 +29,7 @@ pub(super) fn draw(plan: &Plan) -> String {
         section(&mut text, "What is lost if a shard fails (before ▸ after)", &shards(plan));
         section(&mut text, "Shards that keys have in common (before ▸ after)", &overlap(plan));
     }
+    section(&mut text, "Operators' words", &overruled(plan));
     section(&mut text, "Refused", &refusals(plan));
     section(&mut text, "Notes", &plan.notes.iter().fold(String::new(), |text, note| text + note + "\n"));
     text
@@ -113,6 +114,24 @@ fn in_short(plan: &Plan) -> String {
         lines.push(format!("refused: {}", names.join(", ")));
     }
     lines.join("\n")
+}
+
+/// What holds whatever the policy says.
+fn overruled(plan: &Plan) -> String {
+    let mut text = String::new();
+    for word in plan.words.iter().take(SHOWN) {
+        let Overruled { kind, name, effect, reason, until, .. } = word;
+        let _ = write!(text, "{kind} {name} {effect}");
+        if let Some(until) = until {
+            let _ = write!(text, ", until {until}");
+        }
+        let _ = writeln!(text, "{}", reason.as_ref().map_or(String::new(), |why| format!(" ({why})")));
+    }
+    let more = plan.words.len().saturating_sub(SHOWN);
+    if more > 0 {
+        let _ = writeln!(text, "and {more} more: -o json has all");
+    }
+    text
 }
 
 type Lines = Table<3>;

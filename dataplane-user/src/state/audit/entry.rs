@@ -70,13 +70,20 @@ pub enum Outcome {
     Refused,
 }
 
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Outcome {
+    /// Its name, as it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::Ok => "ok",
             Self::Failed => "failed",
             Self::Refused => "refused",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -29,9 +29,9 @@ pub use entry::{Entry, Event, Outcome, Subject};
 pub use verify::{Broken, Report, Verdict, verify};
 
 /// The log's file name inside the state directory.
-const LOG: &str = "audit.jsonl";
+pub(super) const LOG: &str = "audit.jsonl";
 /// The head's.
-const HEAD: &str = "audit.head";
+pub(super) const HEAD: &str = "audit.head";
 /// Where unfinished entries are kept.
 const TORN: &str = "audit.torn";
 

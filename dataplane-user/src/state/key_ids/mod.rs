@@ -8,9 +8,10 @@ mod segment;
 mod store;
 mod texts;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -101,6 +102,14 @@ impl KeyIds {
         store::open(directory)
     }
 
+    /// Takes what a state directory has of ids out of the way; says where it is now.
+    ///
+    /// # Errors
+    /// It cannot be moved.
+    pub(super) fn set_aside(directory: &Path, suffix: &str) -> Result<Vec<PathBuf>, StateError> {
+        store::set_aside(directory, suffix)
+    }
+
     /// Writes what is new to a state directory. A crash leaves the ids that were kept before, or these.
     ///
     /// # Errors
@@ -112,6 +121,20 @@ impl KeyIds {
     /// The file in `directory` does not hold what it should.
     pub(super) fn damaged(directory: &Path, what: String) -> StateError {
         store::damaged(directory, what)
+    }
+
+    /// Ids that were found elsewhere, each of one identity. The next to be given is above all of them, and above `given`.
+    pub fn found(identities: BTreeMap<u32, String>, given: u32) -> Self {
+        let mut ids = Self::default();
+        ids.expect(identities.len());
+        for (id, identity) in identities {
+            if id >= ids.next && !ids.contains(&identity) {
+                ids.next = id;
+                ids.id(&identity);
+            }
+        }
+        ids.next = ids.next.max(given.saturating_add(1));
+        ids
     }
 
     /// Ids that were given before, by ascending id; or what contradicts itself.
@@ -164,11 +187,23 @@ mod tests {
         ids.save(directory.path()).unwrap();
         let mut again = KeyIds::open(directory.path()).unwrap();
         assert_eq!(again, ids);
-        assert_eq!(again.iter().collect::<std::collections::BTreeMap<_, _>>().len(), 4);
+        assert_eq!(again.iter().collect::<BTreeMap<_, _>>().len(), 4);
         assert_eq!((again.id("c"), again.id("a"), again.id("\"quoted\"\n\u{1f980}")), (5, 2, 4));
         assert_ne!(again, ids);
         assert!(again.contains("c") && !ids.contains("c") && !again.contains("d"));
         assert_eq!((again.given(), again.get("c"), ids.get("c")), (5, Some(5), None));
+    }
+
+    #[test]
+    fn found_ids_have_gaps_and_are_kept_like_others() {
+        let found = [(7, "b"), (3, "a"), (9, "a")].map(|(id, text)| (id, text.to_owned()));
+        let mut ids = KeyIds::found(found.into(), 20);
+        assert_eq!((ids.get("a"), ids.get("b"), ids.given()), (Some(3), Some(7), 20));
+        assert_eq!((ids.id("c"), ids.id("a")), (21, 3));
+        let directory = tempfile::tempdir().unwrap();
+        ids.save(directory.path()).unwrap();
+        assert_eq!(KeyIds::open(directory.path()).unwrap(), ids);
+        assert_eq!(KeyIds::found(BTreeMap::new(), 0), KeyIds::default());
     }
 
     #[test]

@@ -188,6 +188,16 @@ fn read_published(directory: &Path) -> Result<Published, StateError> {
     KeyIds::from_texts(body.next, body.ids.sorted()).map(Published::Ids).map_err(damaged)
 }
 
+/// Takes the head, the segments and the published file out of the way.
+pub(super) fn set_aside(directory: &Path, suffix: &str) -> Result<Vec<PathBuf>, StateError> {
+    // The published file last: while it says that the ids are elsewhere, their absence is noticed.
+    let mut aside = Vec::new();
+    for name in [DIRECTORY, PUBLISHED] {
+        aside.extend(disk::set_aside(&directory.join(name), suffix)?);
+    }
+    Ok(aside)
+}
+
 /// Keeps what is new of `ids`, if anything is.
 pub(super) fn save(ids: &mut KeyIds, directory: &Path) -> Result<(), StateError> {
     let kept = ids.kept.as_ref().filter(|kept| kept.directory == directory);

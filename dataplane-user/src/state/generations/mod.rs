@@ -12,25 +12,29 @@
 //! All records are one file, so that each of these arrows is one atomic write. The file in memory changes once it is written:
 //! after an error it is as before, and the one on disk is either.
 
+mod anew;
+mod bundles;
+mod record;
+
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::file::Kind;
-use super::{KeyIds, ShardIds, StateError, Timestamp, Who, disk};
+use super::{KeyIds, ShardIds, StateError, disk};
 use crate::fault::{self, Step};
+
+pub use record::{Record, Status};
+
+use bundles::{BUNDLE, BUNDLES, BundleBody, bundles};
+use record::{Body, check};
 
 /// The directory inside the state directory.
 const DIRECTORY: &str = "generations";
 /// The records' file in it.
 const FILE: &str = "records";
-/// What the names of bundles' files end with.
-const BUNDLE: &str = "bundle";
 
 const RECORDS: Kind = Kind {
     name: "generations",
@@ -38,106 +42,8 @@ const RECORDS: Kind = Kind {
     consequence: "generations are numbered from 1 again, and the agent takes what steers for somebody else's",
 };
 
-const BUNDLES: Kind = Kind {
-    name: "generation-bundle",
-    version: 1,
-    consequence: "the generation can no longer be rebuilt; apply its policy again",
-};
-
 /// How many records are kept.
 const KEPT: usize = 1000;
-
-/// What became of a generation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "kebab-case")]
-pub enum Status {
-    /// Its bundle is kept; it is not live yet.
-    Prepared,
-    /// It steers, or will as soon as the agent has rolled forward.
-    Live,
-    /// It steered before the live one, and a rollback makes it live again.
-    Last,
-    /// It steered once.
-    Retired,
-    /// It never steered.
-    Failed {
-        /// Why not.
-        why: String,
-    },
-}
-
-impl Status {
-    /// Whether the bundle is still needed.
-    fn needs_bundle(&self) -> bool {
-        matches!(self, Self::Prepared | Self::Live | Self::Last)
-    }
-
-    fn text(&self) -> &'static str {
-        match self {
-            Self::Prepared => "prepared",
-            Self::Live => "live",
-            Self::Last => "last",
-            Self::Retired => "retired",
-            Self::Failed { .. } => "failed",
-        }
-    }
-}
-
-/// A generation, in figures and digests.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Record {
-    /// Its number, from 1; never used again.
-    pub number: u64,
-    /// The generation that was live when this one was made.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub parent: Option<u64>,
-    /// When it was made.
-    pub made_at: Timestamp,
-    /// Who asked for it.
-    pub by: Who,
-    /// By what: `apply`, or what the agent did by itself, such as `watch`.
-    pub action: String,
-    /// `metadata.name` of its policy.
-    pub policy: String,
-    /// Digest of its bundle.
-    pub bundle: String,
-    /// Version of what crosses into the kernel.
-    pub abi: u32,
-    /// Interfaces that it attaches to.
-    pub interfaces: Vec<String>,
-    /// Version of its schema.
-    pub schema: u32,
-    /// How many keys it has.
-    pub keys: u64,
-    /// How many shards it has.
-    pub shards: u64,
-    /// How many key ids were given when it was made: the registry can never hold fewer.
-    pub key_ids: u32,
-    /// How many shard indices were given when it was made.
-    pub shard_ids: u16,
-    /// Digest of the plan that it carries out.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub plan: Option<String>,
-    /// What became of it.
-    pub status: Status,
-}
-
-/// The records file's body.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Body {
-    /// The next number to give.
-    next: u64,
-    /// By ascending number.
-    records: Vec<Record>,
-}
-
-/// A bundle file's body.
-#[derive(Serialize, Deserialize)]
-struct BundleBody<T> {
-    generation: u64,
-    bundle: T,
-}
 
 /// The generations of a state directory.
 #[derive(Debug)]
@@ -441,45 +347,5 @@ fn unknown(number: u64) -> StateError {
     StateError::generation(number, "is not known (any more)")
 }
 
-/// Whether records are as the transitions make them.
-fn check(next: u64, records: &BTreeMap<u64, Record>) -> Result<(), String> {
-    let most = records.keys().next_back().copied().unwrap_or_default();
-    if next <= most || records.contains_key(&0) {
-        return Err(format!("number {most} is not below the next, {next}, or a number is 0"));
-    }
-    let many = |status: &Status| records.values().filter(|record| record.status == *status).count();
-    let (live, last) = (many(&Status::Live), many(&Status::Last));
-    if live > 1 || last > 1 || last > live {
-        return Err(format!("{live} generations are live, and {last} the last before"));
-    }
-    Ok(())
-}
-
-/// The files of bundles in a directory, also unfinished ones, with the number of each that is finished.
-fn bundles(directory: &Path) -> Result<Vec<(Option<u64>, PathBuf)>, StateError> {
-    let failed =
-        |cause| StateError::Io { operation: "read the directory", path: directory.to_owned(), cause };
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(cause) => return Err(failed(cause)),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(failed)?.path();
-        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        let (finished, name) = match name.strip_suffix(".new") {
-            Some(name) => (false, name),
-            None => (true, name),
-        };
-        let number = name.strip_suffix(BUNDLE).and_then(|rest| rest.strip_suffix('.')?.parse::<u64>().ok());
-        if let Some(number) = number {
-            found.push((finished.then_some(number), path));
-        }
-    }
-    Ok(found)
-}
-
 #[cfg(test)]
-#[path = "generations_tests.rs"]
 mod tests;

@@ -1,7 +1,10 @@
+use std::fs;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::state::crash::{every_power_cut, every_stop, spoil, unsynced};
+use crate::state::{Timestamp, Who};
 
 fn record(number: u64, status: Status) -> Record {
     Record {

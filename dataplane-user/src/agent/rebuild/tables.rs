@@ -1,0 +1,143 @@
+//! Key ids and shard indices out of a pinned generation's tables, by a policy.
+//!
+//! A key is found by its level and its bits. A label of a prefix table is a number there, which depends on the whole table:
+//! so the pinned prefixes are asked what the addresses of each label map to. A label that is not one number there, or shares
+//! its number with another, is none that the pinned generation knows, and its keys are not found: a wrong id would bill one
+//! tenant for another.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use keysteer_common::config::{Config, FieldConfig, LevelConfig, PrefixTable, class_action};
+use keysteer_common::tables::{SLOTS, ShardEntry, target};
+
+use crate::compile::Identities;
+use crate::image::Image;
+use crate::policy::{Field, Policy};
+
+/// Identities of the policy's keys that `pinned` has, with their ids; `None` where it reads other keys than the policy,
+/// of which `image` was compiled.
+pub(super) fn keys(policy: &Policy, image: &Image, pinned: &Image) -> Option<Vec<(String, u32)>> {
+    if !reads_alike(&image.config, &pinned.config) {
+        return None;
+    }
+    let labels: Vec<Option<HashMap<u128, u128>>> = (0..)
+        .zip(&policy.schema.fields)
+        .map(|(at, field)| labels(policy, at, field, image, pinned))
+        .collect();
+    let entries: HashMap<(u8, u128), u32> = pinned
+        .keys
+        .iter()
+        .enumerate()
+        .filter(|(_, entry)| !entry.meta.is_empty())
+        .map(|(at, entry)| {
+            let high = pinned.keys_high.get(at).copied().unwrap_or_default();
+            ((entry.meta.level(), u128::from(high) << 64 | u128::from(entry.key)), entry.id)
+        })
+        .collect();
+    let identities = Identities::new(policy);
+    let mut found = Vec::new();
+    for key in &policy.keys {
+        let level = policy.schema.levels.get(usize::from(key.level)).map_or(&[][..], Vec::as_slice);
+        let bits = level.iter().try_fold(0, |bits, at| {
+            let field = policy.schema.fields.get(*at)?;
+            let value = field.value(key.key);
+            let value = match labels.get(*at)? {
+                Some(labels) => *labels.get(&value)?,
+                None => value,
+            };
+            Some(bits | field.placed(value))
+        });
+        if let Some(id) = bits.and_then(|bits| entries.get(&(key.level, bits))) {
+            let mut identity = String::new();
+            identities.write(key, &mut identity);
+            found.push((identity, *id));
+        }
+    }
+    Some(found)
+}
+
+/// Whether both take the same bits of a packet for a key, at the same levels.
+fn reads_alike(one: &Config, other: &Config) -> bool {
+    let fields = |config: &Config| {
+        config.fields.map(|field| FieldConfig { prefixes: PrefixTable::default(), ..field })
+    };
+    let levels = |config: &Config| config.levels.map(|level| LevelConfig { multipliers: [0; 2], ..level });
+    one.wide == other.wide && fields(one) == fields(other) && levels(one) == levels(other)
+}
+
+/// The number in `pinned` of each label's number in `image`; `None` for a field without a prefix table.
+fn labels(
+    policy: &Policy,
+    at: usize,
+    field: &Field,
+    image: &Image,
+    pinned: &Image,
+) -> Option<HashMap<u128, u128>> {
+    let table = policy.tables.get(field.table?)?;
+    let [ours, theirs] = [image, pinned].map(|image| image.config.fields.get(at));
+    let (ours, theirs) = (&ours?.prefixes, &theirs?.prefixes);
+    // By label: its number there; `None` where it has several.
+    let mut met: BTreeMap<u32, Option<u32>> = BTreeMap::new();
+    for address in table.prefixes.iter().flat_map(|(net, _)| ends(net)) {
+        let (label, number) = (image.find_prefix(ours, address), pinned.find_prefix(theirs, address));
+        met.entry(label)
+            .and_modify(|known| *known = known.filter(|it| *it == number))
+            .or_insert(Some(number));
+    }
+    let mut owners: BTreeMap<u32, u32> = BTreeMap::new();
+    met.values().flatten().for_each(|number| *owners.entry(*number).or_default() += 1);
+    let known = met.into_iter().filter_map(|(label, number)| {
+        let number = number.filter(|number| *number != 0 && owners.get(number) == Some(&1))?;
+        Some((u128::from(label), u128::from(number)))
+    });
+    Some(known.filter(|(label, _)| *label != 0).collect())
+}
+
+/// The first and the last address of a prefix.
+fn ends(net: &IpNet) -> [IpAddr; 2] {
+    [net.network(), net.broadcast()]
+}
+
+/// The shards of a policy, of which `image` was compiled, that `pinned` has, with their indices: those of the same target.
+/// Where several are alike, in the order of the policy; no index is taken twice.
+pub(super) fn shards(image: &Image, pinned: &Image) -> Vec<(String, u16)> {
+    let used = in_use(pinned);
+    let same = |one: &ShardEntry, other: &ShardEntry| {
+        (one.target, one.port, one.destination) == (other.target, other.port, other.destination)
+    };
+    let mut taken = BTreeSet::new();
+    let mut found = Vec::new();
+    for (at, info) in image.names.policy_shards() {
+        let Some(entry) = image.shards.get(usize::from(at)) else { continue };
+        let all = (0_u16..).zip(pinned.shards.iter().take(pinned.config.shards as usize));
+        // An index that no shard has looks like a shard that drops; but nothing is sent to it.
+        let mut alike = all.filter(|(index, there)| {
+            same(entry, there)
+                && !taken.contains(index)
+                && (entry.target != target::DROP || used.contains(index))
+        });
+        if let Some((index, _)) = alike.next() {
+            taken.insert(index);
+            found.push((info.name.clone(), index));
+        }
+    }
+    found
+}
+
+/// The indices of shards that something is sent to.
+fn in_use(pinned: &Image) -> BTreeSet<u16> {
+    // Behind the last slot the kernel has zeros, which are nobody's.
+    let ends = pinned.slot_tables.iter().map(|table| table.first + SLOTS * table.width.max(1));
+    let classes = pinned.config.classes.iter().filter(|class| class.action == class_action::STEER);
+    let end = ends.chain(classes.map(|class| class.slots + SLOTS)).max().unwrap_or_default() as usize;
+    let mut used = vec![false; usize::from(u16::MAX) + 1];
+    let direct = pinned.keys.iter().filter(|entry| !entry.meta.is_empty() && entry.meta.is_direct());
+    for index in pinned.slots.iter().take(end).copied().chain(direct.map(|entry| entry.place)) {
+        if let Some(used) = used.get_mut(usize::from(index)) {
+            *used = true;
+        }
+    }
+    (0..=u16::MAX).zip(used).filter(|(_, used)| *used).map(|(index, _)| index).collect()
+}
