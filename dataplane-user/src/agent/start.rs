@@ -13,7 +13,7 @@ use super::state::StateDirectory;
 use super::steward::{Begin, Steward};
 use crate::control::socket::Socket;
 use crate::control::types::InterfaceStatus;
-use crate::messages::say;
+use crate::messages::{say, warn};
 use crate::policy::Bundle;
 
 /// An agent that steers and does not serve yet. Fields are dropped in this order: the socket's file goes before the state is
@@ -36,7 +36,7 @@ pub struct Started {
 pub fn start(options: &Options, platform: Arc<dyn Platform>) -> Result<Started, AgentError> {
     let offered = Bundle::read(&options.policy).and_then(|bundle| {
         let policy = bundle.parse()?;
-        policy.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+        policy.warnings.iter().for_each(|warning| warn(&warning.to_string()));
         Ok(bundle)
     });
     let state = StateDirectory::open(&options.state_dir)?;
@@ -58,7 +58,7 @@ pub fn start(options: &Options, platform: Arc<dyn Platform>) -> Result<Started, 
     let node = steward.node();
     node.interfaces.iter().for_each(|status| say(&line(status)));
     if let Some(trouble) = &trouble {
-        say(&format!("warning: the policy file is not in force: {trouble}"));
+        warn(&format!("the policy file is not in force: {trouble}"));
     }
     Ok(Started { steward: Arc::new(steward), socket, metrics, trouble })
 }

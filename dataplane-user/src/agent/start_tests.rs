@@ -207,3 +207,40 @@ fn damaged_state_stops_the_start() {
     assert!(error.contains("secrets"), "{error}");
     assert!(!fake.0.steps().contains(&"load".to_owned()));
 }
+
+#[test]
+fn what_changes_did_is_posted_for_who_only_reads() {
+    let (place, fake) = (place(), Fake::default());
+    fs::create_dir_all(&place.options.state_dir).unwrap();
+    let old = place.options.state_dir.join("keys-in-force.json");
+    fs::write(&old, "[1]").unwrap();
+    let started = begin(&place, &fake).unwrap();
+    assert!(!old.exists(), "nobody reads it any more");
+    let posted = || started.steward.posted();
+    let count =
+        |action: &str, result: &'static str| posted().changes.get(&(action.to_owned(), result)).copied();
+    assert_eq!((count("start", "ok"), count("apply", "ok"), posted().last), (Some(1), Some(0), None));
+    assert!(posted().file_in_force && posted().applied_at.is_some() && posted().words.is_empty());
+    apply(&started, &place, &heavier()).unwrap();
+    assert!(apply(&started, &place, "nonsense: [").is_err());
+    let said = WordRequest { reason: Some("abuse".to_owned()), seconds: None };
+    started.steward.key_word("acme", Some(KeyWord::Deny), &said, Who::this()).unwrap();
+    assert_eq!((count("apply", "ok"), count("key-deny", "ok"), posted().last), (Some(1), Some(1), Some(1)));
+    let words = posted().words;
+    assert_eq!((words.len(), words[0].name.as_str(), words[0].word.as_str()), (1, "acme", "deny"));
+    started.steward.rollback(Who::this(), None).unwrap();
+    assert_eq!((count("rollback", "ok"), posted().last), (Some(1), Some(2)));
+    // The plan says what the word overrules.
+    let bundle = Bundle::read(&{
+        fs::write(&place.options.policy, heavier()).unwrap();
+        place.options.policy.clone()
+    });
+    let plan = started.steward.plan(&bundle.unwrap(), &[], None).unwrap();
+    assert_eq!((plan.words.len(), plan.words[0].name.as_str()), (1, "acme"));
+    let without = crate::plan::Plan { words: Vec::new(), ..plan.clone() };
+    assert_eq!(plan.digest(), without.digest(), "words are no part of the change");
+    drop(started);
+    // A take-over knows when the policy came into force, and what stands.
+    let again = begin(&place, &fake).unwrap();
+    assert_eq!((again.steward.posted().words.len(), again.steward.posted().last), (1, Some(2)));
+}

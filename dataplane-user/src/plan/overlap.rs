@@ -75,17 +75,32 @@ fn by_subset(groups: &[Group], widest: usize) -> Counted {
         pairs.push(u64::try_from(found).unwrap_or(0));
     }
     let most = pairs.iter().rposition(|pairs| *pairs > 0);
-    let example = most.and_then(|most| {
-        let shared = having.get(most)?.iter().find(|(_, keys)| **keys > 1)?.0;
-        let mut both = groups.iter().filter(|group| {
+    let example = most.and_then(|most| first_pair(groups, most, having.get(most)?));
+    Counted { pairs, exact: true, example }
+}
+
+/// The first two keys that have `most` shards in common; `having` is how many keys have each subset of that size.
+fn first_pair(groups: &[Group], most: usize, having: &Subsets) -> Option<[usize; 2]> {
+    groups.iter().enumerate().find_map(|(at, first)| {
+        let mut shared = Vec::new();
+        for_subsets(&first.shards, |size, packed| {
+            if size == most && having.get(&packed).is_some_and(|keys| *keys > 1) {
+                shared.push(packed);
+            }
+        });
+        if shared.is_empty() {
+            return None;
+        }
+        let [one, two] = first.examples;
+        let own = (first.keys > 1 && first.shards.len() == most).then_some(two);
+        let other = groups.iter().skip(at + 1).find(|group| {
             let mut has = false;
-            for_subsets(&group.shards, |size, packed| has |= size == most && packed == *shared);
+            for_subsets(&group.shards, |size, packed| has |= size == most && shared.contains(&packed));
             has
         });
-        let first = both.next()?;
-        Some([first.examples[0], both.next().map_or(first.examples[1], |second| second.examples[0])])
-    });
-    Counted { pairs, exact: true, example }
+        let second = own.into_iter().chain(other.map(|other| other.examples[0])).min()?;
+        Some([one, second])
+    })
 }
 
 /// Every subset of up to [`PACKED`] shards: its size, and itself in one number.

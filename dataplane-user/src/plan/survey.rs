@@ -258,8 +258,11 @@ impl Survey {
             match groups.get_mut(&shards) {
                 // The same shards in another order.
                 Some(group) => {
-                    if group.keys == 1 {
-                        group.examples[1] = examples[0];
+                    let mut all = [group.examples, *examples].concat();
+                    all.sort_unstable();
+                    all.dedup();
+                    if let [first, second, ..] = all[..] {
+                        group.examples = [first, second];
                     }
                     group.keys += keys;
                 }

@@ -1,7 +1,5 @@
 //! The log as JSON: every line of it, from the start to the end, whatever happens.
 
-use std::fs;
-
 use keysteer_tests::site::Site;
 use keysteer_tests::site::binary;
 use keysteer_tests::site::place::Place;
@@ -99,5 +97,5 @@ fn why_it_does_not_start_is_an_object_too() {
         let ignored = messages.iter().any(|(level, it)| *level == "WARN" && it.contains("KEYSTEER_LOG"));
         assert_eq!(ignored, filter.is_some_and(|filter| filter.contains('=')), "{messages:?}");
     }
-    assert!(fs::exists(place.state()).is_ok_and(|there| !there));
+    assert!(!place.state().join("generations").exists() && !place.socket().exists());
 }

@@ -142,7 +142,7 @@ fn every_file_in_turn_while_packets_flow() {
             .collect();
         assert_eq!(names.len(), 9, "{names:?}");
         for name in &names {
-            for flips in [false, true] {
+            for flips in [true, false] {
                 // What a repair before it made may be called otherwise: a bundle has the number of its generation.
                 let path = match name.extension() {
                     Some(extension) if extension == "bundle" => {

@@ -130,11 +130,16 @@ fn secrets_are_private_outlive_the_agent_and_differ_between_nodes() {
         assert_eq!(fs::metadata(place.state()).unwrap().permissions().mode() & 0o777, 0o700);
         fs::read(path).unwrap()
     };
-    drop(one.start(&site.node));
+    let run = |place: &Place| {
+        let mut agent = place.start(&site.node);
+        agent.signal(Signal::SIGTERM);
+        assert!(agent.wait().success());
+    };
+    run(&one);
     let first = drawn(&one);
-    drop(one.start(&site.node));
+    run(&one);
     assert_eq!(drawn(&one), first, "a restart drew anew");
-    drop(other.start(&site.node));
+    run(&other);
     let second = drawn(&other);
     assert!(first.chunks(8).all(|word| second.chunks(8).all(|other| word != other)));
 }

@@ -162,8 +162,7 @@ impl Repair<'_> {
         let why = why.and_then(|why| why.lines().next()).unwrap_or("there is none");
         ChangeError::Conflict(format!(
             "the state in {} is damaged ({}); generation {} steers on, and what is lost can be rebuilt from it by the policy in force, \
-             but: {why}; give the agent that policy, restore the directory from a copy, or end steering with `keysteer agent --cleanup` \
-             and move the directory away",
+             but: {why}; start with that policy, restore the directory, or give up what steers by `keysteer agent --cleanup`",
             self.directory.display(),
             first.unwrap_or_default(),
             steering.unwrap_or_default()

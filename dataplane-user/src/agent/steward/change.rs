@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::planning::Draft;
 use super::{ChangeError, Desk, Steward};
+use crate::agent::ground::Wanted;
 use crate::agent::meter::{Cause, Source as _};
 use crate::agent::probe;
 use crate::both::{MANY, both};
@@ -125,12 +126,12 @@ impl Steward {
         };
         (apply.progress)("loading");
         let ready = ready.unwrap_or_else(|| self.ready(image));
-        if let Err(error) = ready.and_then(|()| self.bring_in(desk, number, &draft, apply)) {
-            desk.generations.fail(number, &error.to_string())?;
-            self.ground().retire(number).map_err(ChangeError::Kernel)?;
-            desk.generations.prune()?;
+        if let Err(error) = ready.and_then(|()| self.prove(number, &draft, apply)) {
+            self.abandon(desk, number, &error)?;
             return Err(error);
         }
+        (apply.progress)("committing");
+        self.commit(desk, number, &draft.compiled.wanted)?;
         let last = desk.generations.last().map(|record| record.number);
         self.clear(desk, [Some(number), last]);
         desk.wanted.insert(number, draft.compiled.wanted);
@@ -186,14 +187,8 @@ impl Steward {
         Ok((Some(number), digest))
     }
 
-    /// From a recorded generation, whose tables are loaded, to a live one. An error leaves the one before it in force.
-    fn bring_in(
-        &self,
-        desk: &mut Desk,
-        number: u64,
-        draft: &Draft,
-        apply: &Apply<'_>,
-    ) -> Result<(), ChangeError> {
+    /// Pins a recorded generation whose tables are loaded, and has it decide its probes.
+    fn prove(&self, number: u64, draft: &Draft, apply: &Apply<'_>) -> Result<(), ChangeError> {
         let Draft { policy, compiled, .. } = draft;
         let mut ground = self.ground();
         ground.load(number).map_err(ChangeError::Kernel)?;
@@ -202,15 +197,38 @@ impl Steward {
         let frames = probe::frames(policy, &compiled.image);
         ground.prove(number, &compiled.image, &frames).map_err(ChangeError::Kernel)?;
         point(Step::Probed);
-        apply.going()?;
-        (apply.progress)("committing");
-        let statuses = ground.commit(number, &compiled.wanted).map_err(ChangeError::Kernel)?;
+        apply.going()
+    }
+
+    /// Puts a generation on its interfaces, and records that it is live. An error leaves the one before in force; where
+    /// there was none on record, the generation stays with its intent, and the next agent goes on from there.
+    fn commit(&self, desk: &mut Desk, number: u64, wanted: &[Wanted]) -> Result<(), ChangeError> {
         let live = desk.generations.live().map(|record| record.number);
+        let committed = self.ground().commit(number, wanted).map_err(ChangeError::Kernel);
+        let statuses = match committed {
+            Ok(statuses) => statuses,
+            Err(error) => {
+                self.abandon(desk, number, &error)?;
+                return Err(error);
+            }
+        };
         if let Err(error) = desk.generations.set_live(number) {
-            desk.take_back(&mut **ground, number, live).map_err(ChangeError::Kernel)?;
-            return Err(error.into());
+            let error = ChangeError::from(error);
+            if let Some(live) = live {
+                desk.take_back(&mut **self.ground(), number, live).map_err(ChangeError::Kernel)?;
+                self.abandon(desk, number, &error)?;
+            }
+            return Err(error);
         }
-        desk.note(statuses, &compiled.wanted);
+        desk.note(statuses, wanted);
+        Ok(())
+    }
+
+    /// Records that a prepared generation came to nothing, and removes it.
+    fn abandon(&self, desk: &mut Desk, number: u64, why: &ChangeError) -> Result<(), ChangeError> {
+        desk.generations.fail(number, &why.to_string())?;
+        self.ground().retire(number).map_err(ChangeError::Kernel)?;
+        desk.generations.prune()?;
         Ok(())
     }
 
@@ -278,12 +296,14 @@ impl Steward {
                     .to_owned(),
             ));
         };
+        let live = desk.generations.live().map(|record| record.number);
         let wanted = desk.wanted.get(&number).cloned().unwrap_or_default();
         let mut ground = self.ground();
         let statuses = ground.commit(number, &wanted).map_err(ChangeError::Kernel)?;
-        let live = desk.generations.live().map(|record| record.number);
         if let Err(error) = desk.generations.swap() {
-            desk.take_back(&mut **ground, number, live).map_err(ChangeError::Kernel)?;
+            if let Some(live) = live {
+                desk.take_back(&mut **ground, number, live).map_err(ChangeError::Kernel)?;
+            }
             return Err(error.into());
         }
         desk.note(statuses, &wanted);

@@ -83,19 +83,9 @@ impl Desk {
     }
 
     /// Undoes the commit of `number`, which could not be recorded: `live` is put back.
-    pub(super) fn take_back(
-        &self,
-        ground: &mut dyn Ground,
-        number: u64,
-        live: Option<u64>,
-    ) -> Result<(), Cause> {
-        match live {
-            Some(live) => {
-                ground.commit(live, self.wanted.get(&live).map_or(&[][..], Vec::as_slice))?;
-                ground.settle(live)?;
-            }
-            None => ground.detach()?,
-        }
+    pub(super) fn take_back(&self, ground: &mut dyn Ground, number: u64, live: u64) -> Result<(), Cause> {
+        ground.commit(live, self.wanted.get(&live).map_or(&[][..], Vec::as_slice))?;
+        ground.settle(live)?;
         ground.settle(number)
     }
 
