@@ -220,6 +220,12 @@ impl Image {
             && same(&self.shards, &kernel.shards)
     }
 
+    /// Heeds `words` from now on, as a program in the kernel does that is loaded while there are any.
+    pub fn heed(&mut self, words: Words) {
+        self.words = words;
+        self.config.overlay = self.has_words().into();
+    }
+
     /// Whether operators have a word to say.
     pub fn has_words(&self) -> bool {
         !self.words.keys.is_empty() || !self.words.shards.is_empty()

@@ -163,7 +163,8 @@ impl Steering {
     /// The kernel refuses; nothing is left.
     pub fn ready(&mut self, image: &Image) -> Result<(), KernelError> {
         self.ready = None;
-        let words = self.words()?;
+        // On a host that was started anew nothing has words yet but the image.
+        let words = if self.sets.is_empty() { image.words.clone() } else { self.words()? };
         let overlay = !words.keys.is_empty() || !words.shards.is_empty();
         let shape = Shape::of(image, false, overlay)?;
         let (set, capacity) = self.room(Capacity::of(image));

@@ -94,8 +94,7 @@ pub fn subjects_on(interfaces: &Interfaces) -> Result<Vec<Subject>, String> {
             }
             let deaf = words.then(|| image.clone());
             if words {
-                image.words = say(&image);
-                image.config.overlay = 1;
+                image.heed(say(&image));
             }
             Ok(Subject { name, policy, image, deaf })
         })

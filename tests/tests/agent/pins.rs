@@ -9,7 +9,7 @@ use keysteer_tests::site::policy::usual;
 use keysteer_tests::site::{Site, UP0, v4};
 use nix::sys::signal::Signal;
 
-use crate::changes::until;
+use crate::changes::{apply, globex_on, until};
 
 /// Kills an agent that steers; its program's id.
 fn killed(site: &Site, place: &Place) -> u32 {
@@ -81,6 +81,28 @@ fn cleanup_after_kill_9_leaves_nothing() {
     assert!(said.code == Some(0) && said.err.contains("nothing was attached"), "{said:?}");
     let agent = place.start(&site.node);
     assert!(agent.status().balanced);
+    assert!(site.who(v4(1, 1)) != "node");
+}
+
+/// A host that is started anew has no pins, and the state as it was.
+#[test]
+fn a_host_that_is_started_anew_goes_on_with_what_was_in_force() {
+    let site = Site::new(1500);
+    let place = Place::new(&globex_on("a"));
+    let mut agent = place.start_as(place.lasting(&site.node));
+    apply(&agent, &place, &globex_on("b"));
+    agent.read(&["key", "deny", "acme"]).done();
+    let generation = apply(&agent, &place, &globex_on("c"));
+    agent.signal(Signal::SIGKILL);
+    agent.wait();
+    place.clean_up(&site.node).done();
+    assert_eq!(site.who(v4(2, 1)), "node");
+    let agent = place.start(&site.node);
+    assert_eq!(site.who(v4(2, 1)), "c", "not what the file says");
+    assert_eq!(site.try_who(v4(1, 1)), None, "what was denied stays denied");
+    assert!(agent.status().policy.generation > generation && agent.status().balanced);
+    agent.read(&["rollback"]).refuses(&["no generation to go back to"]);
+    agent.read(&["key", "clear", "acme"]).done();
     assert!(site.who(v4(1, 1)) != "node");
 }
 

@@ -110,7 +110,7 @@ impl Steward {
         (apply.progress)("compiling");
         let number = desk.generations.next_number();
         let mut draft = self.draft(desk, &apply.bundle, Some(number))?;
-        draft.compiled.image.words = desk.words();
+        draft.compiled.image.heed(desk.words());
         let image = &draft.compiled.image;
         // The tables of many keys are loaded while the plan is made and written down.
         let early = image.names.keys.len() >= MANY;

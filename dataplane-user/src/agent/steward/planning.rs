@@ -58,7 +58,8 @@ impl Steward {
         bundle: &Bundle,
         number: Option<u64>,
     ) -> Result<Draft, ChangeError> {
-        let live = desk.generations.live().map(|record| record.number);
+        // On a host that was started anew, what is recorded as live is not there to compare with.
+        let live = desk.policy.as_ref().and(desk.generations.live()).map(|record| record.number);
         let Desk { secrets, ids, generations, .. } = desk;
         let number = number.filter(|_| bundle.bytes() >= LONG);
         let (compiled, beside) = both(
