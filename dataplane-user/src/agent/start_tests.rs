@@ -222,7 +222,7 @@ fn what_changes_did_is_posted_for_who_only_reads() {
     assert_eq!((count("start", "ok"), count("apply", "ok"), posted().last), (Some(1), Some(0), None));
     assert!(posted().file_in_force && posted().applied_at.is_some() && posted().words.is_empty());
     apply(&started, &place, &heavier()).unwrap();
-    assert!(apply(&started, &place, "nonsense: [").is_err());
+    assert!(apply(&started, &place, "nonsense: []").is_err());
     let said = WordRequest { reason: Some("abuse".to_owned()), seconds: None };
     started.steward.key_word("acme", Some(KeyWord::Deny), &said, Who::this()).unwrap();
     assert_eq!((count("apply", "ok"), count("key-deny", "ok"), posted().last), (Some(1), Some(1), Some(1)));
