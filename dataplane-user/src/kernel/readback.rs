@@ -45,7 +45,8 @@ impl Home {
     /// See [`Dataplane::tables`].
     pub(super) fn tables(&self, config: Config) -> Result<Image, KernelError> {
         Ok(Image {
-            config,
+            // As the compiler makes it: whoever decides over what was read wants to know what was found.
+            config: Config { record: 1, ..config },
             prefix_index: self.table(".bss.prefix_index")?,
             prefix_steps: self.table(".bss.prefix_steps")?,
             prefix_low: self.table(".bss.prefix_low")?,
