@@ -73,7 +73,20 @@ impl Watch {
                 }
             }
         }
+        if self.is_as_taken_up(steward) {
+            tracing::info!("something beside the policy file changed, which it does not read");
+            let mut state = self.state();
+            (state.seal, state.moving, state.trouble) = (now, None, None);
+            steward.file_is(true);
+            return;
+        }
         self.take_up(steward, "watch");
+    }
+
+    /// Whether the file, with all that it reads, is what was taken up last: a policy that came another way since then
+    /// is not displaced by it.
+    fn is_as_taken_up(&self, steward: &Steward) -> bool {
+        Bundle::read(&self.path).is_ok_and(|bundle| steward.has_followed(&bundle.digest()))
     }
 
     /// Reads the file and applies it, whether it changed or not.

@@ -62,6 +62,25 @@ fn a_file_that_did_not_change_displaces_nothing_at_a_start() {
     }
 }
 
+#[test]
+fn other_files_beside_it_displace_nothing() {
+    let site = Site::new(1500);
+    let place = Place::new(&globex_on("a"));
+    let agent = place.start(&site.node);
+    // What is applied lies beside the file that is followed.
+    assert_eq!(apply(&agent, &place, &globex_on("b")), 2);
+    let beside = || agent.log().matches("beside the policy file").count();
+    until("the file beside is noticed", || beside() == 1);
+    assert_eq!((agent.status().policy.generation, site.who(v4(2, 1))), (2, "b".to_owned()));
+    // Nor does the file itself, written anew as it was.
+    fs::write(place.policy(), globex_on("a")).unwrap();
+    until("the file is looked at", || beside() == 2);
+    assert_eq!((agent.status().policy.generation, site.who(v4(2, 1))), (2, "b".to_owned()));
+    fs::write(place.policy(), globex_on("c")).unwrap();
+    until("the change is taken up", || agent.status().policy.generation == 3);
+    assert_eq!(site.who(v4(2, 1)), "c");
+}
+
 /// Puts `text` into a new folder, and exchanges the link to it, as a kubelet does.
 fn mount(folder: &Path, version: &str, text: &str) {
     fs::create_dir_all(folder.join(version)).unwrap();

@@ -48,20 +48,6 @@ fn a_second_agent_on_the_same_pins_is_refused_whatever_else_it_has() {
 }
 
 #[test]
-fn pins_that_the_state_does_not_know_are_refused() {
-    let site = Site::new(1500);
-    let place = Place::new(&usual());
-    let program = killed(&site, &place);
-    fs::rename(place.state(), place.file("lost")).unwrap();
-    refused(&site, &place, &["generation 1 is steering", "--state-dir", "agent --cleanup"]);
-    assert_eq!(site.attached(UP0), Some(program));
-    assert!(site.who(v4(1, 1)) != "node");
-    fs::remove_dir_all(place.state()).unwrap();
-    fs::rename(place.file("lost"), place.state()).unwrap();
-    assert_eq!(place.start(&site.node).status().program.id, program);
-}
-
-#[test]
 fn cleanup_after_kill_9_leaves_nothing() {
     let site = Site::new(1500);
     let place = Place::new(&usual());

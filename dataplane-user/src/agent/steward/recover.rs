@@ -28,6 +28,12 @@ impl Steward {
         Ok(live.is_some_and(|live| live.bundle == digest) || last.is_some_and(|last| last == digest))
     }
 
+    /// Whether the policy file that was taken up last has this digest.
+    pub fn has_followed(&self, digest: &str) -> bool {
+        let desk = self.desk();
+        followed::read(desk.state.path()).is_ok_and(|last| last.is_some_and(|last| last == digest))
+    }
+
     /// Remembers that the policy file was taken up, by its digest.
     ///
     /// # Errors
