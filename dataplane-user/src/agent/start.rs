@@ -10,7 +10,7 @@ use super::error::AgentError;
 use super::ground::Platform;
 use super::meter::Source;
 use super::state::StateDirectory;
-use super::steward::{Begin, Steward};
+use super::steward::{Begin, ChangeError, Steward};
 use crate::control::socket::Socket;
 use crate::control::types::InterfaceStatus;
 use crate::messages::{say, warn};
@@ -39,6 +39,13 @@ pub fn start(options: &Options, platform: Arc<dyn Platform>) -> Result<Started, 
         policy.warnings.iter().for_each(|warning| warn(&warning.to_string()));
         Ok(bundle)
     });
+    let offered = match offered {
+        // Nothing was ever made here that could steer by another policy, and nothing is made for a broken one.
+        Err(error) if !options.state_dir.exists() && !options.pins.exists() => {
+            return Err(AgentError::Change(ChangeError::Invalid(error.to_string())));
+        }
+        offered => offered,
+    };
     let state = StateDirectory::open(&options.state_dir)?;
     let socket = Socket::bind(&options.socket)?;
     let address = options.metrics_address;
