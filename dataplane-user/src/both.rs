@@ -22,12 +22,25 @@ pub(crate) fn both<A, B: Send>(
     })
 }
 
-/// Drops what is large, in a thread of its own where that is `worth` it.
+/// Drops what is large, in a thread of its own where that is `worth` it, and gives the memory back to the system: the
+/// allocator would keep what each thread had.
 pub(crate) fn drop_aside<T: Send + 'static>(worth: bool, what: T) {
     if worth {
-        thread::spawn(move || drop(what));
+        thread::spawn(move || {
+            drop(what);
+            trim();
+        });
     }
 }
+
+#[cfg(target_env = "gnu")]
+fn trim() {
+    // SAFETY: malloc_trim(3) may be called at any time, by any thread.
+    unsafe { libc::malloc_trim(0) };
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn trim() {}
 
 #[cfg(test)]
 mod tests {

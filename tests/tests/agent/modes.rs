@@ -8,6 +8,7 @@ use keysteer::world::{Capture, Captured, Direction, Transport};
 use keysteer_tests::site::place::Place;
 use keysteer_tests::site::policy::{THREE_SHARDS, policy, usual};
 use keysteer_tests::site::{PATIENCE, SERVICE, Site, UP0, icmp, link_addresses, v4};
+use nix::sys::signal::Signal;
 
 use super::{answers, shards};
 
@@ -31,7 +32,7 @@ fn a_device_without_native_xdp_falls_back_and_says_so() {
     let site = Site::new(1500);
     // The loopback driver has no XDP of its own; on veth, beside it, nothing falls back.
     let place = Place::new(&policy("", "{name: lo}, {name: up0}", THREE_SHARDS));
-    let agent = place.start(&site.node);
+    let mut agent = place.start(&site.node);
     let status = agent.status();
     let at = |name: &str| status.interfaces.iter().find(|at| at.name == name).unwrap();
     assert_eq!(at("lo").mode, "generic");
@@ -45,7 +46,8 @@ fn a_device_without_native_xdp_falls_back_and_says_so() {
     assert_eq!(metrics.get("keysteer_interface_info", &[("interface", "lo"), ("mode", "generic")]), 1.0);
 
     let place = Place::new(&policy("", "{name: up0}, {name: lo, mode: native}", THREE_SHARDS));
-    drop(agent);
+    agent.signal(Signal::SIGTERM);
+    assert!(agent.wait().success());
     place.refused(&site.node).refuses(&["cannot attach to lo in native mode", "`mode: generic` or `auto`"]);
     // What was attached before the failure is not left.
     assert_eq!(site.attached(UP0), None);
