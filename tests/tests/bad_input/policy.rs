@@ -74,7 +74,7 @@ fn a_file_that_is_no_policy() {
     fs::remove_file(place.policy()).unwrap();
     told(&place.refused(&site.node), &place, &["No such file"]);
     fs::create_dir(place.policy()).unwrap();
-    told(&place.refused(&site.node), &place, &["directory"]);
+    told(&place.refused(&site.node), &place, &["the folder has no policy"]);
 }
 
 #[test]
