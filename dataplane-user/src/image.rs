@@ -206,8 +206,14 @@ impl Image {
             let (ours, theirs) = (bytes_of(ours), bytes_of(theirs));
             theirs.strip_prefix(ours).is_some_and(|rest| rest.iter().all(|byte| *byte == 0))
         }
-        let constants =
-            |config: &Config| Config { bounds: Bounds::default(), record: 0, overlay: 0, ..*config };
+        // Those of the tables' own that a program may have otherwise.
+        let constants = |config: &Config| Config {
+            bounds: Bounds::default(),
+            key_probes: 0,
+            record: 0,
+            overlay: 0,
+            ..*config
+        };
         constants(&self.config) == constants(&kernel.config)
             && same(&self.prefix_index, &kernel.prefix_index)
             && same(&self.prefix_steps, &kernel.prefix_steps)

@@ -106,9 +106,6 @@ pub enum CompileError {
     },
 }
 
-/// The bound on probes is a multiple of this.
-const PROBES: u32 = 4;
-
 /// What a policy is compiled for.
 #[derive(Clone, Copy, Debug)]
 pub struct Host<'a> {
@@ -196,8 +193,7 @@ pub fn compile_for(
     keys.append(&mut rest);
     config.levels = schema::levels(&policy.schema, &table.multipliers);
     config.key_mask = u32::try_from(table.entries.len().saturating_sub(1)).unwrap_or(u32::MAX);
-    // In steps, so that few keys more or less make no other program of it.
-    config.key_probes = table.probes.next_multiple_of(PROBES);
+    config.key_probes = table.probes;
     config.key_shift = table.shift;
     config.shards = u32::try_from(shards.len()).unwrap_or(u32::MAX);
     config.schema = u32::from(policy.schema.version);

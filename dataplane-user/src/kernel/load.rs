@@ -49,6 +49,9 @@ pub(super) struct Variant<'a> {
     pub(super) counters: Option<(&'a Path, Capacity)>,
 }
 
+/// The bound on probes is a multiple of this.
+const PROBES: u32 = 4;
+
 /// What a program is before its tables are filled: policies of one shape differ in nothing but what the tables hold.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
@@ -67,7 +70,10 @@ impl Shape {
             return Err(KernelError::Object { what: format!("ABI version {}", image.config.abi) });
         }
         let bounds = Tables::of(image)?.bounds();
-        let config = Config { bounds, record: record.into(), overlay: overlay.into(), ..image.config };
+        // In steps, so that few keys more or less make no other program: a look-up ends at an empty entry anyway.
+        let key_probes = image.config.key_probes.next_multiple_of(PROBES);
+        let config =
+            Config { bounds, key_probes, record: record.into(), overlay: overlay.into(), ..image.config };
         Ok(Self { config, services: entries(image.services.len()), devices: entries(image.shards.len()) })
     }
 

@@ -41,8 +41,16 @@ fn nothing_of_a_running_agent_changes_and_its_placement_is_the_same() {
     let agent = place.start(&site.node);
     let capture = capture(&place);
     let state = || -> Vec<(std::path::PathBuf, Vec<u8>)> {
-        let files = fs::read_dir(place.state()).unwrap().map(|file| file.unwrap().path());
-        let mut files: Vec<_> = files.map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+        let (mut files, mut open) = (Vec::new(), vec![place.state()]);
+        while let Some(directory) = open.pop() {
+            for path in fs::read_dir(directory).unwrap().map(|file| file.unwrap().path()) {
+                if path.is_dir() {
+                    open.push(path);
+                } else {
+                    files.push((path.clone(), fs::read(path).unwrap()));
+                }
+            }
+        }
         files.sort();
         files
     };
