@@ -60,6 +60,12 @@ pub struct Unbalanced {
 }
 
 impl Snapshot {
+    /// What was carried alone, without what happened: of many keys that is the larger part.
+    pub fn traffic(&self) -> Self {
+        let Self { node, keys, shards, .. } = self;
+        Self { node: node.clone(), keys: keys.clone(), shards: shards.clone(), events: Vec::new() }
+    }
+
     /// All zero, for so many key ids and shards.
     pub fn empty(keys: usize, shards: usize) -> Self {
         Self {

@@ -243,7 +243,7 @@ impl Steward {
     /// Takes a sample of the counters, for what plans call live traffic.
     pub fn sampled(&self, snapshot: &Snapshot) {
         *self.earlier.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((Instant::now(), snapshot.clone()));
+            Some((Instant::now(), snapshot.traffic()));
     }
 
     /// Ends steering.
