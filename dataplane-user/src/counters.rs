@@ -63,7 +63,7 @@ impl Snapshot {
     /// What was carried alone, without what happened: of many keys that is the larger part.
     pub fn traffic(&self) -> Self {
         let Self { node, keys, shards, .. } = self;
-        Self { node: node.clone(), keys: keys.clone(), shards: shards.clone(), events: Vec::new() }
+        Self { node: *node, keys: keys.clone(), shards: shards.clone(), events: Vec::new() }
     }
 
     /// All zero, for so many key ids and shards.

@@ -47,6 +47,10 @@ steps! {
     BeforeOverlaySaved = "before-overlay-saved",
     /// The overlay is saved.
     AfterOverlaySaved = "after-overlay-saved",
+    /// The digest of the policy file that was taken up is about to be written.
+    BeforeFollowedWritten = "before-followed-written",
+    /// The digest of the policy file that was taken up is written.
+    AfterFollowedWritten = "after-followed-written",
     /// An audit entry is about to be appended.
     BeforeAuditAppended = "before-audit-appended",
     /// An audit entry is appended.
@@ -65,6 +69,8 @@ steps! {
     NewAttached = "new-attached",
     /// A link has its new program.
     LinkUpdated = "link-updated",
+    /// An interface that a commit no longer wants is let go.
+    Unlinked = "unlinked",
     /// Every link has its new program.
     Committed = "committed",
     /// The intent of a commit is gone.

@@ -50,7 +50,7 @@ pub(crate) fn apply(started: &Started, place: &Place, text: &str) -> Result<u64,
     fs::write(&place.options.policy, text).unwrap();
     let none = AtomicBool::new(false);
     let bundle = Bundle::read(&place.options.policy).unwrap();
-    started.steward.apply(Apply::by_agent(bundle, "apply", &none)).map(|applied| applied.generation)
+    started.steward.apply(&Apply::by_agent(bundle, "apply", &none)).map(|applied| applied.generation)
 }
 
 /// A policy without its last shard's weight as it was.
@@ -113,18 +113,18 @@ fn rollback_is_a_commit_of_what_is_loaded_and_keeps_words() {
     let (place, fake) = (place(), Fake::default());
     let started = begin(&place, &fake).unwrap();
     let steward = &started.steward;
-    assert!(matches!(steward.rollback(Who::this(), None), Err(ChangeError::Unknown(_))));
+    assert!(matches!(steward.rollback(&Who::this(), None), Err(ChangeError::Unknown(_))));
     apply(&started, &place, &heavier()).unwrap();
     steward.key_word("acme", Some(KeyWord::Deny), &WordRequest::default(), Who::this()).unwrap();
     let words = fake.0.pinned.lock().unwrap().words.clone();
     assert_eq!(words.keys.len(), 1);
     fake.0.steps();
-    let back = steward.rollback(Who::this(), Some(2)).unwrap();
+    let back = steward.rollback(&Who::this(), Some(2)).unwrap();
     assert_eq!((back.generation, back.from), (1, 2));
     assert_eq!(fake.0.steps(), ["commit 1 on eth0", "settle 1", "compile"]);
     assert_eq!(fake.0.pinned.lock().unwrap().words, words);
-    assert!(matches!(steward.rollback(Who::this(), Some(2)), Err(ChangeError::Conflict(_))));
-    assert_eq!(steward.rollback(Who::this(), Some(1)).unwrap().generation, 2);
+    assert!(matches!(steward.rollback(&Who::this(), Some(2)), Err(ChangeError::Conflict(_))));
+    assert_eq!(steward.rollback(&Who::this(), Some(1)).unwrap().generation, 2);
     // Words survive the agent, too.
     fake.0.pinned.lock().unwrap().words = Default::default();
     drop(started);
@@ -228,7 +228,7 @@ fn what_changes_did_is_posted_for_who_only_reads() {
     assert_eq!((count("apply", "ok"), count("key-deny", "ok"), posted().last), (Some(1), Some(1), Some(1)));
     let words = posted().words;
     assert_eq!((words.len(), words[0].name.as_str(), words[0].word.as_str()), (1, "acme", "deny"));
-    started.steward.rollback(Who::this(), None).unwrap();
+    started.steward.rollback(&Who::this(), None).unwrap();
     assert_eq!((count("rollback", "ok"), posted().last), (Some(1), Some(2)));
     // The plan says what the word overrules.
     let bundle = Bundle::read(&{

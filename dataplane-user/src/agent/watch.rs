@@ -96,7 +96,7 @@ impl Watch {
         let done = match Bundle::read(&self.path) {
             Ok(bundle) => {
                 let digest = bundle.digest();
-                match steward.apply(Apply::by_agent(bundle, why, &none)) {
+                match steward.apply(&Apply::by_agent(bundle, why, &none)) {
                     // Somebody else changes the node at this moment: the file has its turn with one of the next looks.
                     Err(ChangeError::Busy) => {
                         let mut state = self.state();

@@ -101,7 +101,7 @@ async fn apply(
                 gone.store(true, Ordering::Relaxed);
             }
         };
-        let done = steward.apply(Apply {
+        let done = steward.apply(&Apply {
             bundle,
             allow,
             plan,
@@ -134,7 +134,7 @@ async fn rollback(
     answer_with(move || {
         let who = operator(&peer)?;
         let RollbackRequest { from } = read(body)?;
-        steward.rollback(who, from).map_err(ChangeError::answer)
+        steward.rollback(&who, from).map_err(ChangeError::answer)
     })
     .await
 }

@@ -29,6 +29,8 @@ pub mod types;
 mod property_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod words_tests;
 
 use keysteer_common::vocabulary::Class;
 

@@ -12,6 +12,7 @@
 pub(crate) mod bundle;
 mod check;
 mod diagnostic;
+mod digits;
 mod document;
 pub mod examples;
 mod json_schema;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StateError;
 use super::file::Kind;
+use crate::fault::{Step, point};
 
 /// File name inside the state directory.
 const FILE: &str = "followed";
@@ -42,7 +43,10 @@ pub fn read(directory: &Path) -> Result<Option<String>, StateError> {
 /// # Errors
 /// The file cannot be written.
 pub fn write(directory: &Path, digest: &str) -> Result<(), StateError> {
-    KIND.write_json(&directory.join(FILE), &Body { digest: digest.to_owned() })
+    point(Step::BeforeFollowedWritten);
+    KIND.write_json(&directory.join(FILE), &Body { digest: digest.to_owned() })?;
+    point(Step::AfterFollowedWritten);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use keysteer_tests::site::policy::{THREE_SHARDS, policy};
 use keysteer_tests::site::{Site, v4};
 use nix::sys::signal::Signal;
 
-/// `globex` alone on shard `shard`.
-fn globex_on(shard: &str) -> String {
+/// `globex` alone on shard `shard`, steered on `interfaces`.
+fn globex_on(shard: &str, interfaces: &str) -> String {
     let tail = THREE_SHARDS
         .replace(
             "pools: [{name: all, shards: [a, b, c]}]",
@@ -21,10 +21,14 @@ fn globex_on(shard: &str) -> String {
             "{name: globex, match: {tenant: t2}, pool: all",
             "{name: globex, match: {tenant: t2}, pool: own",
         );
-    policy("", "{name: up0}", &tail)
+    policy("", interfaces, &tail)
 }
 
-/// What is done while the agent may die: on `a` from the start, then on `b`, then `initech` is allowed, and back to `a`.
+/// The client's side, and that of shard `c` too, which the story lets go.
+const BOTH: &str = "{name: up0}, {name: to-c}";
+const CLIENT: &str = "{name: up0}";
+
+/// What is done while the agent may die: on `a` from the start, then on `b` and no more on shard `c`'s interface, then `initech` is allowed, and back to `a`.
 /// Gives how far it came.
 fn story(place: &Place, site: &Site, step: Option<Step>) -> (usize, bool) {
     let mut command = place.lasting(&site.node);
@@ -33,7 +37,7 @@ fn story(place: &Place, site: &Site, step: Option<Step>) -> (usize, bool) {
     }
     let Some(mut agent) = place.try_start_as(command) else { return (0, true) };
     let new = place.file("new.yaml");
-    fs::write(&new, globex_on("b")).unwrap();
+    fs::write(&new, globex_on("b", CLIENT)).unwrap();
     let acts: [&[&str]; 3] = [&["apply", new.to_str().unwrap()], &["key", "deny", "acme"], &["rollback"]];
     for (at, act) in acts.into_iter().enumerate() {
         let done = agent.read(act).code == Some(0);
@@ -53,7 +57,7 @@ fn every_step_leaves_the_old_or_the_new() {
     let site = Site::new(1500);
     let mut reached = Vec::new();
     for step in Step::ALL {
-        let place = Place::new(&globex_on("a"));
+        let place = Place::new(&globex_on("a", BOTH));
         let (mut done, mut died) = story(&place, &site, Some(*step));
         if !died {
             // Reached by a take-over alone.
@@ -88,7 +92,7 @@ fn every_step_leaves_the_old_or_the_new() {
         }
         // What it found it can go on with.
         let new = place.file("new.yaml");
-        fs::write(&new, globex_on("c")).unwrap();
+        fs::write(&new, globex_on("c", CLIENT)).unwrap();
         agent.read(&["apply", new.to_str().unwrap()]).done();
         assert_eq!(site.who(v4(2, 1)), "c", "{step}");
         agent.read_state(&["audit", "verify"], &place).done();

@@ -66,7 +66,7 @@ impl Steward {
     ///
     /// # Errors
     /// It is not valid, refused, in conflict with another change, or the kernel refuses it. What was in force still is.
-    pub fn apply(&self, apply: Apply<'_>) -> Result<Applied, ChangeError> {
+    pub fn apply(&self, apply: &Apply<'_>) -> Result<Applied, ChangeError> {
         let mut desk = self.free_desk()?;
         self.carry_out(&mut desk, apply, true)
     }
@@ -74,13 +74,13 @@ impl Steward {
     pub(super) fn carry_out(
         &self,
         desk: &mut Desk,
-        apply: Apply<'_>,
+        apply: &Apply<'_>,
         plans: bool,
     ) -> Result<Applied, ChangeError> {
         let before = desk.generations.live().map(|record| record.number);
         let ids = desk.ids.clone();
         let event = |result| Event { from: before, ..Event::new(apply.who.clone(), apply.action, result) };
-        let done = self.try_apply(desk, &apply, plans);
+        let done = self.try_apply(desk, apply, plans);
         match &done {
             Ok(applied) if applied.changed => {
                 let plan = Some(applied.plan.clone()).filter(|plan| !plan.is_empty());
@@ -258,7 +258,7 @@ impl Steward {
     ///
     /// # Errors
     /// There is none, another change is being made, or the kernel refuses.
-    pub fn rollback(&self, who: Who, expected: Option<u64>) -> Result<RolledBack, ChangeError> {
+    pub fn rollback(&self, who: &Who, expected: Option<u64>) -> Result<RolledBack, ChangeError> {
         let mut desk = self.free_desk()?;
         let begun = Instant::now();
         let from = desk.generations.live().map(|record| record.number);

@@ -71,7 +71,7 @@ impl Steward {
             return;
         }
         let none = AtomicBool::new(false);
-        match self.carry_out(desk, Apply::by_agent(bundle, "interfaces", &none), false) {
+        match self.carry_out(desk, &Apply::by_agent(bundle, "interfaces", &none), false) {
             Ok(applied) => {
                 tracing::info!(generation = applied.generation, "interfaces changed: attached again");
             }

@@ -150,7 +150,7 @@ impl Steward {
                 let none = AtomicBool::new(false);
                 let digest = bundle.digest();
                 let apply = Apply::by_agent(bundle, "start", &none);
-                match new.then(|| steward.apply(apply)).transpose() {
+                match new.then(|| steward.apply(&apply)).transpose() {
                     Ok(_) => {
                         steward.followed(&digest)?;
                         None

@@ -104,7 +104,7 @@ impl Steward {
         self.forget_prepared(&mut desk, None)?;
         let none = AtomicBool::new(false);
         let apply = Apply::by_agent(bundle, "restore", &none);
-        let applied = self.carry_out(&mut desk, apply, false)?;
+        let applied = self.carry_out(&mut desk, &apply, false)?;
         // What was live cannot be gone back to: its tables are not those that the host asks for.
         self.end_last(&mut desk)?;
         Ok(Some(applied.generation))
@@ -122,7 +122,7 @@ impl Steward {
             ground.pinned().map_err(ChangeError::Kernel)?
         };
         let none = AtomicBool::new(false);
-        let applied = self.carry_out(&mut desk, Apply::by_agent(bundle, REBUILD, &none), false)?;
+        let applied = self.carry_out(&mut desk, &Apply::by_agent(bundle, REBUILD, &none), false)?;
         let words = desk.words();
         {
             let mut ground = self.ground();

@@ -348,4 +348,6 @@ fn unknown(number: u64) -> StateError {
 }
 
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod tests;

@@ -72,7 +72,7 @@ fn the_whole_directory() {
     fs::remove_dir_all(&place.options.state_dir).unwrap();
     let started = goes_on(&place, &fake, &before, "all");
     assert_eq!(started.steward.node().generation, 3);
-    assert!(started.steward.rollback(Who::this(), None).is_err(), "there is none to go back to");
+    assert!(started.steward.rollback(&Who::this(), None).is_err(), "there is none to go back to");
     let parts = ["secrets", "key-ids", "shard-ids", "overlay", "audit.jsonl", "generations/records"];
     assert_eq!(rebuilt(&place), parts.map(|part| format!("file:{part}")));
     let words: Vec<_> =

@@ -9,8 +9,11 @@ use keysteer_common::headers::{FIELDS, LEVELS};
 use serde_json::{Value, json};
 
 use super::document::{API_VERSION, CLASSES, KIND};
-use super::share;
-use super::values::{NAME, PROTOCOLS, TEXT};
+use super::values::PROTOCOLS;
+
+use leaves::{boolean, filled, integer, list, name, name_pattern, region, share, text, with_default};
+
+mod leaves;
 
 /// The schema.
 pub fn json_schema() -> Value {
@@ -353,54 +356,4 @@ fn classes() -> Value {
         "properties": properties,
         "additionalProperties": false,
     })
-}
-
-fn name_pattern() -> String {
-    format!("^[A-Za-z0-9][A-Za-z0-9._-]{{0,{}}}$", NAME - 1)
-}
-
-fn name(description: &str) -> Value {
-    json!({"description": description, "type": "string", "pattern": name_pattern()})
-}
-
-fn text(description: &str) -> Value {
-    json!({
-        "description": description,
-        "type": "string",
-        "minLength": 1,
-        "maxLength": TEXT,
-        "pattern": r"^\S(.*\S)?$",
-    })
-}
-
-fn integer(description: &str, least: u32, most: u32) -> Value {
-    json!({"description": description, "type": "integer", "minimum": least, "maximum": most})
-}
-
-fn boolean(description: &str) -> Value {
-    json!({"description": description, "type": "boolean"})
-}
-
-fn with_default(mut schema: Value, default: impl Into<Value>) -> Value {
-    schema["default"] = default.into();
-    schema
-}
-
-fn share(description: &str) -> Value {
-    json!({"description": description, "type": "string", "pattern": share::PATTERN})
-}
-
-/// Text, or the number that the value of a field is.
-fn region(description: &str) -> Value {
-    let mut region = text(description);
-    region["type"] = json!(["string", "number"]);
-    region
-}
-
-fn list(description: &str, items: &Value) -> Value {
-    json!({"description": description, "type": "array", "items": items})
-}
-
-fn filled(description: &str, items: &Value) -> Value {
-    json!({"description": description, "type": "array", "items": items, "minItems": 1})
 }

@@ -1,0 +1,148 @@
+//! A new generation, before it is put anywhere: made ready, loaded, proved; and what is made before it is needed.
+
+use super::Steering;
+use crate::engine::Engine;
+use crate::fault::{Step, point};
+use crate::image::Image;
+use crate::kernel::KernelError;
+use crate::kernel::counter_set::{Capacity, CounterSet};
+use crate::kernel::load::Shape;
+use crate::kernel::pair::Pair;
+
+/// The smallest counter set: key ids and shards.
+const SMALLEST: Capacity = Capacity { keys: 1024, shards: 256 };
+
+/// Bytes of tables up to which programs are loaded before they are needed.
+const SPARE: u64 = 8 << 20;
+
+/// The interface that test runs arrive on: the loopback of any namespace.
+const LOOPBACK: u32 = 1;
+
+impl Steering {
+    /// Loads `image` into a program and its twin. It counts with the generations, and heeds the same words.
+    ///
+    /// # Errors
+    /// The kernel refuses; nothing is left.
+    pub fn ready(&mut self, image: &Image) -> Result<(), KernelError> {
+        self.ready = None;
+        // On a host that was started anew nothing has words yet but the image.
+        let words = if self.sets.is_empty() { image.words.clone() } else { self.words()? };
+        let overlay = !words.keys.is_empty() || !words.shards.is_empty();
+        let shape = Shape::of(image, false, overlay)?;
+        let (set, capacity) = self.room(Capacity::of(image));
+        let pair = match self.spare.take() {
+            Some(spare) if spare.shape == shape && spare.set == set => spare,
+            _ => self.pair(shape, set, capacity)?,
+        };
+        let (mut program, twin) = pair.fill(image)?;
+        point(Step::Loaded);
+        if !self.sets.contains_key(&set) {
+            program.set.write(&words)?;
+            if let Some(added) = CounterSet::open(&self.pins.counters(set), program.about.cpus)? {
+                self.sets.insert(set, added);
+            }
+        }
+        self.ready = Some((program, twin));
+        Ok(())
+    }
+
+    /// Pins what is ready as generation `number`.
+    ///
+    /// # Errors
+    /// Nothing is ready, or it cannot be pinned; nothing is left.
+    pub fn load(&mut self, number: u64) -> Result<(), KernelError> {
+        let ready = self.ready.take();
+        let (mut program, twin) =
+            ready.ok_or_else(|| KernelError::other("pin a generation", "nothing is ready"))?;
+        let path = self.pins.generation(number);
+        self.pins.fresh(&path)?;
+        point(Step::PinsBegun);
+        if let Err(error) = program.home.pin(&path) {
+            self.pins.remove(&path)?;
+            return Err(error);
+        }
+        point(Step::Pinned);
+        self.pins.remove(&self.pins.spare())?;
+        self.generations.insert(number, program);
+        self.twin = Some((number, twin));
+        Ok(())
+    }
+
+    /// Programs of a shape that count in a set.
+    fn pair(&self, shape: Shape, set: u64, capacity: Capacity) -> Result<Pair, KernelError> {
+        let (tables, counters) = (self.pins.spare(), self.pins.counters(set));
+        if !self.sets.contains_key(&set) {
+            self.pins.fresh(&counters)?;
+        }
+        self.pins.fresh(&tables)?;
+        Pair::load(shape, &tables, set, (&counters, capacity))
+    }
+
+    /// Loads what the next generation will need, if it is of the shape of generation `number`, which is live. Of large
+    /// policies nothing is: beside the rest of the work on them it would not be noticed, and memory would.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn prepare(&mut self, number: u64) -> Result<(), KernelError> {
+        self.ready = None;
+        let shape = self.generation(number)?.about.shape;
+        let Some((set, capacity)) = self.sets.iter().next_back().map(|(number, set)| (*number, set.capacity))
+        else {
+            return Ok(());
+        };
+        if self.spare.as_ref().is_some_and(|spare| spare.shape == shape && spare.set == set) {
+            return Ok(());
+        }
+        self.spare = None;
+        self.pins.remove(&self.pins.spare())?;
+        if shape.bytes() <= SPARE {
+            self.spare = Some(self.pair(shape, set, capacity)?);
+            point(Step::SparePinned);
+        }
+        Ok(())
+    }
+
+    /// The set that holds so much: its number and its capacity.
+    fn room(&self, need: Capacity) -> (u64, Capacity) {
+        match self.sets.iter().next_back() {
+            Some((number, set)) if set.capacity.holds(need) => (*number, set.capacity),
+            Some((number, set)) => (number + 1, set.capacity.grown(need)),
+            None => (1, SMALLEST.at_least(need)),
+        }
+    }
+
+    /// Proves that generation `number` decides `frames` as the host engine does over `image`: what becomes of each frame,
+    /// and what is counted. It is the generation that was loaded last, and it is proved once.
+    ///
+    /// # Errors
+    /// The kernel refuses a test run, or decides otherwise.
+    pub fn prove(&mut self, number: u64, image: &Image, frames: &[Vec<u8>]) -> Result<(), KernelError> {
+        let twin = self.twin.take().filter(|(of, _)| *of == number).map(|(_, twin)| twin);
+        let twin = twin.ok_or_else(|| KernelError::other("prove a generation", "it has no twin any more"))?;
+        let mut engine = Engine::new(image);
+        for frame in frames {
+            let mut after = frame.clone();
+            let host = engine.decide(&mut after, LOOPBACK).action;
+            let (action, kernel) = twin.forward_run(frame, 0)?;
+            let disproved =
+                |what: String| KernelError::Disproved { what, frame: crate::explain::hex(frame).to_string() };
+            if action != Some(host) {
+                return Err(disproved(format!("action {action:?} instead of {host:?}")));
+            }
+            if kernel != after {
+                return Err(disproved(format!("it becomes {}", crate::explain::hex(&kernel))));
+            }
+        }
+        let (kernel, host) = (twin.counters()?, engine.counters());
+        let keys = kernel.keys.len().min(host.keys.len());
+        let same = kernel.node == host.node
+            && kernel.shards.iter().eq(host.shards.iter().take(kernel.shards.len()))
+            && kernel.keys.iter().take(keys).eq(host.keys.iter().take(keys));
+        let frame = String::from("any of the probes");
+        if same {
+            Ok(())
+        } else {
+            Err(KernelError::Disproved { what: "it counts otherwise".to_owned(), frame })
+        }
+    }
+}
