@@ -240,6 +240,7 @@ fn what_changes_did_is_posted_for_who_only_reads() {
     let without = crate::plan::Plan { words: Vec::new(), ..plan.clone() };
     assert_eq!(plan.digest(), without.digest(), "words are no part of the change");
     drop(started);
+    fs::write(&place.options.policy, policy(|text| text)).unwrap();
     // A take-over knows when the policy came into force, and what stands.
     let again = begin(&place, &fake).unwrap();
     assert_eq!((again.steward.posted().words.len(), again.steward.posted().last), (1, Some(2)));
