@@ -67,7 +67,7 @@ fn operator(peer: &Peer) -> Result<Who, Answer> {
 }
 
 async fn generations(State(steward): State<Arc<Steward>>) -> Response {
-    answer_with(move || Ok(steward.generations())).await
+    answer_with(move || Ok(steward.generations().to_vec())).await
 }
 
 async fn words(State(steward): State<Arc<Steward>>) -> Response {

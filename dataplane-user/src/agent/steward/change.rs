@@ -102,6 +102,7 @@ impl Steward {
                 desk.journal(Event { detail, plan: apply.plan.clone(), ..event(outcome) })?;
             }
         }
+        self.post(desk);
         done
     }
 

@@ -188,8 +188,12 @@ impl Steward {
 
     /// Posts what stands, for whoever only reads.
     fn post(&self, desk: &Desk) {
-        let (words, last) = (self.standing_at(desk), desk.generations.last().map(|record| record.number));
-        self.board.post(|posted| (posted.words, posted.last) = (words, last));
+        let words = self.standing_at(desk);
+        let last = desk.generations.last().map(|record| record.number);
+        let generations = desk.generations.iter().rev().map(GenerationStatus::of).collect();
+        self.board.post(|posted| {
+            (posted.words, posted.last, posted.generations) = (words, last, generations);
+        });
     }
 
     fn compile_at(&self, desk: &mut Desk, bundle: &Bundle) -> Result<(Policy, Compiled), ChangeError> {
@@ -236,8 +240,8 @@ impl Steward {
     }
 
     /// The generations that are remembered, the newest first.
-    pub fn generations(&self) -> Vec<GenerationStatus> {
-        self.desk().generations.iter().rev().map(GenerationStatus::of).collect()
+    pub fn generations(&self) -> Arc<[GenerationStatus]> {
+        self.board.read().generations
     }
 
     /// Takes a sample of the counters, for what plans call live traffic.

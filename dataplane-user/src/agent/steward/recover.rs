@@ -133,6 +133,7 @@ impl Steward {
         }
         self.end_last(&mut desk)?;
         self.forget_prepared(&mut desk, None)?;
+        self.post(&desk);
         Ok(applied.generation)
     }
 
