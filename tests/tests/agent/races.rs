@@ -101,12 +101,13 @@ fn a_client_that_goes_away_leaves_the_old_or_the_new() {
         // It may have ended by itself already.
         let _ = kill(Pid::from_raw(client.id().cast_signed()), Signal::SIGINT);
         let finished = client.wait().unwrap().success();
-        // The agent may still be at it: nothing is said before it is through.
+        // The agent may still be at it, and makes no plan before it is through.
         until("the agent is through", || {
-            let list = generations(&agent);
-            list.iter().all(|it| it.status != "prepared")
-                && agent.status().policy.generation == live_of(&list)
+            agent.read(&["plan", place.file("new.yaml").to_str().unwrap()]).code == Some(0)
         });
+        let list = generations(&agent);
+        assert!(list.iter().all(|it| it.status != "prepared"), "{list:?}");
+        assert_eq!(agent.status().policy.generation, live_of(&list));
         let now = agent.status().policy.name.strip_prefix("on-").unwrap().to_owned();
         assert!(now == shard || (!finished && now == live), "{finished}: {now} instead of {shard}");
         assert_eq!([site.who(v4(1, 1)), site.who(v4(2, 1))], [now.clone(), now.clone()]);
