@@ -1,6 +1,7 @@
 //! What a change of policy takes, from the request to the answer, with the real agent steering: `keysteer apply` of many
-//! keys, `keysteer rollback`, and the agent's memory. Meanwhile a client asks without pause, one question at a time on
-//! each of its sockets: every one must be answered.
+//! keys, `keysteer rollback`, and the agent's memory. Meanwhile a client asks some thousand questions a second, one at a
+//! time on each of its sockets: every one must be answered. A client that asks without pause, and the server that
+//! answers, would take most of a machine of two cores for themselves, and the figures would be theirs.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -30,6 +31,8 @@ pub(crate) struct Changes {
 
 /// How long an answer may take before it counts as lost.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a socket waits between an answer and the next question.
+const PAUSE: Duration = Duration::from_micros(900);
 /// Sockets that ask.
 const SOCKETS: u8 = 4;
 
@@ -144,6 +147,7 @@ fn ask(number: u8, over: &AtomicBool, asked: &AtomicU64, lost: &AtomicU64) -> Re
         if socket.recv(&mut answer).is_err() {
             lost.fetch_add(1, Ordering::Relaxed);
         }
+        std::thread::sleep(PAUSE);
     }
     Ok(())
 }
