@@ -60,18 +60,23 @@ pub struct Unbalanced {
 }
 
 impl Snapshot {
-    /// What was carried alone, without what happened: of many keys that is the larger part.
-    pub fn traffic(&self) -> Self {
+    /// What was carried alone, without what happened, which of many keys is the larger part.
+    pub fn carried(&self) -> Self {
         let Self { node, keys, shards, .. } = self;
         Self { node: *node, keys: keys.clone(), shards: shards.clone(), events: Vec::new() }
     }
 
     /// All zero, for so many key ids and shards.
     pub fn empty(keys: usize, shards: usize) -> Self {
+        Self { events: vec![KeyEvents::default(); keys], ..Self::nothing_carried(keys, shards) }
+    }
+
+    /// [`Snapshot::empty`] without events: what [`Snapshot::carried`] leaves.
+    pub fn nothing_carried(keys: usize, shards: usize) -> Self {
         Self {
             node: NodeCounters::default(),
             keys: vec![KeyCounter::default(); keys],
-            events: vec![KeyEvents::default(); keys],
+            events: Vec::new(),
             shards: vec![ShardCounter::default(); shards],
         }
     }

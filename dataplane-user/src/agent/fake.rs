@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use super::ground::{Compiled, Ground, Platform, Wanted};
+use super::ground::{Compiled, Counted, Ground, Platform, Wanted};
 use super::meter::{Cause, Meter, Source};
 use super::node::Node;
 use super::steward::Posted;
@@ -130,6 +130,16 @@ impl Platform for Fake {
     }
 }
 
+impl Counted for Fake {
+    fn all(&self) -> Result<Snapshot, Cause> {
+        Meter::counters(self)
+    }
+
+    fn carried(&self) -> Result<Snapshot, Cause> {
+        Ok(self.all()?.carried())
+    }
+}
+
 impl Ground for Fake {
     fn pinned(&self) -> Result<Vec<u64>, Cause> {
         Ok(self.pinned().generations.keys().copied().collect())
@@ -222,8 +232,8 @@ impl Ground for Fake {
         Ok(self.pinned().links.iter().filter(|(_, on)| **on == number).map(|(index, _)| *index).collect())
     }
 
-    fn counters(&self) -> Result<Snapshot, Cause> {
-        Meter::counters(self)
+    fn counted(&self) -> Box<dyn Counted> {
+        Box::new(self.clone())
     }
 
     fn words(&self) -> Result<Words, Cause> {
@@ -249,6 +259,10 @@ impl Ground for Fake {
     }
 
     fn prepare(&mut self, _: u64) -> Result<(), Cause> {
+        Ok(())
+    }
+
+    fn foresee(&mut self, _: u64) -> Result<(), Cause> {
         Ok(())
     }
 

@@ -52,6 +52,21 @@ pub trait Platform: Send + Sync {
     fn interfaces(&self) -> Result<Vec<Interface>, Cause>;
 }
 
+/// A node's counters, to be read while the ground is free for changes: of many keys that takes long.
+pub trait Counted {
+    /// Every counter.
+    ///
+    /// # Errors
+    /// The kernel does not hand them out.
+    fn all(&self) -> Result<Snapshot, Cause>;
+
+    /// Without keys' events.
+    ///
+    /// # Errors
+    /// The kernel does not hand them out.
+    fn carried(&self) -> Result<Snapshot, Cause>;
+}
+
 /// A node's generations, links and counters in the kernel. See [`crate::kernel::Steering`] for what each does.
 #[expect(missing_docs, reason = "the methods of Steering, which has them")]
 pub trait Ground: Send {
@@ -69,15 +84,15 @@ pub trait Ground: Send {
     fn flow_secret(&self) -> Result<Option<[u64; 2]>, Cause>;
     /// Indices of the interfaces where generation `number` is attached.
     fn attached(&self, number: u64) -> Result<Vec<u32>, Cause>;
-    fn counters(&self) -> Result<Snapshot, Cause>;
+    fn counted(&self) -> Box<dyn Counted>;
     fn words(&self) -> Result<Words, Cause>;
     fn set_words(&mut self, words: &Words) -> Result<(), Cause>;
     fn program(&self, number: u64) -> Result<ProgramStatus, Cause>;
     fn maps(&self, number: u64) -> Result<Vec<MapStatus>, Cause>;
     /// The slots of generation `number`'s pools, perhaps with more behind them.
     fn slots(&self, number: u64) -> Result<Vec<Slot>, Cause>;
-    /// Readies what the generation after `number` will need.
     fn prepare(&mut self, number: u64) -> Result<(), Cause>;
+    fn foresee(&mut self, number: u64) -> Result<(), Cause>;
     /// Tables and words.
     fn tables(&self, number: u64) -> Result<Image, Cause>;
 }

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use keysteer_common::tables::Slot;
 
-use super::ground::{Compiled, Ground, Platform, Wanted};
+use super::ground::{Compiled, Counted, Ground, Platform, Wanted};
 use super::meter::Cause;
 use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
 use crate::image::{Image, Words};
 use crate::kernel::interfaces::{Interface, Interfaces};
-use crate::kernel::{Attachment, Pinned, Steering, WantedMode};
+use crate::kernel::{self, Attachment, Pinned, Steering, WantedMode};
 use crate::policy::{AttachMode, Policy};
 use crate::state::{Ids, Secrets};
 
@@ -50,6 +50,16 @@ fn mode(mode: AttachMode) -> WantedMode {
 fn status(attachment: Attachment) -> InterfaceStatus {
     let Attachment { name, index, mode, fallback } = attachment;
     InterfaceStatus { name, index, mode: mode.name().to_owned(), fallback }
+}
+
+impl Counted for kernel::Counted {
+    fn all(&self) -> Result<Snapshot, Cause> {
+        Ok(Self::all(self)?)
+    }
+
+    fn carried(&self) -> Result<Snapshot, Cause> {
+        Ok(Self::carried(self)?)
+    }
 }
 
 impl Ground for Steering {
@@ -108,8 +118,8 @@ impl Ground for Steering {
         Ok(links.iter().filter(|link| link.program == program).map(|link| link.index).collect())
     }
 
-    fn counters(&self) -> Result<Snapshot, Cause> {
-        Ok(Self::counters(self)?)
+    fn counted(&self) -> Box<dyn Counted> {
+        Box::new(Self::counted(self))
     }
 
     fn words(&self) -> Result<Words, Cause> {
@@ -134,6 +144,10 @@ impl Ground for Steering {
 
     fn prepare(&mut self, number: u64) -> Result<(), Cause> {
         Ok(Self::prepare(self, number)?)
+    }
+
+    fn foresee(&mut self, number: u64) -> Result<(), Cause> {
+        Ok(Self::foresee(self, number)?)
     }
 
     fn tables(&self, number: u64) -> Result<Image, Cause> {

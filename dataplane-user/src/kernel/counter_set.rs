@@ -162,6 +162,19 @@ impl CounterSet {
 
     /// Adds what was counted, summed over CPUs, to `snapshot`, which is as long as the set or longer.
     pub(super) fn add_to(&self, snapshot: &mut Snapshot) -> Result<(), KernelError> {
+        self.add_carried_to(snapshot)?;
+        self.per_cpu::<KeyEvents>(2, |index, from| {
+            if let Some(to) = snapshot.events.get_mut(index) {
+                to.flows += from.flows;
+                for (to, from) in to.drops.iter_mut().zip(from.drops) {
+                    add(to, from);
+                }
+            }
+        })
+    }
+
+    /// [`CounterSet::add_to`] but for keys' events, which are the larger part.
+    pub(super) fn add_carried_to(&self, snapshot: &mut Snapshot) -> Result<(), KernelError> {
         self.per_cpu::<Tally>(0, |index, tally| {
             for (number, counter) in tally.ways.into_iter().enumerate() {
                 if let Some((class, verdict, reason)) = way_of(number) {
@@ -179,14 +192,6 @@ impl CounterSet {
         self.per_cpu::<KeyCounter>(1, |index, from| {
             if let Some(to) = snapshot.keys.get_mut(index) {
                 add(to, from);
-            }
-        })?;
-        self.per_cpu::<KeyEvents>(2, |index, from| {
-            if let Some(to) = snapshot.events.get_mut(index) {
-                to.flows += from.flows;
-                for (to, from) in to.drops.iter_mut().zip(from.drops) {
-                    add(to, from);
-                }
             }
         })
     }

@@ -40,7 +40,7 @@ pub use error::KernelError;
 pub use foreign::{ForeignProgram, foreign_program, mode_of};
 pub use load::check_kernel;
 pub use runs::{FRAMES, Runs};
-pub use steering::{Link as SteeredInterface, Steering};
+pub use steering::{Counted, Link as SteeredInterface, Steering};
 pub use survey::Pinned;
 pub use tables::{KEYS_MAP, change_keys};
 pub use test_run::{TestRunOutcome, pin_to_cpu};

@@ -14,7 +14,7 @@ use crate::both::both;
 use crate::image::Image;
 
 /// How many keys a twin counts; of others it counts nothing.
-const COUNTED: u32 = 4_096;
+pub(super) const COUNTED: u32 = 4_096;
 
 /// A program and its twin, verified, with empty tables.
 pub(super) struct Pair {

@@ -53,7 +53,8 @@ impl Balance {
     /// Reads the counters and compares all of them; gives how many ids there are.
     pub(crate) fn check(&self, place: &Place) -> usize {
         let pins = place.pins();
-        let counted = place.pinboard().run(|| Steering::open(&pins).unwrap().counters().unwrap()).unwrap();
+        let counted =
+            place.pinboard().run(|| Steering::open(&pins).unwrap().counted().all().unwrap()).unwrap();
         counted.balanced().unwrap();
         self.node(&counted);
         let ids = Ids::open(&place.state()).unwrap();

@@ -22,7 +22,7 @@ pub(super) struct Above {
 impl Above {
     /// By the pinned tables, and by everything that was ever counted.
     pub(super) fn of(survey: &[Pinned], ground: &dyn Ground) -> Result<Self, ChangeError> {
-        let counted = ground.counters().map_err(kernel)?;
+        let counted = ground.counted().all().map_err(kernel)?;
         let mut by_key = counted.keys.iter().zip(&counted.events);
         let last = by_key
             .rposition(|(key, events)| {

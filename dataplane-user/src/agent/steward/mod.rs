@@ -247,7 +247,7 @@ impl Steward {
     /// Takes a sample of the counters, for what plans call live traffic.
     pub fn sampled(&self, snapshot: &Snapshot) {
         *self.earlier.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((Instant::now(), snapshot.traffic()));
+            Some((Instant::now(), snapshot.carried()));
     }
 
     /// Ends steering.
@@ -261,7 +261,8 @@ impl Steward {
 
 impl Meter for Steward {
     fn counters(&self) -> Result<Snapshot, Cause> {
-        self.ground().counters()
+        let counted = self.ground().counted();
+        counted.all()
     }
 
     fn tables(&self) -> Result<Image, Cause> {

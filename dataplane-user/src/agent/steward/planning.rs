@@ -50,8 +50,8 @@ impl Steward {
         Ok(self.plan_of(&desk, &draft?, allow, base))
     }
 
-    /// Compiles a policy; meanwhile what it will be compared with is read, and a long bundle is kept as that of generation
-    /// `number`.
+    /// Compiles a policy; meanwhile what it will be compared with is read, and if it is to be generation `number` and is
+    /// long, it is kept, and what it will need in the kernel loaded.
     pub(super) fn draft(
         &self,
         desk: &mut Desk,
@@ -67,7 +67,10 @@ impl Steward {
             || self.compile(secrets, ids, bundle),
             || -> Result<_, ChangeError> {
                 let beside = self.beside(live)?;
-                number.map(|number| generations.put_bundle(number, bundle)).transpose()?;
+                if let Some(number) = number {
+                    generations.put_bundle(number, bundle)?;
+                    live.map(|live| self.ground().foresee(live)).transpose().map_err(ChangeError::Kernel)?;
+                }
                 Ok((beside, bundle.digest()))
             },
         );
@@ -110,7 +113,8 @@ impl Steward {
 
     /// Recent traffic: since the last sample but one.
     fn traffic(&self) -> Option<Traffic> {
-        let now = self.ground().counters().ok()?;
+        let counted = self.ground().counted();
+        let now = counted.carried().ok()?;
         let earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, before) = earlier.as_ref()?;
         Some(Traffic::between(Some(before), &now, since.elapsed()))

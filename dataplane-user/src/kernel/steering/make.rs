@@ -7,7 +7,7 @@ use crate::image::Image;
 use crate::kernel::KernelError;
 use crate::kernel::counter_set::{Capacity, CounterSet};
 use crate::kernel::load::Shape;
-use crate::kernel::pair::Pair;
+use crate::kernel::pair::{COUNTED, Pair};
 
 /// The smallest counter set: key ids and shards.
 const SMALLEST: Capacity = Capacity { keys: 1024, shards: 256 };
@@ -78,16 +78,30 @@ impl Steering {
         Pair::load(shape, &tables, set, (&counters, capacity))
     }
 
-    /// Loads what the next generation will need, if it is of the shape of generation `number`, which is live. Of large
-    /// policies nothing is: beside the rest of the work on them it would not be noticed, and memory would.
+    /// Keeps what the next generation will need, if it is of the shape of generation `number`, which is live. Of a large
+    /// policy nothing is kept, because of the memory: see [`Steering::foresee`].
     ///
     /// # Errors
     /// The kernel refuses.
     pub fn prepare(&mut self, number: u64) -> Result<(), KernelError> {
         self.ready = None;
+        if self.generation(number)?.about.shape.bytes() <= SPARE {
+            return self.foresee(number);
+        }
+        if self.spare.take().is_some() {
+            self.pins.remove(&self.pins.spare())?;
+        }
+        Ok(())
+    }
+
+    /// Loads what a policy of the shape of generation `number` will need, while that policy is still compiled.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn foresee(&mut self, number: u64) -> Result<(), KernelError> {
         let shape = self.generation(number)?.about.shape;
-        let Some((set, capacity)) = self.sets.iter().next_back().map(|(number, set)| (*number, set.capacity))
-        else {
+        let newest = self.sets.iter().next_back();
+        let Some((set, capacity)) = newest.map(|(number, set)| (*number, set.capacity)) else {
             return Ok(());
         };
         if self.spare.as_ref().is_some_and(|spare| spare.shape == shape && spare.set == set) {
@@ -95,10 +109,8 @@ impl Steering {
         }
         self.spare = None;
         self.pins.remove(&self.pins.spare())?;
-        if shape.bytes() <= SPARE {
-            self.spare = Some(self.pair(shape, set, capacity)?);
-            point(Step::SparePinned);
-        }
+        self.spare = Some(self.pair(shape, set, capacity)?);
+        point(Step::SparePinned);
         Ok(())
     }
 
@@ -119,7 +131,7 @@ impl Steering {
     pub fn prove(&mut self, number: u64, image: &Image, frames: &[Vec<u8>]) -> Result<(), KernelError> {
         let twin = self.twin.take().filter(|(of, _)| *of == number).map(|(_, twin)| twin);
         let twin = twin.ok_or_else(|| KernelError::other("prove a generation", "it has no twin any more"))?;
-        let mut engine = Engine::new(image);
+        let mut engine = Engine::counting(image, COUNTED);
         for frame in frames {
             let mut after = frame.clone();
             let host = engine.decide(&mut after, LOOPBACK).action;

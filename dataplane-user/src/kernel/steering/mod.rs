@@ -24,12 +24,14 @@ use super::load::cpus;
 use super::pair::Pair;
 use super::pins::{PinError, Pins};
 use super::{About, Dataplane, KernelError};
-use crate::counters::Snapshot;
 use crate::image::Image;
 
 mod commit;
+mod counted;
 mod make;
 mod words;
+
+pub use counted::Counted;
 
 /// A steered interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,16 +178,8 @@ impl Steering {
         found.ok_or_else(|| KernelError::other("use a generation", format!("{number} is not loaded")))
     }
 
-    /// Every counter, summed over CPUs and sets, as long as the largest set.
-    ///
-    /// # Errors
-    /// The kernel does not let a map be read.
-    pub fn counters(&self) -> Result<Snapshot, KernelError> {
-        let most = |part: fn(Capacity) -> u32| self.sets.values().map(|set| part(set.capacity)).max();
-        let keys = most(|capacity| capacity.keys).unwrap_or_default() as usize;
-        let mut snapshot =
-            Snapshot::empty(keys, most(|capacity| capacity.shards).unwrap_or_default() as usize);
-        self.sets.values().try_for_each(|set| set.add_to(&mut snapshot))?;
-        Ok(snapshot)
+    /// Where everything is counted.
+    pub fn counted(&self) -> Counted {
+        Counted(self.sets.keys().map(|number| self.pins.counters(*number)).collect())
     }
 }
