@@ -63,6 +63,8 @@ fn main() -> ExitCode {
 /// Measures everything; false when a figure that must hold everywhere (instructions, memory, no packet lost) did not.
 fn run(options: &Options) -> Result<bool, String> {
     let wanted = |name: &str| options.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+    // First, because an agent inherits the CPUs of whoever starts it.
+    let changes = if options.changes && wanted("changes") { changes::measure()? } else { Vec::new() };
     keysteer::kernel::pin_to_cpu(0).map_err(|error| error.to_string())?;
     let mut benches = Vec::new();
     let mut configurations = Vec::new();
@@ -81,7 +83,6 @@ fn run(options: &Options) -> Result<bool, String> {
     }
     measure::rounds(&mut benches, options)?;
     let live = if options.live { Some(live::measure()?) } else { None };
-    let changes = if options.changes && wanted("changes") { changes::measure()? } else { Vec::new() };
     let results: Vec<_> = benches.iter().map(measure::Bench::result).collect();
     report::print(&results, &configurations, live.as_ref(), &memory::ladder(), &changes, options.json);
     Ok(configurations.iter().all(configuration::Facts::within_budget)
