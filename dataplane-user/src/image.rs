@@ -13,6 +13,8 @@ use keysteer_common::tables::{
     KeyEntry, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables, target,
 };
 
+use crate::policy::Field;
+
 /// The tables and the names behind their numbers.
 #[derive(Clone, Default)]
 pub struct Image {
@@ -82,6 +84,18 @@ pub struct FieldInfo {
     pub labels: Vec<String>,
 }
 
+impl FieldInfo {
+    /// A value in its canonical text, as a key's `match` has it.
+    pub fn text(&self, value: u128) -> String {
+        if self.table.is_some() {
+            let label = usize::try_from(value).ok().and_then(|number| self.labels.get(number));
+            return label.cloned().unwrap_or_default();
+        }
+        let (name, carrier, bits) = (String::new(), self.carrier, self.bits);
+        Field { name, carrier, offset: 0, bits, place: 0, table: None }.text(&[], value)
+    }
+}
+
 /// A registered key. There can be a million: what many keys have in common is held once.
 #[derive(Clone, Debug)]
 pub struct KeyInfo {
@@ -89,8 +103,8 @@ pub struct KeyInfo {
     pub id: u32,
     /// Name in the policy.
     pub name: String,
-    /// Field name and value as declared.
-    pub values: Box<[(Arc<str>, Arc<str>)]>,
+    /// The values of its level's fields, each at its place in the canonical key; [`Names::values`] has them as texts.
+    pub key: u128,
     /// Index of the level it is looked up at.
     pub level: usize,
     /// Its pool.
@@ -164,6 +178,18 @@ impl Names {
     /// The key with this id.
     pub fn key(&self, id: u32) -> Option<&KeyInfo> {
         self.keys.binary_search_by_key(&id, |key| key.id).ok().and_then(|at| self.keys.get(at))
+    }
+
+    /// The fields of a key's level, each with the key's value in canonical text.
+    pub fn values(&self, key: &KeyInfo) -> impl Iterator<Item = (&str, String)> {
+        let (key, level) = (key.key, self.levels.get(key.level).map_or(&[][..], Vec::as_slice));
+        level.iter().filter_map(move |at| {
+            let (field, behind) = self.fields.get(*at..)?.split_first()?;
+            let place: u32 = behind.iter().map(|field| u32::from(field.bits)).sum();
+            let largest =
+                u128::MAX.checked_shr(u128::BITS.saturating_sub(field.bits.into())).unwrap_or_default();
+            Some((field.name.as_str(), field.text(key.checked_shr(place).unwrap_or_default() & largest)))
+        })
     }
 
     /// Shard `index`, if the policy has it.

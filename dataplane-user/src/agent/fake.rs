@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use keysteer_common::carrier::Carrier;
+
 use super::ground::{Compiled, Counted, Ground, Platform, Wanted};
 use super::meter::{Cause, Meter, Source};
 use super::node::Node;
@@ -12,7 +14,7 @@ use super::steward::Posted;
 use crate::compile::{Host, compile_for};
 use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
-use crate::image::{Image, KeyInfo, Names, ShardInfo, Words};
+use crate::image::{FieldInfo, Image, KeyInfo, Names, ShardInfo, Words};
 use crate::kernel;
 use crate::kernel::interfaces::{Interface, Interfaces};
 use crate::policy::Policy;
@@ -23,7 +25,7 @@ pub(crate) fn image(keys: &[&str]) -> Image {
     let key = |(id, name): (u32, &&str)| KeyInfo {
         id,
         name: (*name).to_owned(),
-        values: Box::new([("tenant".into(), (*name).into())]),
+        key: id.into(),
         level: 0,
         pool: "general".into(),
         width: 1,
@@ -46,6 +48,14 @@ pub(crate) fn image(keys: &[&str]) -> Image {
         policy: "edge".to_owned(),
         environment: "test".to_owned(),
         interfaces: vec!["eth0".to_owned(), "eth1".to_owned()],
+        fields: vec![FieldInfo {
+            name: "tenant".to_owned(),
+            carrier: Carrier::Ipv4Src,
+            bits: 32,
+            table: Some("tenants".to_owned()),
+            labels: [""].iter().chain(keys).map(ToString::to_string).collect(),
+        }],
+        levels: vec![vec![0]],
         keys: (1..).zip(keys).map(key).collect(),
         shards: vec![shard("a"), shard("b")],
         ..Names::default()

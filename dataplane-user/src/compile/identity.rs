@@ -59,13 +59,13 @@ fn escape(text: &mut String, begun: usize) {
 
 /// The identity of a key that was compiled, by its names: the same text as [`Identities::write`]'s.
 pub fn of_compiled(names: &Names, key: &KeyInfo) -> String {
-    let mut values: Vec<_> = key.values.iter().collect();
+    let mut values: Vec<_> = names.values(key).collect();
     values.sort();
     let mut text = names.environment.clone();
     for (field, value) in values {
         text.extend([";", field, "="]);
         let begun = text.len();
-        text.push_str(value);
+        text.push_str(&value);
         escape(&mut text, begun);
     }
     text

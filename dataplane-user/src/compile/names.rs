@@ -10,7 +10,7 @@ use super::keys::Placed;
 use super::slots::SlotTables;
 
 use crate::image::{FieldInfo, KeyInfo, Names, ShardInfo, TableInfo};
-use crate::policy::{Field, Key, Mode, Policy, PrefixTable, Shard, Target, mac_text};
+use crate::policy::{Field, Key, Mode, Policy, Shard, Target, mac_text};
 
 /// The names of some of the policy's keys. `entries` are those of all of them, in its order.
 pub(super) fn keys(
@@ -82,7 +82,6 @@ struct Held<'p> {
     policy: &'p Policy,
     /// The index of each of its shards.
     indices: &'p [u16],
-    fields: Vec<HeldField<'p>>,
     pools: Vec<Arc<str>>,
     tiers: Vec<Arc<str>>,
     shards: Vec<Arc<str>>,
@@ -95,52 +94,13 @@ struct Held<'p> {
     nothing: Arc<str>,
 }
 
-/// A field, and the texts of values that came up.
-struct HeldField<'p> {
-    field: &'p Field,
-    name: Arc<str>,
-    /// The last values, by their lowest bits. Keys that have a value in common often follow each other,
-    /// and a field of few values has them all.
-    values: Vec<Option<(u128, Arc<str>)>>,
-    /// Where texts are written before they are held.
-    text: String,
-}
-
-/// How many values of a field are remembered; a power of two.
-const REMEMBERED: usize = 1024;
-
-impl HeldField<'_> {
-    fn text(&mut self, tables: &[PrefixTable], value: u128) -> Arc<str> {
-        let low = usize::try_from(value % REMEMBERED as u128).unwrap_or_default();
-        if let Some(Some((held, text))) = self.values.get(low)
-            && *held == value
-        {
-            return Arc::clone(text);
-        }
-        self.text.clear();
-        self.field.write_text(tables, value, &mut self.text);
-        let text: Arc<str> = self.text.as_str().into();
-        if let Some(place) = self.values.get_mut(low) {
-            *place = Some((value, Arc::clone(&text)));
-        }
-        text
-    }
-}
-
 impl<'p> Held<'p> {
     fn new(policy: &'p Policy, indices: &'p [u16]) -> Self {
-        let field = |field: &'p Field| HeldField {
-            field,
-            name: field.name.as_str().into(),
-            values: vec![None; REMEMBERED],
-            text: String::new(),
-        };
         let shards: Vec<Arc<str>> =
             by_index(policy, indices, "".into(), |_, _, shard| shard.name.as_str().into());
         Self {
             policy,
             indices,
-            fields: policy.schema.fields.iter().map(field).collect(),
             pools: policy.pools.iter().map(|pool| pool.name.as_str().into()).collect(),
             tiers: policy.tiers.iter().map(|tier| tier.name.as_str().into()).collect(),
             single: shards.iter().map(|shard| [Arc::clone(shard)].into()).collect(),
@@ -153,21 +113,13 @@ impl<'p> Held<'p> {
 
     fn key(&mut self, key: &Key, placed: &Placed, tables: &SlotTables) -> KeyInfo {
         let (width, shards) = self.row(key, placed, tables);
-        let level = usize::from(key.level);
-        let members = self.policy.schema.levels.get(level).map_or(&[][..], Vec::as_slice);
-        let mut values = Vec::with_capacity(members.len());
-        for at in members {
-            let Some(field) = self.fields.get_mut(*at) else { continue };
-            let value = field.field.value(key.key);
-            values.push((Arc::clone(&field.name), field.text(&self.policy.tables, value)));
-        }
         let pool = key.pool.and_then(|pool| self.pools.get(pool)).unwrap_or(&self.nothing);
         let tier = key.tier.and_then(|tier| self.tiers.get(tier));
         KeyInfo {
             id: placed.entry.id,
             name: key.name.clone(),
-            values: values.into(),
-            level,
+            key: key.key,
+            level: usize::from(key.level),
             pool: Arc::clone(pool),
             width,
             tier: tier.cloned(),

@@ -100,7 +100,7 @@ fn key_of(node: &Node, snapshot: &Snapshot, info: &KeyInfo) -> Key {
     Key {
         id: info.id,
         name: info.name.clone(),
-        values: info.values.iter().map(|(field, value)| (field.to_string(), value.to_string())).collect(),
+        values: node.names.values(info).map(|(field, value)| (field.to_owned(), value)).collect(),
         level: level.map(|field| field.name.clone()).collect(),
         pool: info.pool.to_string(),
         width: if info.width == 0 { "all".to_owned() } else { info.width.to_string() },

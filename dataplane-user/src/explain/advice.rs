@@ -153,13 +153,11 @@ fn near(generation: &Generation<'_>, explanation: &Explanation) -> Vec<String> {
     let Some(levels) = &explanation.resolve else { return Vec::new() };
     let found = generation.names.keys.iter().filter_map(|key| {
         let level = levels.get(key.level).filter(|level| level.finding == LevelFinding::NotRegistered)?;
-        let mut differing = key
-            .values
-            .iter()
-            .filter(|(field, value)| level.values.get(&**field).map(String::as_str) != Some(&**value));
+        let values = generation.names.values(key);
+        let mut differing = values.filter(|(field, value)| level.values.get(*field) != Some(value));
         let ((field, value), None) = (differing.next()?, differing.next()) else { return None };
         // With one field alone every key of the level differs by one: that is no news.
-        let here = level.values.get(&**field).filter(|_| level.fields.len() > 1)?;
+        let here = level.values.get(field).filter(|_| level.fields.len() > 1)?;
         Some(format!("with {field}={value} in place of {here} it would be of key {}", key.name))
     });
     found.take(NEAR).collect()

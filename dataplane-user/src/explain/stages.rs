@@ -18,7 +18,7 @@ use super::types::{
 };
 use crate::compile;
 use crate::image::{FieldInfo, KeyInfo};
-use crate::policy::{self, mac_text, service_text};
+use crate::policy::{mac_text, service_text};
 
 /// Whether it is ours.
 pub(super) fn scope(generation: &Generation<'_>, trace: &Trace) -> Scope {
@@ -71,7 +71,7 @@ pub(super) fn extract(generation: &Generation<'_>, trace: &Trace) -> Vec<Field> 
                 bits: (!whole).then_some((offset, info.bits)),
                 raw: reading.raw.map(|raw| raw_text(info, trace, raw)),
                 table: info.table.clone(),
-                value: reading.value.map(|value| value_text(info, value)),
+                value: reading.value.map(|value| info.text(value)),
                 absent: absent(info, trace, reading),
             }
         })
@@ -83,25 +83,8 @@ fn raw_text(info: &FieldInfo, trace: &Trace, raw: u128) -> String {
     match (info.carrier.is_address() && info.table.is_some(), trace.link) {
         (true, Link::Ip(IpAddr::V4(_))) => Ipv4Addr::from_bits(raw as u32).to_string(),
         (true, _) => Ipv6Addr::from_bits(raw).to_string(),
-        (false, _) => value_text(info, raw),
+        (false, _) => info.text(raw),
     }
-}
-
-/// A value as a key's `match` has it: the same text as in [`KeyInfo::values`].
-fn value_text(info: &FieldInfo, value: u128) -> String {
-    if info.table.is_some() {
-        let label = usize::try_from(value).ok().and_then(|number| info.labels.get(number));
-        return label.cloned().unwrap_or_default();
-    }
-    let field = policy::Field {
-        name: String::new(),
-        carrier: info.carrier,
-        offset: 0,
-        bits: info.bits,
-        place: 0,
-        table: None,
-    };
-    field.text(&[], value)
 }
 
 /// Why a field has no value.

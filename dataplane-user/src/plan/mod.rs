@@ -218,8 +218,8 @@ fn first<T: Copy, R: Ord>(items: &mut Vec<T>, rank: impl Fn(&T) -> R) -> u64 {
 }
 
 fn keys(old: Option<Side<'_>>, new: Side<'_>, traffic: Option<&Traffic>, survey: &mut Survey) -> Keys {
-    let none = Vec::new();
-    let (before, after) = (old.map_or(&none, |old| &old.names.keys), &new.names.keys);
+    let none = Names::default();
+    let before = old.map_or(&none, |old| old.names);
     let sum = |bytes: &mut dyn Iterator<Item = u64>| {
         let mut sum = Sum::default();
         bytes.for_each(|bytes| sum.add(bytes));
@@ -228,31 +228,31 @@ fn keys(old: Option<Side<'_>>, new: Side<'_>, traffic: Option<&Traffic>, survey:
     let added = sum(&mut survey.added.iter().map(|key| key.bytes));
     let removed = sum(&mut survey.removed.iter().map(|key| key.bytes));
     let changed = sum(&mut survey.altered.iter().map(|key| key.bytes));
-    let named = |list: &mut Vec<Single>, keys: &[KeyInfo]| {
+    let named = |list: &mut Vec<Single>, names: &Names| {
         let total = first(list, |key| (Reverse(key.bytes), key.at));
         let items = list.iter().filter_map(|single| {
-            let key = keys.get(single.at)?;
+            let key = names.keys.get(single.at)?;
             Some(KeyNamed {
                 name: key.name.clone(),
-                what: describe(key),
+                what: describe(names, key),
                 traffic: share(traffic, single.bytes as f64),
             })
         });
         List { total, items: items.collect() }
     };
-    let added_list = named(&mut survey.added, after);
+    let added_list = named(&mut survey.added, new.names);
     let removed_list = named(&mut survey.removed, before);
     let total = first(&mut survey.altered, |key| (Reverse(key.bytes), key.after));
     let items = survey.altered.iter().filter_map(|key| {
-        let (one, other) = (before.get(key.before)?, after.get(key.after)?);
+        let (one, other) = (before.keys.get(key.before)?, new.names.keys.get(key.after)?);
         let fields = field_changes(one, other, key.mask);
         Some(KeyChanged { name: other.name.clone(), fields, traffic: share(traffic, key.bytes as f64) })
     });
     let changed_list = List { total, items: items.collect() };
     let fields = FIELDS.iter().zip(&survey.fields).filter(|(_, sum)| sum.keys > 0);
     Keys {
-        before: before.len() as u64,
-        after: after.len() as u64,
+        before: before.keys.len() as u64,
+        after: new.names.keys.len() as u64,
         added,
         removed,
         changed,
@@ -266,8 +266,8 @@ fn keys(old: Option<Side<'_>>, new: Side<'_>, traffic: Option<&Traffic>, survey:
 }
 
 /// A key in words: its values, and where it goes.
-fn describe(key: &KeyInfo) -> String {
-    let values: Vec<String> = key.values.iter().map(|(field, value)| format!("{field}={value}")).collect();
+fn describe(names: &Names, key: &KeyInfo) -> String {
+    let values: Vec<String> = names.values(key).map(|(field, value)| format!("{field}={value}")).collect();
     let mut text = values.join(" ");
     if let Some(tier) = &key.tier {
         text.push_str(&format!(", tier {tier}"));
