@@ -174,7 +174,10 @@ fn keys_that_the_file_loses_are_retired_and_their_packets_stay_counted() {
     assert_eq!(site.try_who(v4(2, 1)), None, "it is unregistered now, which this policy drops");
     let status = agent.status();
     assert!(status.balanced, "its packets are in the sums still");
-    assert_eq!(status.received.packets, received.packets + 1);
+    // At least: neighbour discovery may come at any time.
+    assert!(status.received.packets > received.packets);
+    let unregistered = status.outcomes.iter().filter(|it| it.class == "unregistered");
+    assert_eq!(unregistered.map(|it| it.packets).sum::<u64>(), 1);
     until("the log says that it is retired", || {
         agent.log().lines().any(|line| line.contains("key_retired") && line.contains("tenant=t2"))
     });
