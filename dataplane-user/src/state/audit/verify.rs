@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -10,7 +11,9 @@ use super::{HEAD, Head, LOG, TORN, chain, failed};
 use crate::state::{StateError, Timestamp, generations};
 
 /// How often the files are read again because an agent appended meanwhile.
-const ATTEMPTS: usize = 5;
+const ATTEMPTS: usize = 100;
+/// How long is waited before: an agent does not append without pause.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// A log that is whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -65,6 +68,7 @@ pub fn verify(directory: &Path) -> Result<Verdict, StateError> {
             return Ok(verdict);
         }
         head = now;
+        std::thread::sleep(PAUSE);
     }
     verify_by(directory, &head)
 }
