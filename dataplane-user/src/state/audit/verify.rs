@@ -1,19 +1,13 @@
 //! Whether a log is whole: every entry as it was written, each after the one before, none missing at either end.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{HEAD, Head, LOG, TORN, chain, failed};
+use super::{HEAD, Head, LOG, TORN, chain, failed, length};
 use crate::state::{StateError, Timestamp, generations};
-
-/// How often the files are read again because an agent appended meanwhile.
-const ATTEMPTS: usize = 100;
-/// How long is waited before: an agent does not append without pause.
-const PAUSE: Duration = Duration::from_millis(1);
 
 /// A log that is whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,56 +49,38 @@ pub enum Verdict {
 
 /// Verifies the log of a state directory, from its first entry to its last. Needs no lock and writes nothing.
 ///
+/// An agent may append meanwhile. It appends to the log, then replaces the head: so the log is measured before its head is
+/// read, and what is behind both is left for the next time. What was measured is at most one entry ahead of that head.
+///
 /// # Errors
 /// A file cannot be read.
 pub fn verify(directory: &Path) -> Result<Verdict, StateError> {
     fs::read_dir(directory).map_err(failed(directory))?;
-    let mut head = read_head(directory)?;
-    for _ in 1..ATTEMPTS {
-        let verdict = verify_by(directory, &head)?;
-        // The log was read after its head: an agent that appended in between is ahead of it.
-        let now = read_head(directory)?;
-        if now == head {
-            return Ok(verdict);
-        }
-        head = now;
-        std::thread::sleep(PAUSE);
-    }
-    verify_by(directory, &head)
-}
-
-/// The head, or what is wrong with it.
-fn read_head(directory: &Path) -> Result<Result<Option<Head>, String>, StateError> {
-    match Head::read(directory) {
-        Ok(head) => Ok(Ok(head)),
-        Err(StateError::Damaged { what, .. }) => Ok(Err(what)),
-        Err(error) => Err(error),
-    }
-}
-
-fn verify_by(directory: &Path, head: &Result<Option<Head>, String>) -> Result<Verdict, StateError> {
     let log = directory.join(LOG);
+    let measured = length(&log)?;
+    let has_generations = generations::are_kept(directory);
     let broken = |path: &Path, line, what: String| {
         Ok(Verdict::Broken(Broken { file: path.display().to_string(), line, what }))
     };
-    let known = match head {
-        Ok(head) => head.clone(),
-        Err(what) => return broken(&directory.join(HEAD), 0, what.clone()),
+    let known = match Head::read(directory) {
+        Ok(head) => head,
+        Err(StateError::Damaged { what, .. }) => return broken(&directory.join(HEAD), 0, what),
+        Err(error) => return Err(error),
     };
-    if known.is_none() && generations::are_kept(directory) {
+    if known.is_none() && has_generations {
         return broken(&directory.join(HEAD), 0, "it is missing, but generations were made".to_owned());
     }
+    let head = known.clone().unwrap_or_default();
     let file = match File::open(&log) {
         Ok(file) => Some(file),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(cause) => return Err(failed(&log)(cause)),
     };
-    let mut reader = file.map(BufReader::new);
+    let mut reader = file.map(|file| BufReader::new(file.take(measured.max(head.end))));
     let torn = directory.join(TORN).exists();
     let hash = chain::FIRST.to_owned();
     let mut report = Report { entries: 0, first: None, last: None, hash, unfinished: 0, torn };
     let mut line = Vec::new();
-    let head = known.clone().unwrap_or_default();
     let mut end = 0;
     loop {
         line.clear();
