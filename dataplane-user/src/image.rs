@@ -13,6 +13,7 @@ use keysteer_common::tables::{
     KeyEntry, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables, target,
 };
 
+use crate::display::{Display, Veil};
 use crate::policy::Field;
 
 /// The tables and the names behind their numbers.
@@ -59,6 +60,10 @@ pub struct Names {
     pub interfaces: Vec<String>,
     /// The schema's fields, in order.
     pub fields: Vec<FieldInfo>,
+    /// Index of the field that is a key's region.
+    pub residency: Option<usize>,
+    /// What values of fields are shown through.
+    pub veil: Veil,
     /// The schema's levels, as field indices, most specific first.
     pub levels: Vec<Vec<usize>>,
     /// Registered keys by ascending id (ids may have gaps: they are never reused).
@@ -82,17 +87,32 @@ pub struct FieldInfo {
     pub table: Option<String>,
     /// Labels by number, for a field behind a prefix table; entry 0 is "no prefix".
     pub labels: Vec<String>,
+    /// How its values are shown.
+    pub display: Display,
 }
 
 impl FieldInfo {
-    /// A value in its canonical text, as a key's `match` has it.
+    /// A value in its canonical text, as a key's `match` has it: to be kept and compared. What is shown is
+    /// [`FieldInfo::shown`].
     pub fn text(&self, value: u128) -> String {
         if self.table.is_some() {
             let label = usize::try_from(value).ok().and_then(|number| self.labels.get(number));
             return label.cloned().unwrap_or_default();
         }
-        let (name, carrier, bits) = (String::new(), self.carrier, self.bits);
-        Field { name, carrier, offset: 0, bits, place: 0, table: None }.text(&[], value)
+        let Self { carrier, bits, display, .. } = *self;
+        Field { name: String::new(), carrier, offset: 0, bits, place: 0, table: None, display }
+            .text(&[], value)
+    }
+
+    /// A value as it is shown.
+    pub fn shown(&self, veil: &Veil, value: u128) -> String {
+        self.shown_text(veil, || self.text(value))
+    }
+
+    /// The same of a value in text: its own, or what a packet has at its carrier. Labels of a table are hashed alike for
+    /// all fields behind it.
+    pub fn shown_text(&self, veil: &Veil, plain: impl FnOnce() -> String) -> String {
+        veil.show(self.display, self.table.as_deref().unwrap_or(&self.name), plain)
     }
 }
 
@@ -103,7 +123,7 @@ pub struct KeyInfo {
     pub id: u32,
     /// Name in the policy.
     pub name: String,
-    /// The values of its level's fields, each at its place in the canonical key; [`Names::values`] has them as texts.
+    /// The values of its level's fields, each at its place in the canonical key; [`Names::values`] has them one by one.
     pub key: u128,
     /// Index of the level it is looked up at.
     pub level: usize,
@@ -180,16 +200,29 @@ impl Names {
         self.keys.binary_search_by_key(&id, |key| key.id).ok().and_then(|at| self.keys.get(at))
     }
 
-    /// The fields of a key's level, each with the key's value in canonical text.
-    pub fn values(&self, key: &KeyInfo) -> impl Iterator<Item = (&str, String)> {
+    /// The fields of a key's level, each with the key's value.
+    pub fn values(&self, key: &KeyInfo) -> impl Iterator<Item = (&FieldInfo, u128)> {
         let (key, level) = (key.key, self.levels.get(key.level).map_or(&[][..], Vec::as_slice));
         level.iter().filter_map(move |at| {
             let (field, behind) = self.fields.get(*at..)?.split_first()?;
             let place: u32 = behind.iter().map(|field| u32::from(field.bits)).sum();
             let largest =
                 u128::MAX.checked_shr(u128::BITS.saturating_sub(field.bits.into())).unwrap_or_default();
-            Some((field.name.as_str(), field.text(key.checked_shr(place).unwrap_or_default() & largest)))
+            Some((field, key.checked_shr(place).unwrap_or_default() & largest))
         })
+    }
+
+    /// The fields of a key's level by name, each with the key's value as it is shown through `veil`.
+    pub fn shown<'n>(&'n self, key: &KeyInfo, veil: &'n Veil) -> impl Iterator<Item = (&'n str, String)> {
+        self.values(key).map(|(field, value)| (field.name.as_str(), field.shown(veil, value)))
+    }
+
+    /// A region as it is shown: a value of the field that is the region, where one is.
+    pub fn shown_region(&self, veil: &Veil, region: &str) -> String {
+        match self.residency.and_then(|at| self.fields.get(at)) {
+            Some(field) => field.shown_text(veil, || region.to_owned()),
+            None => region.to_owned(),
+        }
     }
 
     /// Shard `index`, if the policy has it.

@@ -5,6 +5,7 @@
 //!  placement  shards and weights -> slot tables
 //!  compile    Policy -> Image: the tables of one generation
 //!  image      those tables; both homes decide over them
+//!  display    how values of fields are shown, or not
 //!  plan       what a policy would change, before it does
 //!  engine     the host home of the decision, with the same counters as the kernel
 //!  explain    why a packet goes where it goes, stage by stage
@@ -28,6 +29,8 @@ pub mod placement;
 pub mod compile;
 
 pub mod image;
+
+pub mod display;
 
 pub mod plan;
 

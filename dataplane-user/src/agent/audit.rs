@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 
 use super::node::Node;
-use crate::compile::of_compiled;
+use crate::compile::{of_compiled, shown};
 use crate::image::{KeyInfo, Names};
 use crate::state::audit::Entry;
 
@@ -77,7 +77,7 @@ pub fn report(before: &Names, node: &Node, changes: &Changes<'_>) {
         tracing::info!(target: "audit", event = "keys_retired", keys, "keys were retired");
     } else {
         for key in &changes.retired {
-            let identity = of_compiled(before, key);
+            let identity = shown(before, &of_compiled(before, key));
             tracing::info!(
                 target: "audit", event = "key_retired", key = key.name, identity, key_id = key.id,
                 "a key was retired"

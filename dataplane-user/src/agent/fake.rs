@@ -54,6 +54,7 @@ pub(crate) fn image(keys: &[&str]) -> Image {
             bits: 32,
             table: Some("tenants".to_owned()),
             labels: [""].iter().chain(keys).map(ToString::to_string).collect(),
+            display: Default::default(),
         }],
         levels: vec![vec![0]],
         keys: (1..).zip(keys).map(key).collect(),

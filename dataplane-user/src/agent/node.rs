@@ -62,6 +62,7 @@ impl Node {
             live: true,
             lost: lost.map(|(index, _)| index).collect(),
             assumed: Vec::new(),
+            veil: self.names.veil,
         }
     }
 

@@ -235,7 +235,7 @@ fn what_changes_did_is_posted_for_who_only_reads() {
         fs::write(&place.options.policy, heavier()).unwrap();
         place.options.policy.clone()
     });
-    let plan = started.steward.plan(&bundle.unwrap(), &[], None).unwrap();
+    let plan = started.steward.plan(&bundle.unwrap(), &[], None, false).unwrap();
     assert_eq!((plan.words.len(), plan.words[0].name.as_str()), (1, "acme"));
     let without = crate::plan::Plan { words: Vec::new(), ..plan.clone() };
     assert_eq!(plan.digest(), without.digest(), "words are no part of the change");

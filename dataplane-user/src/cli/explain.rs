@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, ValueEnum};
 
-use super::Read;
 use super::error::{Usage, safe};
 use super::output::print_one;
+use super::{Read, revealed};
 use crate::capture::Capture;
 use crate::explain::offline::Offline;
 use crate::explain::types::{Explanation, Question};
@@ -62,6 +62,9 @@ pub(super) struct ExplainArgs {
         verbatim_doc_comment
     )]
     engine: Engine,
+    /// Show values plainly also where the policy's `display` hides them
+    #[arg(long, hide_short_help = true)]
+    reveal: bool,
     #[command(flatten)]
     read: Read,
 }
@@ -81,10 +84,10 @@ pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<()> {
     let mut explanation: Explanation = match &args.policy {
         None => {
             let question = Question { frame: hex(&frame).to_string(), interface: args.interface.clone() };
-            args.read.client().post("/v1/explain", &question)?
+            args.read.client().post(&revealed(args.reveal, "/v1/explain"), &question)?
         }
         Some(file) => {
-            let offline = Offline::open(file, args.state_dir.as_deref())?;
+            let offline = Offline::open(file, args.state_dir.as_deref())?.reveal(args.reveal);
             let mut explanation = offline.explain(&frame, args.interface.as_deref())?;
             if args.engine == Engine::Kernel {
                 explanation.kernel = Some(offline.kernel(&frame)?);

@@ -3,9 +3,9 @@
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
-use super::Read;
 use super::output::{Align, Table, print_list, print_one};
 use super::word::WordArgs;
+use super::{Read, Reveal};
 use crate::control::client::segment;
 use crate::control::types::Key;
 
@@ -21,6 +21,8 @@ enum Verb {
     /// List the registered keys with their counters
     List {
         #[command(flatten)]
+        reveal: Reveal,
+        #[command(flatten)]
         read: Read,
     },
     /// Show one key
@@ -28,6 +30,8 @@ enum Verb {
         /// Its name in the policy
         #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
+        #[command(flatten)]
+        reveal: Reveal,
         #[command(flatten)]
         read: Read,
     },
@@ -53,12 +57,13 @@ pub(super) fn run(args: &KeyArgs) -> anyhow::Result<()> {
         Verb::Deny { word } => word.ask("keys", "deny", "is denied"),
         Verb::Allow { word } => word.ask("keys", "allow", "is allowed"),
         Verb::Clear { word } => word.take_back("keys", "clear", "is as the policy says"),
-        Verb::List { read } => {
-            let keys: Vec<Key> = read.client().get("/v1/keys")?;
+        Verb::List { reveal, read } => {
+            let keys: Vec<Key> = read.client().get(&reveal.path("/v1/keys"))?;
             print_list(read.output, &keys, || render_list(&keys))
         }
-        Verb::Get { name, read } => {
-            let key: Key = read.client().get(&format!("/v1/keys/{}", segment(name)))?;
+        Verb::Get { name, reveal, read } => {
+            let path = reveal.path(&format!("/v1/keys/{}", segment(name)));
+            let key: Key = read.client().get(&path)?;
             print_one(read.output, &key, || render(&key))
         }
     }

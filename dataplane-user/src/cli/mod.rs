@@ -96,6 +96,25 @@ impl Read {
     }
 }
 
+/// Whether values are shown that the policy hides.
+#[derive(Debug, Args)]
+struct Reveal {
+    /// Show values plainly also where the policy's `display` hides them
+    #[arg(long)]
+    reveal: bool,
+}
+
+impl Reveal {
+    /// `path` of the local API, asked so.
+    fn path(&self, path: &str) -> String {
+        revealed(self.reveal, path)
+    }
+}
+
+fn revealed(reveal: bool, path: &str) -> String {
+    if reveal { format!("{path}?reveal=true") } else { path.to_owned() }
+}
+
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -183,6 +202,11 @@ mod tests {
             "keysteer plan new.yaml --out p.json --socket /tmp/a.sock",
             "keysteer key list -o jsonl --socket /tmp/a.sock",
             "keysteer key get acme -o json",
+            "keysteer key get acme --reveal",
+            "keysteer key list --reveal -o json",
+            "keysteer plan new.yaml --reveal",
+            "keysteer replay --policy p --reveal a.pcap",
+            "keysteer explain --hex 0200 --reveal",
             "keysteer shard list -v",
             "keysteer explain --src 10.1.0.1 --dst 203.0.113.10 --dport 443 --policy p -o json",
             "keysteer explain --src ::1 --dst ::2 --proto 47 --vlan 7 --inner-vlan 8 --pcp 5 --dscp 46 --flow-label 0x12345",
@@ -214,6 +238,7 @@ mod tests {
             "keysteer plan a --against b --socket s",
             "keysteer plan a --against b --out c",
             "keysteer plan a --allow base-moved",
+            "keysteer plan a --reveal --out c",
             "keysteer agent --policy p --log-format xml",
             "keysteer status -o xml",
             "keysteer explain",

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Read;
 use super::error::safe;
 use super::output::print_one;
+use super::{Read, Reveal};
 use crate::messages::say;
 use crate::plan::{Guard, Plan, Request, SavedPlan, offline};
 use crate::policy::Bundle;
@@ -29,7 +29,7 @@ pub(super) struct PlanArgs {
     #[arg(long, value_name = "OLD", conflicts_with = "socket")]
     against: Option<PathBuf>,
     /// Save the plan, to apply it as it is or not at all
-    #[arg(long, value_name = "FILE", conflicts_with = "against")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["against", "reveal"])]
     out: Option<PathBuf>,
     /// Exit with 3 if something would change
     #[arg(long)]
@@ -37,6 +37,8 @@ pub(super) struct PlanArgs {
     /// Lift a guard that refuses the plan; part of the plan
     #[arg(long, value_enum, value_name = "GUARD")]
     allow: Vec<Guard>,
+    #[command(flatten)]
+    reveal: Reveal,
     #[command(flatten)]
     read: Read,
 }
@@ -53,10 +55,12 @@ pub(super) enum Outcome {
 pub(super) fn run(args: &PlanArgs) -> anyhow::Result<Outcome> {
     let bundle = Bundle::read(&args.new)?;
     let (plan, bundle) = match &args.against {
-        Some(old) => (offline::compare(Some(&Bundle::read(old)?), &bundle, &args.allow)?, bundle),
+        Some(old) => {
+            (offline::compare(Some(&Bundle::read(old)?), &bundle, &args.allow, args.reveal.reveal)?, bundle)
+        }
         None => {
             let request = Request { bundle, allow: args.allow.clone(), base: None };
-            let plan: Plan = args.read.client().post("/v1/plan", &request)?;
+            let plan: Plan = args.read.client().post(&args.reveal.path("/v1/plan"), &request)?;
             (plan, request.bundle)
         }
     };

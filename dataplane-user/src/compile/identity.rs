@@ -4,6 +4,7 @@
 
 use siphasher::sip::SipHasher24;
 
+use crate::display::MASK;
 use crate::image::{KeyInfo, Names};
 use crate::policy::{Field, Key, Policy};
 
@@ -57,9 +58,11 @@ fn escape(text: &mut String, begun: usize) {
     }
 }
 
-/// The identity of a key that was compiled, by its names: the same text as [`Identities::write`]'s.
+/// The identity of a key that was compiled, by its names: the same text as [`Identities::write`]'s. It is kept and compared;
+/// what is shown of it is [`shown`].
 pub fn of_compiled(names: &Names, key: &KeyInfo) -> String {
-    let mut values: Vec<_> = names.values(key).collect();
+    let mut values: Vec<_> =
+        names.values(key).map(|(field, value)| (field.name.as_str(), field.text(value))).collect();
     values.sort();
     let mut text = names.environment.clone();
     for (field, value) in values {
@@ -69,6 +72,28 @@ pub fn of_compiled(names: &Names, key: &KeyInfo) -> String {
         escape(&mut text, begun);
     }
     text
+}
+
+/// An identity as it is shown: each value as its field's are. What nobody knows of any more how it is to be shown, because
+/// the policy has no such field, is masked.
+pub fn shown(names: &Names, identity: &str) -> String {
+    let mut parts = identity.split(';');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (field, value) = part.split_once('=').unwrap_or((part, ""));
+        text.extend([";", field, "="]);
+        match names.fields.iter().find(|info| info.name == field) {
+            Some(info) if !info.display.hides() => text.push_str(value),
+            Some(info) => text.push_str(&info.shown_text(&names.veil, || unescaped(value))),
+            None => text.push_str(MASK),
+        }
+    }
+    text
+}
+
+/// What [`escape`] made a value of.
+fn unescaped(value: &str) -> String {
+    value.replace("%3D", "=").replace("%3B", ";").replace("%25", "%")
 }
 
 /// One key's identity; see [`Identities::write`].
@@ -82,4 +107,27 @@ pub fn identity(policy: &Policy, key: &Key) -> String {
 pub fn slot(identity: &str) -> u16 {
     let [high, low, ..] = SipHasher24::new_with_keys(KEY.0, KEY.1).hash(identity.as_bytes()).to_be_bytes();
     u16::from_be_bytes([high, low])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::fake;
+    use crate::display::{Display, Veil};
+
+    #[test]
+    fn an_identity_is_shown_as_its_fields_are() {
+        let mut names = fake::image(&["50%;a=b"]).names;
+        let text = of_compiled(&names, &names.keys[0]);
+        assert_eq!(text, "test;tenant=50%25%3Ba%3Db");
+        assert_eq!(shown(&names, &text), text);
+        names.fields[0].display = Display::KeyedHash;
+        names.veil = Veil::new([1, 2]);
+        let (_, hash) = names.shown(&names.keys[0], &names.veil).next().unwrap();
+        assert_eq!(shown(&names, &text), format!("test;tenant={hash}"), "the same hash as of the value");
+        names.fields[0].display = Display::Masked;
+        assert_eq!(shown(&names, &text), "test;tenant=****");
+        names.fields.clear();
+        assert_eq!(shown(&names, &text), "test;tenant=****", "nobody knows that field any more");
+    }
 }

@@ -35,12 +35,13 @@ use keysteer_common::config::{ABI, ClassConfig, Config, class_action};
 use keysteer_common::vocabulary::Class;
 
 use crate::both::{MANY, both};
+use crate::display::Veil;
 use crate::image::{Image, Words};
 use crate::kernel::interfaces::Interfaces;
 use crate::policy::{ClassAction, Diagnostic, Mode, Policy, Target};
 use crate::state::{Ids, Secrets};
 
-pub use identity::{Identities, identity, of_compiled, slot};
+pub use identity::{Identities, identity, of_compiled, shown, slot};
 pub use imagined::{Imagined, LOOPBACK, reachable};
 
 /// A policy that cannot become an image.
@@ -201,7 +202,7 @@ pub fn compile_for(
     config.wide = wide.into();
     // Tools and tests read the record; the kernel room turns it off for a program that is to forward.
     config.record = 1;
-    let names = names::names(policy, &indices, keys, tables.names);
+    let names = names::names(policy, &indices, keys, tables.names, Veil::new(secrets.display));
     Ok(Image {
         config,
         prefix_index: prefixes.index,

@@ -9,6 +9,7 @@ use keysteer_common::tables::{Slot, WIDTH_ALL};
 use super::keys::Placed;
 use super::slots::SlotTables;
 
+use crate::display::Veil;
 use crate::image::{FieldInfo, KeyInfo, Names, ShardInfo, TableInfo};
 use crate::policy::{Field, Key, Mode, Policy, Shard, Target, mac_text};
 
@@ -31,6 +32,7 @@ pub(super) fn names(
     indices: &[u16],
     mut keys: Vec<KeyInfo>,
     tables: Vec<TableInfo>,
+    veil: Veil,
 ) -> Names {
     keys.sort_unstable_by_key(|key| key.id);
     Names {
@@ -40,6 +42,8 @@ pub(super) fn names(
         observe: policy.mode == Mode::Observe,
         interfaces: policy.interfaces.iter().map(|interface| interface.name.clone()).collect(),
         fields: policy.schema.fields.iter().map(|field| field_info(policy, field)).collect(),
+        residency: policy.residency,
+        veil,
         levels: policy.schema.levels.clone(),
         keys,
         shards: by_index(policy, indices, ShardInfo::default(), shard_info),
@@ -74,6 +78,7 @@ fn field_info(policy: &Policy, field: &Field) -> FieldInfo {
         bits: field.bits,
         table: table.map(|table| table.name.clone()),
         labels: labels.unwrap_or_default(),
+        display: field.display,
     }
 }
 

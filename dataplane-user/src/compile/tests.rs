@@ -122,7 +122,7 @@ fn widths_share_tables_and_agree_on_the_first_shard() {
     assert_eq!((by_name("acme").width, by_name("acme").shards.len()), (2, 2));
     assert_eq!((by_name("initech").width, by_name("initech").shards.len()), (0, 4));
     assert_eq!(
-        image.names.values(by_name("acme-video")).collect::<Vec<_>>(),
+        image.names.shown(by_name("acme-video"), &image.names.veil).collect::<Vec<_>>(),
         [("tenant", "acme".to_owned()), ("product", "34".to_owned())]
     );
     assert_eq!((image.config.observe, image.config.wide, image.config.record), (0, 0, 1));

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use super::peer::Peer;
+use super::reveal::Reveal;
 use super::server::{answer_with, problem};
 use super::types::{ApplyRequest, Problem, RollbackRequest, Step, WordRequest};
 use crate::agent::steward::{Apply, ChangeError, Steward};
@@ -74,10 +75,14 @@ async fn words(State(steward): State<Arc<Steward>>) -> Response {
     answer_with(move || Ok(steward.standing().to_vec())).await
 }
 
-async fn plan(State(steward): State<Arc<Steward>>, body: Result<Bytes, BytesRejection>) -> Response {
+async fn plan(
+    State(steward): State<Arc<Steward>>,
+    Reveal(reveal): Reveal,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
     answer_with(move || {
         let Request { bundle, allow, base } = read(body)?;
-        steward.plan(&bundle, &allow, base).map_err(ChangeError::answer)
+        steward.plan(&bundle, &allow, base, reveal).map_err(ChangeError::answer)
     })
     .await
 }

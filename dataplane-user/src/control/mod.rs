@@ -4,6 +4,7 @@
 pub mod changes;
 pub mod client;
 pub mod peer;
+mod reveal;
 pub mod server;
 pub mod socket;
 pub mod types;

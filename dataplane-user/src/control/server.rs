@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
+use super::reveal::Reveal;
 use super::types::Problem;
 use super::view;
 use crate::agent::meter::{Cause, Source};
@@ -91,7 +92,7 @@ const PART: usize = 1_000;
 
 /// All keys, from one reading, encoded part by part: there can be a million, whose text is larger than
 /// all that the agent keeps.
-async fn keys(State(api): State<Api>) -> Response {
+async fn keys(State(api): State<Api>, Reveal(reveal): Reveal) -> Response {
     let source = Arc::clone(&api.source);
     let node = source.node();
     let read = tokio::task::spawn_blocking(move || source.counters());
@@ -104,7 +105,7 @@ async fn keys(State(api): State<Api>) -> Response {
     let parts = (0..keys.max(1)).step_by(PART).map(move |begin| {
         let (node, snapshot) = (Arc::clone(&node), Arc::clone(&snapshot));
         async move {
-            let encode = move || part(&node, &snapshot, begin);
+            let encode = move || part(&node, &snapshot, begin, reveal);
             tokio::task::spawn_blocking(encode).await.map_err(io::Error::other)?
         }
     });
@@ -113,9 +114,9 @@ async fn keys(State(api): State<Api>) -> Response {
 }
 
 /// The part of a JSON list of all keys that begins with the key at `begin`.
-fn part(node: &Node, snapshot: &Snapshot, begin: usize) -> io::Result<Vec<u8>> {
+fn part(node: &Node, snapshot: &Snapshot, begin: usize, reveal: bool) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    for (at, key) in (begin..).zip(view::keys(node, snapshot, begin).take(PART)) {
+    for (at, key) in (begin..).zip(view::keys(node, snapshot, begin, reveal).take(PART)) {
         text.push(if at == 0 { b'[' } else { b',' });
         serde_json::to_writer(&mut text, &key)?;
     }
@@ -125,9 +126,11 @@ fn part(node: &Node, snapshot: &Snapshot, begin: usize) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-async fn key(State(api): State<Api>, Path(name): Path<String>) -> Response {
-    answer(move || view::key(&api.source.node(), &api.source.counters()?, &name).map_err(Refusal::NotFound))
-        .await
+async fn key(State(api): State<Api>, Path(name): Path<String>, Reveal(reveal): Reveal) -> Response {
+    answer(move || {
+        view::key(&api.source.node(), &api.source.counters()?, &name, reveal).map_err(Refusal::NotFound)
+    })
+    .await
 }
 
 async fn shards(State(api): State<Api>) -> Response {
@@ -139,7 +142,11 @@ async fn shards(State(api): State<Api>) -> Response {
 }
 
 /// Why one frame would go where: by the tables in the kernel, which are only read. No counter is touched.
-async fn explain(State(api): State<Api>, body: Result<Bytes, BytesRejection>) -> Response {
+async fn explain(
+    State(api): State<Api>,
+    Reveal(reveal): Reveal,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
     answer(move || {
         let wrong = |error| Refusal::Wrong(Problem { error });
         let body = body.map_err(|error| wrong(error.to_string()))?;
@@ -150,7 +157,7 @@ async fn explain(State(api): State<Api>, body: Result<Bytes, BytesRejection>) ->
         })?;
         let interfaces = Interfaces::read().map_err(|error| Refusal::Unreadable(error.into()))?;
         let tables = api.source.tables()?;
-        view::explain(&api.source.node(), &tables, &interfaces, &question).map_err(Refusal::Wrong)
+        view::explain(&api.source.node(), &tables, &interfaces, &question, reveal).map_err(Refusal::Wrong)
     })
     .await
 }

@@ -108,6 +108,30 @@ fn names_may_hold_anything() {
     assert_eq!(key.name, name);
 }
 
+/// These tests' server does not know who asks, so it is nobody who may see what is hidden.
+#[test]
+fn hidden_values_are_hidden_from_whoever_is_not_known() {
+    let served = serve(&["acme"]);
+    {
+        let mut node = served.fake.0.node.lock().unwrap();
+        let mut names = node.names.clone();
+        names.fields[0].display = crate::display::Display::Masked;
+        *node = Arc::new(Node { names, ..(**node).clone() });
+    }
+    let key: Key = served.client().get("/v1/keys/acme").unwrap();
+    assert_eq!(key.values["tenant"], "****");
+    let keys: Vec<Key> = served.client().get("/v1/keys?reveal=false").unwrap();
+    assert_eq!(keys, [key]);
+    for path in ["/v1/keys/acme?reveal=true", "/v1/keys?reveal=true"] {
+        let refused = served.client().get::<serde_json::Value>(path).unwrap_err().to_string();
+        assert!(refused.contains("root") && refused.contains("leave out `reveal`"), "{refused}");
+    }
+    let question = Question { frame: "0200".to_owned(), interface: None };
+    assert!(served.client().post::<Explanation>("/v1/explain?reveal=true", &question).is_err());
+    let refused = served.client().get::<serde_json::Value>("/v1/keys?reveal=yes").unwrap_err().to_string();
+    assert!(refused.contains("?reveal=true"), "{refused}");
+}
+
 #[test]
 fn what_is_not_there_is_refused_with_a_hint() {
     let served = serve(&["acme", "globex"]);

@@ -148,7 +148,7 @@ pub struct Key {
     pub id: u32,
     /// Name in the policy.
     pub name: String,
-    /// Field values as declared.
+    /// Field values as they are shown: plainly, or as the field's `display` says.
     pub values: BTreeMap<String, String>,
     /// The fields of its level, most significant first.
     pub level: Vec<String>,
@@ -303,7 +303,7 @@ pub struct WordRequest {
 pub struct Standing {
     /// `key` or `shard`.
     pub kind: String,
-    /// Its name; of a key that the policy does not have its identity.
+    /// Its name; of a key that the policy does not have its identity, as it is shown.
     pub name: String,
     /// `deny`, `allow` or `disable`.
     pub word: String,

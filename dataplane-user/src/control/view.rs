@@ -13,7 +13,7 @@ use crate::agent::node::{Node, VERSION};
 use crate::agent::steward::Posted;
 use crate::counters::Snapshot;
 use crate::explain::types::{Explanation, Question};
-use crate::explain::unhex;
+use crate::explain::{Generation, unhex};
 use crate::image::{Image, KeyInfo};
 use crate::kernel::interfaces::Interfaces;
 use crate::suggest::nearest;
@@ -66,18 +66,23 @@ fn outcomes(snapshot: &Snapshot) -> Vec<Outcome> {
         .collect()
 }
 
-/// `GET /v1/keys`, from the key at `begin`.
-pub fn keys<'a>(node: &'a Node, snapshot: &'a Snapshot, begin: usize) -> impl Iterator<Item = Key> + use<'a> {
-    node.names.keys.iter().skip(begin).map(|info| key_of(node, snapshot, info))
+/// `GET /v1/keys`, from the key at `begin`; values plainly if `reveal`.
+pub fn keys<'a>(
+    node: &'a Node,
+    snapshot: &'a Snapshot,
+    begin: usize,
+    reveal: bool,
+) -> impl Iterator<Item = Key> + use<'a> {
+    node.names.keys.iter().skip(begin).map(move |info| key_of(node, snapshot, info, reveal))
 }
 
-/// `GET /v1/keys/NAME`
+/// `GET /v1/keys/NAME`; values plainly if `reveal`.
 ///
 /// # Errors
 /// The policy has no such key; the problem names the nearest.
-pub fn key(node: &Node, snapshot: &Snapshot, name: &str) -> Result<Key, Problem> {
+pub fn key(node: &Node, snapshot: &Snapshot, name: &str, reveal: bool) -> Result<Key, Problem> {
     if let Some(info) = node.names.keys.iter().find(|key| key.name == name) {
-        return Ok(key_of(node, snapshot, info));
+        return Ok(key_of(node, snapshot, info, reveal));
     }
     let hint = match nearest(name, node.names.keys.iter().map(|key| key.name.as_str())) {
         Some(near) => format!("did you mean `{near}`?"),
@@ -86,7 +91,7 @@ pub fn key(node: &Node, snapshot: &Snapshot, name: &str) -> Result<Key, Problem>
     Err(Problem { error: format!("policy `{}` has no key `{name}`; {hint}", node.names.policy) })
 }
 
-fn key_of(node: &Node, snapshot: &Snapshot, info: &KeyInfo) -> Key {
+fn key_of(node: &Node, snapshot: &Snapshot, info: &KeyInfo, reveal: bool) -> Key {
     let at = info.id as usize;
     let counter = snapshot.keys.get(at).copied().unwrap_or_default();
     let events = snapshot.events.get(at).copied().unwrap_or_default();
@@ -97,10 +102,11 @@ fn key_of(node: &Node, snapshot: &Snapshot, info: &KeyInfo) -> Key {
     let fields = node.names.levels.get(info.level).map_or(&[][..], |level| level.as_slice());
     let level = fields.iter().filter_map(|field| node.names.fields.get(*field));
     let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
+    let veil = node.names.veil.lift(reveal);
     Key {
         id: info.id,
         name: info.name.clone(),
-        values: node.names.values(info).map(|(field, value)| (field.to_owned(), value)).collect(),
+        values: node.names.shown(info, &veil).map(|(field, value)| (field.to_owned(), value)).collect(),
         level: level.map(|field| field.name.clone()).collect(),
         pool: info.pool.to_string(),
         width: if info.width == 0 { "all".to_owned() } else { info.width.to_string() },
@@ -144,7 +150,8 @@ pub fn shards(
         .collect()
 }
 
-/// `POST /v1/explain` by the `tables` in force, where this host has `interfaces` now. Nothing is counted.
+/// `POST /v1/explain` by the `tables` in force, where this host has `interfaces` now; values plainly if `reveal`.
+/// Nothing is counted.
 ///
 /// # Errors
 /// The frame is none, or the agent is not attached to the interface.
@@ -153,6 +160,7 @@ pub fn explain(
     tables: &Image,
     interfaces: &Interfaces,
     question: &Question,
+    reveal: bool,
 ) -> Result<Explanation, Problem> {
     let frame = unhex(&question.frame).map_err(|error| Problem { error: format!("frame: {error}") })?;
     let attached = match &question.interface {
@@ -164,5 +172,7 @@ pub fn explain(
         })?),
     };
     let (name, index) = attached.map_or(("", 0), |at| (at.name.as_str(), at.index));
-    Ok(node.generation(tables, interfaces).explain(&frame, name, index))
+    let generation = node.generation(tables, interfaces);
+    let veil = generation.veil.lift(reveal);
+    Ok(Generation { veil, ..generation }.explain(&frame, name, index))
 }

@@ -5,6 +5,7 @@ use keysteer_common::config::class_action;
 use keysteer_common::vocabulary::{Class, Reason};
 
 use super::Generation;
+use super::trace::Reading;
 use super::types::{Explanation, Field, Level, LevelFinding, ScopeFinding};
 
 /// How many registered keys are named that a packet just misses.
@@ -14,8 +15,8 @@ const NEAR: usize = 3;
 pub(super) fn advice(
     generation: &Generation<'_>,
     explanation: &Explanation,
-    class: Class,
-    reason: Reason,
+    readings: &[Reading],
+    (class, reason): (Class, Reason),
 ) -> Vec<String> {
     let mut lines = Vec::new();
     if generation.names.observe && class != Class::Foreign {
@@ -37,7 +38,7 @@ pub(super) fn advice(
         }
         Class::Missing | Class::Unregistered | Class::Unauthenticated => {
             lines.extend(unassigned(explanation));
-            lines.extend(near(generation, explanation));
+            lines.extend(near(generation, explanation, readings));
             lines.push(class_action_line(generation, class));
         }
         Class::Assigned => lines.extend(assigned(generation, explanation)),
@@ -149,16 +150,22 @@ fn missing(field: &Field) -> String {
 }
 
 /// Registered keys that the packet misses by one field.
-fn near(generation: &Generation<'_>, explanation: &Explanation) -> Vec<String> {
+fn near(generation: &Generation<'_>, explanation: &Explanation, readings: &[Reading]) -> Vec<String> {
     let Some(levels) = &explanation.resolve else { return Vec::new() };
     let found = generation.names.keys.iter().filter_map(|key| {
         let level = levels.get(key.level).filter(|level| level.finding == LevelFinding::NotRegistered)?;
-        let values = generation.names.values(key);
-        let mut differing = values.filter(|(field, value)| level.values.get(*field) != Some(value));
+        // Compared are values, not what is shown of them.
+        let members = generation.names.levels.get(key.level)?;
+        let values = generation.names.values(key).zip(members);
+        let mut differing = values.filter_map(|((field, value), at)| {
+            let here = readings.get(*at).and_then(|reading| reading.value);
+            (here != Some(value)).then_some((field, value))
+        });
         let ((field, value), None) = (differing.next()?, differing.next()) else { return None };
         // With one field alone every key of the level differs by one: that is no news.
-        let here = level.values.get(field).filter(|_| level.fields.len() > 1)?;
-        Some(format!("with {field}={value} in place of {here} it would be of key {}", key.name))
+        let here = level.values.get(&field.name).filter(|_| level.fields.len() > 1)?;
+        let (name, value) = (&field.name, field.shown(&generation.veil, value));
+        Some(format!("with {name}={value} in place of {here} it would be of key {}", key.name))
     });
     found.take(NEAR).collect()
 }

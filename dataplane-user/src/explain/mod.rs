@@ -37,6 +37,7 @@ use keysteer_common::vocabulary::Class;
 pub use hex::{HexError, hex, unhex};
 
 use crate::control::types::PolicyStatus;
+use crate::display::Veil;
 use crate::image::{Image, Names};
 use types::Explanation;
 
@@ -58,6 +59,8 @@ pub struct Generation<'a> {
     pub lost: Vec<u16>,
     /// What is taken for granted, in words.
     pub assumed: Vec<String>,
+    /// What values of fields are shown through.
+    pub veil: Veil,
 }
 
 impl Generation<'_> {
@@ -88,7 +91,8 @@ impl Generation<'_> {
             kernel: None,
             parse: trace.parse,
         };
-        explanation.would_change = advice::advice(self, &explanation, trace.class, trace.reason);
+        explanation.would_change =
+            advice::advice(self, &explanation, &trace.fields, (trace.class, trace.reason));
         explanation
     }
 }

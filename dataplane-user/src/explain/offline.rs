@@ -6,6 +6,7 @@ use super::types::{Explanation, KernelRun};
 use super::{Generation, kernel};
 use crate::compile::{CompileError, Imagined, compile_for};
 use crate::control::types::PolicyStatus;
+use crate::display::Display;
 use crate::image::Image;
 use crate::policy::{self, Policy, PolicyError};
 use crate::state::{Ids, Secrets, StateError, for_trial};
@@ -17,6 +18,8 @@ pub struct Offline {
     image: Image,
     imagined: Imagined,
     assumed: Vec<String>,
+    /// Whether values are hashed by a secret of this run alone.
+    hashed: bool,
 }
 
 /// The policy cannot explain anything.
@@ -60,7 +63,16 @@ impl Offline {
                     .to_owned(),
             );
         }
-        Ok(Self::of(policy, &secrets, ids, assumed)?)
+        let hashed = policy.schema.fields.iter().any(|field| field.display == Display::KeyedHash);
+        let offline = Self::of(policy, &secrets, ids, assumed)?;
+        Ok(Self { hashed: hashed && state.is_none(), ..offline })
+    }
+
+    /// The same, with values shown plainly if `reveal`.
+    #[must_use]
+    pub fn reveal(mut self, reveal: bool) -> Self {
+        self.image.names.veil = self.image.names.veil.lift(reveal);
+        self
     }
 
     /// A checked policy, compiled; `assumed` is what is taken for granted, in words.
@@ -72,7 +84,7 @@ impl Offline {
     ) -> Result<Self, CompileError> {
         let imagined = Imagined::of(&policy);
         let image = compile_for(&policy, imagined.host(), secrets, &mut ids)?;
-        Ok(Self { policy, image, imagined, assumed })
+        Ok(Self { policy, image, imagined, assumed, hashed: false })
     }
 
     /// Explains a frame that arrives on `interface`, or on the policy's first.
@@ -103,6 +115,12 @@ impl Offline {
 
     fn generation(&self) -> Generation<'_> {
         let Policy { name, file, environment, schema, keys, shards, .. } = &self.policy;
+        let veil = self.image.names.veil;
+        let mut assumed = self.assumed.clone();
+        if self.hashed && !veil.is_lifted() {
+            assumed
+                .push("a display secret of this run alone: on a node, values have other hashes".to_owned());
+        }
         Generation {
             image: &self.image,
             names: &self.image.names,
@@ -120,7 +138,8 @@ impl Offline {
             },
             live: false,
             lost: Vec::new(),
-            assumed: self.assumed.clone(),
+            assumed,
+            veil,
         }
     }
 }

@@ -60,7 +60,7 @@ proptest! {
                 let taken = said.resolve.iter().flatten().find(|level| level.finding == LevelFinding::Taken).unwrap();
                 let generation = offline.losing(Vec::new());
                 let declared = generation.names.key(key.id).unwrap();
-                let declared: Vec<_> = generation.names.values(declared).map(|(f, v)| (f.to_owned(), v)).collect();
+                let declared: Vec<_> = generation.names.shown(declared, &generation.veil).map(|(f, v)| (f.to_owned(), v)).collect();
                 let found: Vec<_> = taken.fields.iter().map(|f| (f.clone(), taken.values[f].clone())).collect();
                 assert_eq!(found, declared);
             }

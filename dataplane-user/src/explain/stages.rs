@@ -69,33 +69,35 @@ pub(super) fn extract(generation: &Generation<'_>, trace: &Trace) -> Vec<Field> 
                 name: info.name.clone(),
                 carrier: info.carrier.name().to_owned(),
                 bits: (!whole).then_some((offset, info.bits)),
-                raw: reading.raw.map(|raw| raw_text(info, trace, raw)),
+                raw: reading.raw.map(|raw| raw_text(generation, info, trace, raw)),
                 table: info.table.clone(),
-                value: reading.value.map(|value| info.text(value)),
-                absent: absent(info, trace, reading),
+                value: reading.value.map(|value| info.shown(&generation.veil, value)),
+                absent: absent(generation, info, trace, reading),
             }
         })
         .collect()
 }
 
-/// What the frame has at a field's carrier. Only of an address is the family not said by the carrier.
-fn raw_text(info: &FieldInfo, trace: &Trace, raw: u128) -> String {
-    match (info.carrier.is_address() && info.table.is_some(), trace.link) {
-        (true, Link::Ip(IpAddr::V4(_))) => Ipv4Addr::from_bits(raw as u32).to_string(),
-        (true, _) => Ipv6Addr::from_bits(raw).to_string(),
-        (false, _) => info.text(raw),
-    }
+/// What the frame has at a field's carrier, as it is shown. Only of an address is the family not said by the carrier.
+fn raw_text(generation: &Generation<'_>, info: &FieldInfo, trace: &Trace, raw: u128) -> String {
+    info.shown_text(&generation.veil, || {
+        match (info.carrier.is_address() && info.table.is_some(), trace.link) {
+            (true, Link::Ip(IpAddr::V4(_))) => Ipv4Addr::from_bits(raw as u32).to_string(),
+            (true, _) => Ipv6Addr::from_bits(raw).to_string(),
+            (false, _) => info.text(raw),
+        }
+    })
 }
 
 /// Why a field has no value.
-fn absent(info: &FieldInfo, trace: &Trace, reading: &Reading) -> Option<String> {
+fn absent(generation: &Generation<'_>, info: &FieldInfo, trace: &Trace, reading: &Reading) -> Option<String> {
     if reading.value.is_some() {
         return None;
     }
     let family = trace.parse.ip.as_ref().map_or(0, |ip| ip.version);
     Some(match (info.carrier, reading.raw, &info.table) {
         (_, Some(raw), Some(table)) => {
-            format!("{} is in no prefix of table {table}", raw_text(info, trace, raw))
+            format!("{} is in no prefix of table {table}", raw_text(generation, info, trace, raw))
         }
         (Carrier::VlanId | Carrier::VlanPcp, ..) => "the frame has no VLAN tag".to_owned(),
         (Carrier::VlanInnerId, ..) => "the frame has no second VLAN tag".to_owned(),

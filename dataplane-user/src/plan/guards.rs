@@ -18,7 +18,8 @@ use super::settings::{carrier, levels};
 use super::survey::Sum;
 use super::traffic::{Traffic, share};
 use super::types::{Base, FieldChange, Guard, LISTED, List, Refusal, ShardRadius, Totals};
-use crate::image::KeyInfo;
+use crate::display::Veil;
+use crate::image::{KeyInfo, Names};
 use crate::policy::{Policy, Share};
 
 /// What guards look for while keys are compared.
@@ -52,6 +53,9 @@ impl Concerned {
 struct Regions<'s> {
     before: HashMap<&'s str, &'s str>,
     after: HashMap<&'s str, &'s str>,
+    /// Before and after: what says how a region is shown.
+    names: [Option<&'s Names>; 2],
+    veil: Veil,
 }
 
 /// Ranks of tiers, by name.
@@ -62,16 +66,22 @@ struct Ranks<'s> {
 }
 
 impl<'s> Guards<'s> {
-    pub(super) fn new(old: Option<Side<'s>>, new: Side<'s>) -> Self {
+    pub(super) fn new(old: Option<Side<'s>>, new: Side<'s>, veil: Veil) -> Self {
         let regions = |policy: &'s Policy| {
             let pools = policy.pools.iter();
             pools.filter_map(|pool| Some((pool.name.as_str(), pool.region.as_deref()?))).collect()
         };
         let ranks =
             |policy: &'s Policy| policy.tiers.iter().map(|tier| (tier.name.as_str(), tier.rank)).collect();
+        let names = [old.map(|old| old.names), Some(new.names)];
         let old = old.map(|old| old.policy);
         Self {
-            regions: Regions { before: old.map(regions).unwrap_or_default(), after: regions(new.policy) },
+            regions: Regions {
+                before: old.map(regions).unwrap_or_default(),
+                after: regions(new.policy),
+                names,
+                veil,
+            },
             ranks: Ranks { before: old.map(ranks).unwrap_or_default(), after: ranks(new.policy) },
             orphans: old.map(|old| orphans(old, new.policy)).unwrap_or_default(),
             residency: Concerned::default(),
@@ -92,8 +102,14 @@ impl<'s> Guards<'s> {
             let region = self.regions.before.get(&*before.pool);
             let next = self.regions.after.get(&*after.pool);
             if let Some(region) = region.filter(|region| next != Some(region)) {
-                let next = next.map_or("no region", |next| next);
-                self.residency.add(bytes, || format!("{} ({region} ▸ {next})", after.name));
+                let Regions { names: [old, new], veil, .. } = &self.regions;
+                let shown = |names: &Option<&Names>, region: &str| {
+                    names.map_or_else(String::new, |names| names.shown_region(veil, region))
+                };
+                self.residency.add(bytes, || {
+                    let next = next.map_or_else(|| "no region".to_owned(), |next| shown(new, next));
+                    format!("{} ({} ▸ {next})", after.name, shown(old, region))
+                });
             }
         }
         if vip && let Some((rank, next)) = self.ranks.lowered(before.tier.as_ref(), after.tier.as_ref()) {

@@ -38,6 +38,7 @@ use std::collections::BTreeSet;
 
 use keysteer_common::tables::Slot;
 
+use crate::display::Veil;
 use crate::image::{KeyInfo, Names};
 use crate::policy::{Policy, Share};
 
@@ -78,6 +79,8 @@ pub struct Context<'c> {
     pub allow: &'c [Guard],
     /// Recent traffic, by the ids and indices of the generation in force.
     pub traffic: Option<&'c Traffic>,
+    /// Whether values are shown plainly that the policy hides.
+    pub reveal: bool,
 }
 
 impl Plan {
@@ -128,14 +131,16 @@ pub fn plan(old: Option<Side<'_>>, new: Side<'_>, context: &Context<'_>) -> Plan
     let allow: BTreeSet<Guard> =
         context.allow.iter().copied().filter(|guard| guard.can_be_lifted()).collect();
     let allow: Vec<Guard> = allow.into_iter().collect();
-    let changes = settings::compare(old.map(|old| old.policy), new.policy);
+    // One secret for both sides, so that what stays the same looks the same.
+    let veil = new.names.veil.lift(context.reveal);
+    let changes = settings::compare(old, new, &veil);
     let mut rows = Rows::new();
-    let mut guards = Guards::new(old, new);
+    let mut guards = Guards::new(old, new, veil);
     let mut survey = Survey::of(old, new, traffic, &mut rows, &mut guards);
     let classes = classes(old, new, traffic, &mut rows, &mut survey);
     let shards = shards(old, new, traffic, &mut rows, &survey);
     let overlap = overlaps(old, new, &rows, &survey);
-    let keys = keys(old, new, traffic, &mut survey);
+    let keys = keys(old, new, traffic, &veil, &mut survey);
     let moves = moves(new, traffic, &rows, &mut survey);
     let refusals = guards.finish(&guards::Found {
         traffic,
@@ -217,7 +222,13 @@ fn first<T: Copy, R: Ord>(items: &mut Vec<T>, rank: impl Fn(&T) -> R) -> u64 {
     total
 }
 
-fn keys(old: Option<Side<'_>>, new: Side<'_>, traffic: Option<&Traffic>, survey: &mut Survey) -> Keys {
+fn keys(
+    old: Option<Side<'_>>,
+    new: Side<'_>,
+    traffic: Option<&Traffic>,
+    veil: &Veil,
+    survey: &mut Survey,
+) -> Keys {
     let none = Names::default();
     let before = old.map_or(&none, |old| old.names);
     let sum = |bytes: &mut dyn Iterator<Item = u64>| {
@@ -234,7 +245,7 @@ fn keys(old: Option<Side<'_>>, new: Side<'_>, traffic: Option<&Traffic>, survey:
             let key = names.keys.get(single.at)?;
             Some(KeyNamed {
                 name: key.name.clone(),
-                what: describe(names, key),
+                what: describe(names, key, veil),
                 traffic: share(traffic, single.bytes as f64),
             })
         });
@@ -245,7 +256,7 @@ fn keys(old: Option<Side<'_>>, new: Side<'_>, traffic: Option<&Traffic>, survey:
     let total = first(&mut survey.altered, |key| (Reverse(key.bytes), key.after));
     let items = survey.altered.iter().filter_map(|key| {
         let (one, other) = (before.keys.get(key.before)?, new.names.keys.get(key.after)?);
-        let fields = field_changes(one, other, key.mask);
+        let fields = field_changes((before, one), (new.names, other), key.mask, veil);
         Some(KeyChanged { name: other.name.clone(), fields, traffic: share(traffic, key.bytes as f64) })
     });
     let changed_list = List { total, items: items.collect() };
@@ -266,8 +277,9 @@ fn keys(old: Option<Side<'_>>, new: Side<'_>, traffic: Option<&Traffic>, survey:
 }
 
 /// A key in words: its values, and where it goes.
-fn describe(names: &Names, key: &KeyInfo) -> String {
-    let values: Vec<String> = names.values(key).map(|(field, value)| format!("{field}={value}")).collect();
+fn describe(names: &Names, key: &KeyInfo, veil: &Veil) -> String {
+    let values: Vec<String> =
+        names.shown(key, veil).map(|(field, value)| format!("{field}={value}")).collect();
     let mut text = values.join(" ");
     if let Some(tier) = &key.tier {
         text.push_str(&format!(", tier {tier}"));
@@ -283,8 +295,13 @@ fn width(width: u16) -> String {
     if width == 0 { "all".to_owned() } else { width.to_string() }
 }
 
-fn field_changes(one: &KeyInfo, other: &KeyInfo, mask: Mask) -> Vec<FieldChange> {
-    let value = |key: &KeyInfo, field: &str| -> Option<String> {
+fn field_changes(
+    one: (&Names, &KeyInfo),
+    other: (&Names, &KeyInfo),
+    mask: Mask,
+    veil: &Veil,
+) -> Vec<FieldChange> {
+    let value = |(names, key): (&Names, &KeyInfo), field: &str| -> Option<String> {
         let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(str::to_owned);
         match field {
             "name" => Some(key.name.clone()),
@@ -295,7 +312,7 @@ fn field_changes(one: &KeyInfo, other: &KeyInfo, mask: Mask) -> Vec<FieldChange>
             "owner" => text(&key.owner),
             "costCentre" => text(&key.cost_centre),
             "account" => text(&key.account),
-            "region" => text(&key.region),
+            "region" => key.region.as_deref().map(|region| names.shown_region(veil, region)),
             _ => Some(key.vip.to_string()),
         }
     };

@@ -5,7 +5,7 @@ use super::{Context, Guard, Plan, Side, plan};
 use crate::compile::{CompileError, Imagined, compile_for};
 use crate::image::Image;
 use crate::policy::{Bundle, Policy, PolicyError};
-use crate::state::{Ids, Secrets};
+use crate::state::{Ids, Secrets, StateError, for_trial};
 
 /// A policy that cannot be planned with.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,9 @@ pub enum OfflineError {
     /// It is not valid; every problem, one a line.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// There is no secret to show values by.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// Its tables cannot be built.
     #[error("{file}: {cause}")]
     Compile {
@@ -24,15 +27,20 @@ pub enum OfflineError {
     },
 }
 
-/// What a policy would change, compared with another, or with nothing.
+/// What a policy would change, compared with another, or with nothing; values plainly if `reveal`.
 ///
 /// # Errors
 /// One of them is not valid.
-pub fn compare(old: Option<&Bundle>, new: &Bundle, allow: &[Guard]) -> Result<Plan, OfflineError> {
-    let mut ids = Ids::default();
-    let old = old.map(|old| Compiled::of(old, &mut ids)).transpose()?;
-    let compiled = Compiled::of(new, &mut ids)?;
-    let context = Context { bundle: new.digest(), allow, ..Context::default() };
+pub fn compare(
+    old: Option<&Bundle>,
+    new: &Bundle,
+    allow: &[Guard],
+    reveal: bool,
+) -> Result<Plan, OfflineError> {
+    let (secrets, mut ids) = for_trial(None)?;
+    let old = old.map(|old| Compiled::with(old, &secrets, &mut ids)).transpose()?;
+    let compiled = Compiled::with(new, &secrets, &mut ids)?;
+    let context = Context { bundle: new.digest(), allow, reveal, ..Context::default() };
     Ok(plan(old.as_ref().map(Compiled::side), compiled.side(), &context))
 }
 
@@ -43,16 +51,24 @@ pub(super) struct Compiled {
 }
 
 impl Compiled {
-    /// Checks and compiles a policy. Neither shards nor slots hang on secrets, so any will do.
-    pub(super) fn of(bundle: &Bundle, ids: &mut Ids) -> Result<Self, OfflineError> {
+    /// Checks and compiles a policy. Neither shards nor slots hang on secrets, only what is shown of hashed values.
+    fn with(bundle: &Bundle, secrets: &Secrets, ids: &mut Ids) -> Result<Self, OfflineError> {
         let policy = bundle.parse()?;
         let imagined = Imagined::of(&policy);
-        let image = compile_for(&policy, imagined.host(), &Secrets::from_bytes(&[0; 32]), ids)
+        let image = compile_for(&policy, imagined.host(), secrets, ids)
             .map_err(|cause| OfflineError::Compile { file: bundle.name.clone(), cause })?;
         Ok(Self { policy, image })
     }
 
     pub(super) fn side(&self) -> Side<'_> {
         Side { policy: &self.policy, names: &self.image.names, slots: &self.image.slots }
+    }
+}
+
+#[cfg(test)]
+impl Compiled {
+    /// The same, with fixed secrets.
+    pub(super) fn of(bundle: &Bundle, ids: &mut Ids) -> Result<Self, OfflineError> {
+        Self::with(bundle, &Secrets::from_bytes(&[0; 32]), ids)
     }
 }

@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 
+use super::Side;
 use super::types::{Changed, Changes, Difference, FieldChange, LISTED, Named};
+use crate::display::Veil;
 use crate::policy::{
     AttachMode, ClassAction, Destination, Field, Mode, Policy, Pool, Schema, Shard, Share, Target, Tier,
     Width, mac_text, service_text,
 };
 
 /// What changes from one policy to another; from nothing, everything is new.
-pub(super) fn compare(old: Option<&Policy>, new: &Policy) -> Changes {
-    let side = |policy: &'_ Policy| -> Things { Things::of(policy) };
+pub(super) fn compare(old: Option<Side<'_>>, new: Side<'_>, veil: &Veil) -> Changes {
+    let side = |side: Side<'_>| -> Things { Things::of(side, veil) };
     let (before, after) = (old.map(side).unwrap_or_default(), side(new));
     Changes {
         settings: fields(&before.settings, &after.settings),
@@ -26,7 +28,31 @@ pub(super) fn compare(old: Option<&Policy>, new: &Policy) -> Changes {
 }
 
 /// Fields and their values, in the order in which people expect them.
-type Fields = Vec<(String, String)>;
+type Fields = Vec<(String, Text)>;
+
+/// A value: compared as it is, and shown as it may be.
+#[derive(Clone, Debug)]
+struct Text {
+    plain: String,
+    /// Where that is something else.
+    shown: Option<String>,
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.plain == other.plain
+    }
+}
+
+impl Text {
+    fn of(plain: String, shown: String) -> Self {
+        Self { shown: Some(shown).filter(|shown| *shown != plain), plain }
+    }
+
+    fn shown(&self) -> String {
+        self.shown.as_ref().unwrap_or(&self.plain).clone()
+    }
+}
 
 /// A policy in words.
 #[derive(Default)]
@@ -42,11 +68,18 @@ struct Things {
 }
 
 impl Things {
-    fn of(policy: &Policy) -> Self {
+    fn of(side: Side<'_>, veil: &Veil) -> Self {
+        let Side { policy, names, .. } = side;
         let labels = policy.tables.iter().flat_map(|table| {
+            // As the field shows it that hides the most of those behind the table.
+            let behind = names.fields.iter().filter(|field| field.table.as_ref() == Some(&table.name));
+            let field = behind.max_by_key(|field| field.display);
             table.prefixes.iter().map(move |(prefix, number)| {
-                let label = table.label(*number).unwrap_or_default().to_owned();
-                (format!("{} {prefix}", table.name), vec![("label".to_owned(), label)])
+                let label = table.label(*number).unwrap_or_default();
+                let shown =
+                    field.map_or_else(|| label.to_owned(), |it| it.shown_text(veil, || label.to_owned()));
+                let text = Text::of(label.to_owned(), shown);
+                (format!("{} {prefix}", table.name), vec![("label".to_owned(), text)])
             })
         });
         let interfaces = policy.interfaces.iter().map(|interface| {
@@ -55,7 +88,7 @@ impl Things {
                 AttachMode::Native => "native",
                 AttachMode::Generic => "generic",
             };
-            (interface.name.clone(), vec![("mode".to_owned(), mode.to_owned())])
+            (interface.name.clone(), vec![field("mode", mode)])
         });
         Self {
             settings: settings(policy),
@@ -64,14 +97,14 @@ impl Things {
             scope: policy.scope.iter().map(destination).collect(),
             prefixes: labels.collect(),
             shards: policy.shards.iter().map(shard).collect(),
-            pools: policy.pools.iter().map(|it| pool(policy, it)).collect(),
+            pools: policy.pools.iter().map(|it| pool(side, it, veil)).collect(),
             tiers: policy.tiers.iter().map(|it| tier(policy, it)).collect(),
         }
     }
 }
 
-fn field<T: ToString + ?Sized>(name: &str, value: &T) -> (String, String) {
-    (name.to_owned(), value.to_string())
+fn field<T: ToString + ?Sized>(name: &str, value: &T) -> (String, Text) {
+    (name.to_owned(), Text { plain: value.to_string(), shown: None })
 }
 
 fn settings(policy: &Policy) -> Fields {
@@ -93,6 +126,12 @@ fn settings(policy: &Policy) -> Fields {
     found.extend(budget("traffic", policy.blast_radius.traffic));
     let residency = policy.residency.and_then(|at| policy.schema.fields.get(at));
     found.extend(residency.map(|region| field("residency.field", &region.name)));
+    // Not of the schema: how a value is shown changes no key.
+    let hiding = policy.schema.fields.iter().filter(|field| field.display.hides());
+    let mut hiding: Vec<_> =
+        hiding.map(|it| field(&format!("display of {}", it.name), it.display.name())).collect();
+    hiding.sort_by(|(one, _), (other, _)| one.cmp(other));
+    found.append(&mut hiding);
     found
 }
 
@@ -171,12 +210,17 @@ fn shard(shard: &Shard) -> (String, Fields) {
     (shard.name.clone(), vec![field("weight", &shard.weight), field("target", &target)])
 }
 
-fn pool(policy: &Policy, pool: &Pool) -> (String, Fields) {
+fn pool(side: Side<'_>, pool: &Pool, veil: &Veil) -> (String, Fields) {
+    let Side { policy, names, .. } = side;
     let mut shards: Vec<&str> =
         pool.shards.iter().filter_map(|at| policy.shards.get(*at)).map(|shard| shard.name.as_str()).collect();
     shards.sort_unstable();
     let mut found = vec![field("shards", &shards.join(" "))];
-    found.extend(pool.region.as_ref().map(|region| field("region", region)));
+    found.extend(
+        pool.region.as_ref().map(|region| {
+            ("region".to_owned(), Text::of(region.to_string(), names.shown_region(veil, region)))
+        }),
+    );
     (pool.name.clone(), found)
 }
 
@@ -208,14 +252,14 @@ fn fields(before: &Fields, after: &Fields) -> Vec<FieldChange> {
         if value_before.as_ref() != Some(value_after) {
             found.push(FieldChange {
                 field: name.clone(),
-                before: value_before,
-                after: Some(value_after.clone()),
+                before: value_before.as_ref().map(Text::shown),
+                after: Some(value_after.shown()),
             });
         }
     }
     for (name, value_before) in before {
         if value(after, name).is_none() {
-            found.push(FieldChange { field: name.clone(), before: Some(value_before.clone()), after: None });
+            found.push(FieldChange { field: name.clone(), before: Some(value_before.shown()), after: None });
         }
     }
     found
@@ -239,6 +283,6 @@ fn difference(before: &BTreeMap<String, Fields>, after: &BTreeMap<String, Fields
 }
 
 fn named(name: &str, fields: &Fields) -> Named {
-    let words: Vec<String> = fields.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    let words: Vec<String> = fields.iter().map(|(name, value)| format!("{name} {}", value.shown())).collect();
     Named { name: name.to_owned(), what: words.join(", ") }
 }

@@ -4,33 +4,44 @@
 use super::diagnostic::Report;
 use super::document::RawTable;
 
-/// Warns of labels that look personal or secret, each once.
-pub(super) fn labels(warnings: &mut Report, file: &str, tables: &[RawTable<'_>]) {
-    for table in tables {
+/// Warns of labels that look personal or secret, each once, in tables whose labels are `shown`.
+pub(super) fn labels(
+    warnings: &mut Report,
+    file: &str,
+    tables: &[RawTable<'_>],
+    shown: impl Fn(&str) -> bool,
+) {
+    for table in tables.iter().filter(|table| shown(&table.name.value)) {
         let mut seen = std::collections::HashSet::new();
         for (net, label) in &table.prefixes {
-            if let Some(problem) = personal(label.value).filter(|_| seen.insert(label.value)) {
+            if let Some(what) = looks(label.value).filter(|_| seen.insert(label.value)) {
                 let field = format!("spec.prefixTables.{}.{}", table.name.value, net.value);
+                let problem = format!(
+                    "looks like {what}: labels are shown in logs and answers; use a pseudonym, or hide them: `display` of the fields that use the table"
+                );
                 warnings.add(file, label.at, field, problem.into());
             }
         }
     }
 }
 
-/// What `text` looks like, when that should not be in a name.
+/// What is wrong with `text` as a name, an owner or the like, when it looks personal or secret.
 pub(super) fn personal(text: &str) -> Option<String> {
-    let what = if is_mail(text) {
-        "a mail address"
+    let what = looks(text)?;
+    Some(format!("looks like {what}: it is shown in metrics, events and bills; use a pseudonym"))
+}
+
+/// What `text` looks like, when that should not be shown.
+fn looks(text: &str) -> Option<&'static str> {
+    if is_mail(text) {
+        Some("a mail address")
     } else if is_phone(text) {
-        "a phone number"
+        Some("a phone number")
     } else if is_token(text) {
-        "a token or secret"
+        Some("a token or secret")
     } else {
-        return None;
-    };
-    Some(format!(
-        "looks like {what}: names and labels are shown in metrics, events and bills; use a pseudonym"
-    ))
+        None
+    }
 }
 
 fn is_mail(text: &str) -> bool {

@@ -12,6 +12,7 @@ use keysteer_common::tables::Service;
 use super::diagnostic::{Diagnostic, Place};
 use super::digits::Digits;
 use super::share::Share;
+use crate::display::{Display, MASK};
 
 /// A checked policy.
 #[derive(Clone, Debug)]
@@ -143,6 +144,8 @@ pub struct Field {
     pub place: u8,
     /// Index of the prefix table that it is looked up in.
     pub table: Option<usize>,
+    /// How its values are shown.
+    pub display: Display,
 }
 
 impl Field {
@@ -169,7 +172,13 @@ impl Field {
         self.table.is_none() && self.bits == self.carrier.bits()
     }
 
-    /// A value in its canonical text: a label behind a table, else an address where the field is a
+    /// A value, or what was given as one, as messages about the policy quote it: not where values are hidden. The place in the
+    /// file says which it is.
+    pub fn quoted(&self, text: &str) -> String {
+        if self.display.hides() { MASK.to_owned() } else { format!("\"{text}\"") }
+    }
+
+    /// A value in its canonical text, as it is kept and compared, not as it is shown: a label behind a table, else an address where the field is a
     /// whole address, else a decimal number.
     pub fn text(&self, tables: &[PrefixTable], value: u128) -> String {
         let mut text = String::new();

@@ -148,6 +148,11 @@ impl<'n, 'p> Cursor<'n, 'p> {
         }
     }
 
+    /// Whether it is a number.
+    pub(super) fn is_number(&self) -> bool {
+        matches!(self.node.value, Value::Number(_))
+    }
+
     /// Text or a number, as written.
     pub(super) fn scalar(&self, context: &mut Context<'_>) -> Option<At<&'n str>> {
         match &self.node.value {

@@ -181,7 +181,8 @@ pub(super) fn free_text(text: &str) -> Result<&str, Problem> {
     } else if text.chars().any(char::is_control) {
         "must not hold control characters"
     } else if text.trim() != text {
-        return Err(Problem::with_suggestion("begins or ends with a blank", text.trim()));
+        // The text may be one that is not to be shown.
+        "begins or ends with a blank: leave it out"
     } else {
         return Ok(text);
     };

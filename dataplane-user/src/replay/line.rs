@@ -1,11 +1,14 @@
 //! A decision in names: the object that is printed of each packet. Its members are part of the command line's
 //! contract; every object has all of them.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use keysteer_common::carrier::Carrier;
 use keysteer_common::headers::{FIELDS, Headers, NO_LEVEL, NO_SHARD, Work, found};
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use crate::display::Veil;
 use crate::image::{FieldInfo, Image, KeyInfo};
 use crate::policy::{ClassAction, Policy};
 
@@ -42,6 +45,7 @@ pub struct Line<'i> {
 #[derive(Clone, Debug)]
 pub struct Fields<'i> {
     infos: &'i [FieldInfo],
+    veil: &'i Veil,
     values: [Option<Value>; FIELDS],
 }
 
@@ -82,7 +86,7 @@ impl<'i> Line<'i> {
             key,
             schema: extracted.then_some(image.config.schema),
             level: (assigned && decision.level != NO_LEVEL).then_some(decision.level),
-            fields: Fields { infos: &names.fields, values },
+            fields: Fields { infos: &names.fields, veil: &names.veil, values },
             pool: if placed { pool(policy, class, key) } else { None },
             shard,
             bytes: decision.bytes,
@@ -128,6 +132,18 @@ fn has(carrier: Carrier, headers: &Headers) -> bool {
     }
 }
 
+impl Value {
+    /// The value in words: behind a prefix table an address, as that is what was read.
+    fn text(&self, info: &FieldInfo) -> String {
+        let [high, low] = self.halves;
+        match (info.table.is_some(), self.bits) {
+            (true, 32) => Ipv4Addr::from_bits(low as u32).to_string(),
+            (true, _) => Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)).to_string(),
+            (false, _) => info.text(u128::from(high) << 64 | u128::from(low)),
+        }
+    }
+}
+
 impl Serialize for Value {
     /// A number of up to 32 bits as one; a longer one in hexadecimal digits, all of them, because JSON's numbers
     /// are not sure to hold it.
@@ -145,8 +161,12 @@ impl Serialize for Fields<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut map = to.serialize_map(None)?;
         for (info, value) in self.infos.iter().zip(&self.values) {
-            if let Some(value) = value {
-                map.serialize_entry(&info.name, value)?;
+            match value {
+                Some(value) if info.display.hides() && !self.veil.is_lifted() => {
+                    map.serialize_entry(&info.name, &info.shown_text(self.veil, || value.text(info)))?;
+                }
+                Some(value) => map.serialize_entry(&info.name, value)?,
+                None => {}
             }
         }
         map.end()

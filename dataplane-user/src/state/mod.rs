@@ -51,15 +51,15 @@ use std::path::{Path, PathBuf};
 /// Where the state is, unless the command line says otherwise.
 pub const DEFAULT_DIRECTORY: &str = "/var/lib/keysteer";
 
-/// What a policy is compiled with where no agent runs: the secrets and ids of a node's state directory, or fixed secrets of
-/// no node and ids from 1. Nothing is written.
+/// What a policy is compiled with where no agent runs: the secrets and ids of a node's state directory, or secrets of
+/// no node ([`Secrets::of_no_node`]) and ids from 1. Nothing is written.
 ///
 /// # Errors
 /// The directory cannot be read.
 pub fn for_trial(directory: Option<&Path>) -> Result<(Secrets, Ids), StateError> {
     match directory {
         Some(directory) => Ok((Secrets::read(directory)?, Ids::open(directory)?)),
-        None => Ok((Secrets::from_bytes(&[0; 32]), Ids::default())),
+        None => Ok((Secrets::of_no_node()?, Ids::default())),
     }
 }
 

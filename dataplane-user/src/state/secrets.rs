@@ -7,18 +7,23 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
 use super::{StateError, disk};
 
 /// File name inside the state directory: 32 bytes, mode 0600.
 pub(super) const FILE: &str = "secrets";
 
-/// Seeds of the packet path's hashes.
+/// Seeds of the packet path's hashes, and of that by which values are shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Secrets {
     /// SipHash key of the flow hash.
     pub flow: [u64; 2],
     /// Seed of the key table's hash.
     pub key: u64,
+    /// SipHash key by which values of fields are shown whose `display` is `keyed-hash`. It hangs on all 32 bytes, and none of
+    /// them can be told from it.
+    pub display: [u64; 2],
 }
 
 impl fmt::Debug for Secrets {
@@ -30,12 +35,29 @@ impl fmt::Debug for Secrets {
 impl Secrets {
     /// Secrets from 32 bytes.
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
-        let word = |at: usize| {
+        fn word(bytes: &[u8], nth: usize) -> u64 {
             let mut eight = [0; 8];
-            eight.copy_from_slice(&bytes[at..at + 8]);
+            eight.iter_mut().zip(bytes.iter().skip(8 * nth)).for_each(|(to, byte)| *to = *byte);
             u64::from_le_bytes(eight)
-        };
-        Self { flow: [word(0), word(8)], key: word(16) }
+        }
+        let derived = Sha256::new().chain_update("keysteer display 1\n").chain_update(bytes).finalize();
+        Self {
+            flow: [word(bytes, 0), word(bytes, 1)],
+            key: word(bytes, 2),
+            display: [word(&derived, 0), word(&derived, 1)],
+        }
+    }
+
+    /// What a policy is tried with where there is no node: fixed seeds, so that decisions are the same every time, and a
+    /// display secret of this run alone, which nobody knows.
+    ///
+    /// # Errors
+    /// `/dev/urandom` cannot be read.
+    pub fn of_no_node() -> Result<Self, StateError> {
+        let path = || "/dev/urandom".into();
+        let bytes =
+            Self::random().map_err(|cause| StateError::Io { operation: "read", path: path(), cause })?;
+        Ok(Self { display: Self::from_bytes(&bytes).display, ..Self::from_bytes(&[0; 32]) })
     }
 
     /// Fresh secrets from the kernel's random source.
@@ -129,6 +151,7 @@ mod tests {
             for other in &drawn[..at] {
                 assert!(one.flow[0] != other.flow[0] && one.flow[1] != other.flow[1]);
                 assert!(one.key != other.key);
+                assert!(one.display != other.display);
             }
         }
         for (directory, secrets) in directories.iter().zip(&drawn) {
@@ -150,6 +173,24 @@ mod tests {
         let path = directory.path().join(FILE);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read(&path).unwrap().len(), 32);
+    }
+
+    #[test]
+    fn what_is_tried_without_a_node_decides_alike_and_shows_otherwise_each_time() {
+        let (one, other) = (Secrets::of_no_node().unwrap(), Secrets::of_no_node().unwrap());
+        assert_eq!((one.flow, one.key), (other.flow, other.key));
+        assert!(one.display != other.display && one.display != Secrets::from_bytes(&[0; 32]).display);
+    }
+
+    /// Also where nodes share the flow secret.
+    #[test]
+    fn the_display_secret_hangs_on_every_byte() {
+        let all = Secrets::from_bytes(&[7; 32]).display;
+        for at in 0..32 {
+            let mut bytes = [7; 32];
+            bytes[at] = 8;
+            assert!(Secrets::from_bytes(&bytes).display != all, "byte {at}");
+        }
     }
 
     #[test]

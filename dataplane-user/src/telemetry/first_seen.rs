@@ -1,6 +1,6 @@
 //! Notices keys whose counters leave zero, and says so in the audit log.
 
-use crate::compile::of_compiled;
+use crate::compile::{of_compiled, shown};
 use crate::counters::Snapshot;
 use crate::image::{KeyInfo, Names};
 
@@ -38,7 +38,7 @@ impl FirstSeen {
         }
         for id in new {
             let Some(key) = names.key(id) else { continue };
-            let (identity, fields) = (of_compiled(names, key), fields(names, key));
+            let (identity, fields) = (shown(names, &of_compiled(names, key)), fields(names, key));
             tracing::info!(
                 target: "audit", event = "key_first_seen", key = key.name, key_id = id, schema = names.schema, fields,
                 identity, "a key was seen first"

@@ -13,6 +13,7 @@ mod lifecycle;
 mod log;
 mod modes;
 mod pins;
+mod privacy;
 mod races;
 mod reads;
 mod rebuild;

@@ -158,7 +158,7 @@ impl Steward {
     ) -> Result<(Option<u64>, String), ChangeError> {
         let mut digest = String::new();
         if plans && desk.generations.live().is_some() {
-            let plan = self.plan_of(desk, draft, &apply.allow, apply.base.clone());
+            let plan = self.plan_of(desk, draft, &apply.allow, apply.base.clone(), false);
             digest = plan.digest();
             if let Some(wanted) = apply.plan.as_ref().filter(|wanted| **wanted != digest) {
                 return Err(ChangeError::Conflict(format!(

@@ -37,17 +37,23 @@ struct Beside {
 }
 
 impl Steward {
-    /// What a policy would change.
+    /// What a policy would change; values plainly if `reveal`.
     ///
     /// # Errors
     /// It is not valid, or another change is being made.
-    pub fn plan(&self, bundle: &Bundle, allow: &[Guard], base: Option<Base>) -> Result<Plan, ChangeError> {
+    pub fn plan(
+        &self,
+        bundle: &Bundle,
+        allow: &[Guard],
+        base: Option<Base>,
+        reveal: bool,
+    ) -> Result<Plan, ChangeError> {
         let mut desk = self.free_desk()?;
         // Ids that are given for a plan alone are not kept.
         let ids = desk.ids.clone();
         let draft = self.draft(&mut desk, bundle, None);
         desk.ids = ids;
-        Ok(self.plan_of(&desk, &draft?, allow, base))
+        Ok(self.plan_of(&desk, &draft?, allow, base, reveal))
     }
 
     /// Compiles a policy; meanwhile what it will be compared with is read, and if it is to be generation `number` and is
@@ -92,6 +98,7 @@ impl Steward {
         draft: &Draft,
         allow: &[Guard],
         expected: Option<Base>,
+        reveal: bool,
     ) -> Plan {
         let live = desk.generations.live().map(|record| (record.number, record.bundle.clone()));
         let node = self.node();
@@ -101,6 +108,7 @@ impl Steward {
             bundle: draft.digest.clone(),
             allow,
             traffic: draft.beside.traffic.as_ref(),
+            reveal,
         };
         let slots = &draft.beside.slots;
         let old = desk.policy.as_ref().map(|policy| Side { policy, names: &node.names, slots });

@@ -117,7 +117,8 @@ impl Steward {
         let node = self.node();
         let name = |identity: &str| {
             let id = desk.ids.keys.get(identity);
-            id.and_then(|id| node.names.key(id)).map_or_else(|| identity.to_owned(), |key| key.name.clone())
+            let key = id.and_then(|id| node.names.key(id));
+            key.map_or_else(|| crate::compile::shown(&node.names, identity), |key| key.name.clone())
         };
         let key = |(identity, word): (&str, &Word<KeyWord>)| {
             let said = match word.word {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::Reveal;
 use super::error::safe;
 use super::output::{self, Format};
 use super::progress::Progress;
@@ -57,6 +58,8 @@ pub(super) struct ReplayArgs {
     /// How many of the busiest keys the sums name
     #[arg(long, value_name = "N", default_value_t = 20)]
     top: usize,
+    #[command(flatten)]
+    reveal: Reveal,
 }
 
 /// Where decisions are made.
@@ -71,7 +74,8 @@ enum Home {
 
 pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let policy = load(&args.policy)?;
-    let image = compile(&policy, args.state_dir.as_deref())?;
+    let mut image = compile(&policy, args.state_dir.as_deref())?;
+    image.names.veil = image.names.veil.lift(args.reveal.reveal);
     let kernel = match args.engine {
         Home::Kernel => Some(Kernel::load(&image).map_err(|error| without_kernel(&error))?),
         Home::Host => None,

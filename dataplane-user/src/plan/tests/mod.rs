@@ -21,7 +21,7 @@ fn bundle(text: &str) -> Bundle {
 
 /// What one text changes of another.
 fn between(old: &str, new: &str) -> Plan {
-    compare(Some(&bundle(old)), &bundle(new), &[]).unwrap()
+    compare(Some(&bundle(old)), &bundle(new), &[], false).unwrap()
 }
 
 /// A small policy; tests change a line of it.
@@ -96,6 +96,7 @@ fn plan_with(old: &str, new: &str, bytes: &[(&str, u64)], classes: [u64; 3], all
         bundle: new_bundle.digest(),
         allow,
         traffic: Some(&traffic),
+        reveal: false,
     };
     plan(Some(old.side()), new.side(), &context)
 }

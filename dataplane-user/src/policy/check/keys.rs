@@ -48,6 +48,8 @@ pub(super) struct Keys<'c> {
     levels: Vec<(u8, u8)>,
     /// Owners and the like, each kept once.
     texts: HashSet<Arc<str>>,
+    /// What looks personal of them: key by its index in `spec.keys`, place, field, problem.
+    personal: Vec<(Option<usize>, Place, &'static str, String)>,
     found: Vec<Key>,
     /// By key: its index in `spec.keys`.
     indices: Vec<Option<usize>>,
@@ -75,6 +77,7 @@ impl<'c> Keys<'c> {
             labels: labels.collect(),
             levels: levels.collect(),
             texts: HashSet::new(),
+            personal: Vec::new(),
             found: Vec::new(),
             indices: Vec::new(),
         }
@@ -151,7 +154,6 @@ impl<'c> Keys<'c> {
             return;
         };
         let tier_entry = tier.and_then(|tier| self.places.tiers.get(tier));
-        let denied = rest.deny.then(|| rest.reason.as_ref().map_or("denied", |reason| reason.value));
         let key = Key {
             name: draft.name.value.to_owned(),
             key,
@@ -159,10 +161,15 @@ impl<'c> Keys<'c> {
             pool,
             width,
             tier,
-            owner: self.shared(&rest.owner).or_else(|| tier_entry?.owner.clone()),
-            cost_centre: self.shared(&rest.cost_centre).or_else(|| tier_entry?.cost_centre.clone()),
-            account: self.shared(&rest.account).or_else(|| tier_entry?.account.clone()),
-            denied: denied.map(|reason| self.keep(reason)),
+            owner: self.shared(draft, "owner", &rest.owner).or_else(|| tier_entry?.owner.clone()),
+            cost_centre: self
+                .shared(draft, "costCentre", &rest.cost_centre)
+                .or_else(|| tier_entry?.cost_centre.clone()),
+            account: self.shared(draft, "account", &rest.account).or_else(|| tier_entry?.account.clone()),
+            denied: self
+                .shared(draft, "reason", &rest.reason)
+                .filter(|_| rest.deny)
+                .or_else(|| rest.deny.then(|| self.keep("denied"))),
             region: region.map(|region| self.keep(&region)),
             vip: rest.vip.unwrap_or_else(|| tier_entry.is_some_and(|tier| tier.vip)),
             // A row's places count cells; the key is found by its line.
@@ -242,7 +249,8 @@ impl<'c> Keys<'c> {
             (&carried, &declared, &draft.rest.region)
             && carried != declared
         {
-            let problem = format!("the key says that its region is \"{}\": leave this out", value.value);
+            let said = field.map_or_else(String::new, |(_, field)| field.quoted(value.value));
+            let problem = format!("the key says that its region is {said}: leave this out");
             fail(text.at, "region", problem.into());
         }
         let (region, text) = match (&carried, &declared) {
@@ -251,7 +259,8 @@ impl<'c> Keys<'c> {
             (None, None) => return None,
         };
         if let Some(pool) = pool.and_then(|at| Some((at, self.places.pools.get(at)?)))
-            && let Some(problem) = misplaced(self.residency, pool, region, text)
+            && let Some(problem) =
+                misplaced(self.residency, field.map(|(_, field)| field), pool, region, text)
         {
             let (at, field) = match (&draft.rest.pool, &draft.rest.tier) {
                 (Some(pool), _) => (pool.at, "pool"),
@@ -267,7 +276,7 @@ impl<'c> Keys<'c> {
     fn value(&self, index: usize, field: &Field, text: &str) -> Result<u128, Problem> {
         if let Some(table) = field.table.and_then(|at| self.tables.get(at)) {
             let number = self.labels.get(index).and_then(|labels| labels.get(text));
-            return number.map(|number| u128::from(*number)).ok_or_else(|| unknown_label(table, text));
+            return number.map(|number| u128::from(*number)).ok_or_else(|| unknown_label(field, table, text));
         }
         plain_value(field, text)
     }
@@ -288,8 +297,23 @@ impl<'c> Keys<'c> {
         .into()
     }
 
-    fn shared(&mut self, text: &Option<At<&str>>) -> Option<Arc<str>> {
-        text.as_ref().map(|text| self.keep(text.value))
+    /// A text of a key that other keys may have as well. The first to have it is warned of if it looks personal.
+    fn shared(
+        &mut self,
+        draft: &Draft<'_>,
+        field: &'static str,
+        text: &Option<At<&str>>,
+    ) -> Option<Arc<str>> {
+        let text = text.as_ref()?;
+        if let Some(kept) = self.texts.get(text.value) {
+            return Some(kept.clone());
+        }
+        if let Some(problem) = lint::personal(text.value) {
+            // A row's places count cells.
+            let at = if draft.index.is_some() { text.at } else { Place { column: 1, ..text.at } };
+            self.personal.push((draft.index, at, field, problem));
+        }
+        Some(self.keep(text.value))
     }
 
     fn keep(&mut self, text: &str) -> Arc<str> {
@@ -303,7 +327,7 @@ impl<'c> Keys<'c> {
 
     /// The keys, once none is there twice. `keys_file` is what the file beside the document is called.
     pub(super) fn finish(self, checker: &mut Checker<'_>, keys_file: Option<&str>) -> Vec<Key> {
-        let Self { found, indices, .. } = self;
+        let Self { found, indices, personal: texts, .. } = self;
         let keys_file = keys_file.unwrap_or_default();
         let index_of = |at: usize| indices.get(at).copied().flatten();
         let place_of = |at: usize| {
@@ -339,30 +363,43 @@ impl<'c> Keys<'c> {
         for (at, first) in matches {
             fail(at, "match", format!("has the same values as \"{}\", {}", name(first), place_of(first)));
         }
-        for (at, problem) in personal {
-            let (file, field) = match index_of(at) {
-                Some(index) => (checker.file, format!("spec.keys[{index}].name")),
-                None => (keys_file, "name".to_owned()),
+        let place = |at: usize| found.get(at).map(|key| key.at).unwrap_or_default();
+        let names = personal.into_iter().map(|(at, problem)| (index_of(at), place(at), "name", problem));
+        for (index, at, field, problem) in names.chain(texts) {
+            let (file, field) = match index {
+                Some(index) => (checker.file, format!("spec.keys[{index}].{field}")),
+                None => (keys_file, field.to_owned()),
             };
-            checker.warnings.add(
-                file,
-                found.get(at).map(|key| key.at).unwrap_or_default(),
-                field,
-                problem.into(),
-            );
+            checker.warnings.add(file, at, field, problem.into());
         }
         found
     }
 }
 
 /// What is wrong with a label that a table does not have.
-pub(super) fn unknown_label(table: &PrefixTable, text: &str) -> Problem {
+pub(super) fn unknown_label(field: &Field, table: &PrefixTable, text: &str) -> Problem {
+    if field.display.hides() {
+        let how = field.display.name();
+        return format!("is no label of prefix table {} (display is {how}: neither is shown)", table.name)
+            .into();
+    }
     let what = format!("label of prefix table {}:", table.name);
     Problem::unknown(&what, text, table.labels.iter().map(String::as_str))
 }
 
 /// The value of a field that is behind no table, from its text.
 pub(super) fn plain_value(field: &Field, text: &str) -> Result<u128, Problem> {
+    let found = read_value(field, text);
+    if !field.display.hides() {
+        return found;
+    }
+    found.map_err(|_| {
+        let (carrier, bits, how) = (field.carrier.name(), field.bits, field.display.name());
+        format!("is no value of {bits} bits of {carrier} (display is {how}: it is not shown)").into()
+    })
+}
+
+fn read_value(field: &Field, text: &str) -> Result<u128, Problem> {
     let address = |what: &str| Problem::from(format!("\"{text}\" is not an {what} address"));
     let value = match field.carrier {
         Carrier::EthernetSrc | Carrier::EthernetDst if field.is_whole() && text.contains(':') => {

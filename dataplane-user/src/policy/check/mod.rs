@@ -109,7 +109,8 @@ pub(super) fn check(
 
     interfaces(&mut checker, &document.interfaces);
     let scope = scope::check(&mut checker, &document.scope);
-    let tables = tables::check(&mut checker, &document.tables);
+    let displays = tables::Displays::of(&document.schemas.value);
+    let tables = tables::check(&mut checker, &document.tables, &displays);
     let schema = schema::check(&mut checker, &document.schemas, &document.tables, &tables);
     let mut places = shards::check(&mut checker, document);
     let residency = schema.as_ref().map_or_else(Default::default, |schema| {
@@ -126,7 +127,7 @@ pub(super) fn check(
     });
     let keys = keys.unwrap_or_default();
     shards::unused(&mut checker, document, &places, &keys);
-    lint::labels(&mut checker.warnings, file, &document.tables);
+    lint::labels(&mut checker.warnings, file, &document.tables, |table| !displays.hidden(table));
     if checker.errors.is_empty() && keys.is_empty() {
         let at = document.schemas.at;
         checker.warn(at, "spec.keys", "no key is declared: every packet will be missing or unregistered");

@@ -74,30 +74,39 @@ pub(super) fn check(
 
 fn value(field: &Field, tables: &[PrefixTable], text: &str) -> Result<u128, Problem> {
     match field.table.and_then(|at| tables.get(at)) {
-        Some(table) => table.number(text).map(u128::from).ok_or_else(|| unknown_label(table, text)),
+        Some(table) => table.number(text).map(u128::from).ok_or_else(|| unknown_label(field, table, text)),
         None => plain_value(field, text),
     }
 }
 
-/// What is wrong with a key of region `key` in a pool, if anything. `text` is the key's region as people know it.
+/// What is wrong with a key of region `key` in a pool, if anything. `text` is the key's region as people know it, and
+/// `field` the one that it is a value of.
 pub(super) fn misplaced(
     residency: &Residency,
+    field: Option<&Field>,
     pool: (usize, &Pool),
     key: &Region,
     text: &str,
 ) -> Option<Problem> {
     let (index, pool) = pool;
+    let quoted = |text: &str| field.map_or_else(|| format!("\"{text}\""), |field| field.quoted(text));
     match (residency.pools.get(index), &pool.region) {
         (Some(Some(region)), _) if region == key => None,
         (Some(Some(_)), Some(other)) => Some(
-            format!("the key's region is \"{text}\", that of pool \"{}\" is \"{other}\": it may not leave its region", pool.name)
-                .into(),
+            format!(
+                "the key's region is {}, that of pool \"{}\" is {}: it may not leave its region",
+                quoted(text),
+                pool.name,
+                quoted(other)
+            )
+            .into(),
         ),
         // The pool's region is wrong, and that is reported.
         (_, Some(_)) => None,
         (_, None) => Some(
             format!(
-                "the key's region is \"{text}\", and pool \"{}\" has none: give the pool a region, or the key another pool",
+                "the key's region is {}, and pool \"{}\" has none: give the pool a region, or the key another pool",
+                quoted(text),
                 pool.name
             )
             .into(),

@@ -166,7 +166,15 @@ fn field_of(
             );
             return None;
         }
-        return Some(Field { name: raw.name.value.clone(), carrier, offset, bits, place: 0, table: None });
+        return Some(Field {
+            name: raw.name.value.clone(),
+            carrier,
+            offset,
+            bits,
+            place: 0,
+            table: None,
+            display: raw.display,
+        });
     };
     if !carrier.is_address() {
         checker.error(
@@ -185,6 +193,7 @@ fn field_of(
         bits: LABEL_BITS,
         place: 0,
         table: Some(at),
+        display: raw.display,
     })
 }
 

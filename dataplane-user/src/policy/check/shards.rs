@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::policy::diagnostic::Place;
 use crate::policy::document::{CLASSES, Document, RawClass, RawTier};
+use crate::policy::lint;
 use crate::policy::model::{ClassAction, Classes, Key, Pool, Shard, Tier, Width};
 use crate::policy::reader::At;
 
@@ -88,6 +89,13 @@ fn tier(
         && let Some(problem) = too_wide(width, pool)
     {
         checker.error(at.at, format_args!("spec.tiers[{index}].width"), problem);
+    }
+    for (name, text) in [("owner", &raw.owner), ("costCentre", &raw.cost_centre), ("account", &raw.account)] {
+        if let Some(text) = text
+            && let Some(problem) = lint::personal(text.value)
+        {
+            checker.warn(text.at, format_args!("spec.tiers[{index}].{name}"), problem);
+        }
     }
     Tier {
         name: raw.name.value.clone(),

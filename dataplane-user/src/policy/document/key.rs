@@ -57,6 +57,14 @@ fn values_of<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<Value
     Some(At { value: values, at: at.node.at })
 }
 
+/// A label. Whether it may be shown is not known yet, so messages do not repeat it.
+pub(super) fn label<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<At<&'n str>> {
+    if at.is_number() {
+        return at.fail(context, "expected text, found a number: write it in quotes");
+    }
+    free_text(at, context)
+}
+
 /// Free text of one line.
 pub(super) fn free_text<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<At<&'n str>> {
     let text = at.text(context)?;

@@ -7,6 +7,8 @@ mod types;
 
 use ipnet::IpNet;
 
+use crate::display::Display;
+
 use super::model::{AttachMode, Interface, Mode};
 use super::reader::{At, Context, Cursor};
 use super::values;
@@ -202,7 +204,7 @@ fn prefixes<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<Vec<(A
                 None
             }
         };
-        let label = key::free_text(cursor, context);
+        let label = key::label(cursor, context);
         if let (Some(net), Some(label)) = (net, label) {
             prefixes.push((net, label));
         }
@@ -229,7 +231,7 @@ fn level<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawLevel<
 }
 
 fn field<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawField<'n>> {
-    let fields = at.fields(&["name", "from", "bits", "table"], context)?;
+    let fields = at.fields(&["name", "from", "bits", "table", "display"], context)?;
     let name = fields.require("name", context).and_then(|at| at.parsed(context, values::name));
     let from = fields.require("from", context).and_then(|at| at.text(context));
     let bits = match fields.get("bits") {
@@ -240,7 +242,11 @@ fn field<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawField<
         Some(at) => Some(at.text(context)?),
         None => None,
     };
-    Some(RawField { name: name?, from: from?, bits, table })
+    let display = match fields.get("display") {
+        Some(at) => at.choice("display", &Display::NAMED, context)?,
+        None => Display::Plain,
+    };
+    Some(RawField { name: name?, from: from?, bits, table, display })
 }
 
 fn bits(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<At<(u32, u32)>> {

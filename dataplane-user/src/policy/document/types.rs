@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 use keysteer_common::tables::Service;
 
+use crate::display::Display;
 use crate::policy::model::{Interface, Mode, Target, Width};
 use crate::policy::reader::At;
 use crate::policy::share::Share;
@@ -60,6 +61,7 @@ pub(in crate::policy) struct RawField<'n> {
     pub(in crate::policy) from: At<&'n str>,
     pub(in crate::policy) bits: Option<At<(u32, u32)>>,
     pub(in crate::policy) table: Option<At<&'n str>>,
+    pub(in crate::policy) display: Display,
 }
 
 /// A shard.

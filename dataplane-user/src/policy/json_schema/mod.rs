@@ -8,6 +8,8 @@ use keysteer_common::carrier::Carrier;
 use keysteer_common::headers::{FIELDS, LEVELS};
 use serde_json::{Value, json};
 
+use crate::display::Display;
+
 use super::document::{API_VERSION, CLASSES, KIND};
 use super::values::PROTOCOLS;
 
@@ -202,6 +204,11 @@ fn field() -> Value {
                 "additionalProperties": false,
             },
             "table": name("The prefix table that the address is looked up in; the field is its label."),
+            "display": {
+                "description": "How its values are shown in logs, events and answers: as they are, as a hash that only tells equal ones, or not at all.",
+                "enum": Display::NAMED.map(|(name, _)| name),
+                "default": "plain",
+            },
         },
         "required": ["name", "from"],
         "additionalProperties": false,

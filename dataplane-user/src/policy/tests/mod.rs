@@ -3,6 +3,7 @@
 mod broken;
 mod bundle;
 mod files;
+mod hidden;
 mod json_schema;
 mod placed;
 mod understood;

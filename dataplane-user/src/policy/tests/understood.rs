@@ -81,10 +81,10 @@ fn what_looks_wrong_is_warned_of() {
         warnings,
         [
             "p:10:5: spec.prefixTables.unused: no field uses the table",
-            "p:10:27: spec.prefixTables.unused.10.9.0.0/16: looks like a mail address: names and labels are shown in metrics, events and bills; use a pseudonym",
+            "p:10:27: spec.prefixTables.unused.10.9.0.0/16: looks like a mail address: labels are shown in logs and answers; use a pseudonym, or hide them: `display` of the fields that use the table",
             "p:20:14: spec.shards[1]: no pool has the shard, so it gets nothing",
             "p:25:14: spec.tiers[0]: no key uses the tier",
-            "p:29:14: spec.keys[1].name: looks like a phone number: names and labels are shown in metrics, events and bills; use a pseudonym",
+            "p:29:14: spec.keys[1].name: looks like a phone number: it is shown in metrics, events and bills; use a pseudonym",
         ]
     );
 }

@@ -1,0 +1,217 @@
+//! What commands without an agent show of fields whose values the policy hides: a policy with all three displays, and
+//! every output searched for the values.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests state what must hold")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// Every value that is hidden begins so, and nothing else.
+const HIDDEN: &str = "zq-";
+
+/// The top of the worktree.
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The tour's policy: tenants hashed, the service that is asked masked, products plain.
+fn policy() -> String {
+    let text = fs::read_to_string(top().join("docs/tour.yaml")).expect("the policy is there");
+    let text = text
+        .replace(
+            "  prefixTables:\n",
+            "  prefixTables:\n    sites: {203.0.113.10: zq-one, \"2001:db8:10::10\": zq-other}\n",
+        )
+        .replace("ip.src, table: tenants}", "ip.src, table: tenants, display: keyed-hash}")
+        .replace(
+            "        - {name: product, from: ip.dscp}",
+            "        - {name: product, from: ip.dscp, display: plain}\n        - {name: site, from: ip.dst, table: sites, display: masked}",
+        )
+        .replace("[[tenant, product], [tenant]]", "[[tenant, product, site], [tenant, site]]")
+        .replace("product: 34}", "product: 34, site: zq-one}");
+    ["acme", "globex", "initech", "umbrella"].iter().fold(text, |text, label| {
+        text.replace(&format!(": {label}\n"), &format!(": zq-{label}\n"))
+            .replace(&format!("tenant: {label},"), &format!("tenant: zq-{label},"))
+            .replace(&format!("{{tenant: {label}}}"), &format!("{{tenant: zq-{label}, site: zq-one}}"))
+    })
+}
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().expect("a directory"));
+        place.write("p.yaml", &policy());
+        place
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.0.path().join(name), text).expect("a file");
+    }
+
+    /// A node's state directory whose secrets are of this byte.
+    fn state(&self, byte: u8) -> String {
+        let name = format!("state-{byte}");
+        let to = self.0.path().join(&name);
+        fs::create_dir(&to).expect("a directory");
+        fs::write(to.join("secrets"), [byte; 32]).expect("a file");
+        name
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keysteer"));
+        command.args(arguments).current_dir(self.0.path()).output().expect("the program runs")
+    }
+
+    /// What is said on both streams by a command that succeeds.
+    fn said(&self, arguments: &[&str]) -> (String, String) {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (text(output.stdout), text(output.stderr))
+    }
+
+    /// The same of one that is to hide.
+    fn hides(&self, arguments: &[&str]) -> String {
+        let (out, err) = self.said(arguments);
+        assert!(!out.is_empty() && !format!("{out}{err}").contains(HIDDEN), "{arguments:?}: {out}{err}");
+        out
+    }
+
+    /// The fields of every packet of the tour's capture, as replay tells them.
+    fn fields(&self, more: &[&str]) -> Vec<BTreeMap<String, Value>> {
+        let capture = top().join("docs/tour.pcap");
+        let capture = capture.to_str().expect("a path of text");
+        let replay = ["replay", "--engine", "host", "--policy", "p.yaml", "-o", "jsonl"];
+        let (out, _) = self.said(&[&replay[..], more, &[capture]].concat());
+        let fields = |line: &str| {
+            let mut line: Value = serde_json::from_str(line).expect("an object");
+            serde_json::from_value(line["fields"].take()).expect("fields")
+        };
+        out.lines().map(fields).collect()
+    }
+}
+
+const PACKET: [&str; 6] = ["--src", "10.1.0.1", "--dst", "203.0.113.10", "--dport", "443"];
+
+#[test]
+fn explain() {
+    let place = Place::new();
+    let near = ["--src", "10.3.0.1", "--dst", "203.0.113.10", "--dport", "443", "--dscp", "46"];
+    let lost = ["--src", "10.77.0.1", "--dst", "203.0.113.10", "--dport", "443"];
+    for packet in [&PACKET[..], &near, &lost] {
+        for output in ["table", "json"] {
+            let ask = [&["explain", "--policy", "p.yaml", "-o", output], packet].concat();
+            let said = place.hides(&ask);
+            assert!(said.contains("****") && said.contains("display secret of this run alone"), "{said}");
+            assert!(!said.contains("10.77.0.1 is in no prefix"), "{said}");
+            let (plain, _) = place.said(&[&ask[..], &["--reveal"]].concat());
+            assert!(
+                plain.contains(HIDDEN) && !plain.contains("****") && !plain.contains("secret of this run")
+            );
+        }
+    }
+    let said: Value = serde_json::from_str(
+        &place.hides(&[&["explain", "--policy", "p.yaml", "-o", "json"], &PACKET[..]].concat()),
+    )
+    .expect("JSON");
+    let hashed = |text: &Value| text.as_str().is_some_and(|text| text.starts_with("h:") && text.len() == 18);
+    let field = &said["extract"][0];
+    assert!(hashed(&field["raw"]) && hashed(&field["value"]) && field["raw"] != field["value"], "{field}");
+    assert_eq!(said["extract"][1]["value"], "0");
+    assert_eq!((&said["extract"][2]["raw"], &said["extract"][2]["value"]), (&"****".into(), &"****".into()));
+    assert_eq!(said["resolve"][1]["values"]["tenant"], field["value"]);
+    assert_eq!(said["key"]["name"], "acme");
+}
+
+#[test]
+fn replay() {
+    let place = Place::new();
+    let (hidden, plain) = (place.fields(&[]), place.fields(&["--reveal"]));
+    assert!(hidden.len() == plain.len() && hidden.len() > 20);
+    let mut pairs = BTreeSet::new();
+    for (hidden, plain) in hidden.iter().zip(&plain) {
+        assert!(hidden.keys().eq(plain.keys()));
+        assert_eq!(hidden.get("product"), plain.get("product"));
+        if let Some(site) = hidden.get("site") {
+            assert_eq!(site, "****");
+        }
+        if let (Some(hash), Some(value)) = (hidden.get("tenant"), plain.get("tenant")) {
+            pairs.insert((hash.as_str().expect("a hash").to_owned(), value.to_string()));
+        }
+    }
+    let one = |pick: fn(&(String, String)) -> &str| pairs.iter().map(pick).collect::<BTreeSet<_>>().len();
+    let (hashes, values) = (one(|(hash, _)| hash), one(|(_, value)| value));
+    assert!(values > 3 && hashes == values && pairs.len() == values, "equal values, equal hashes: {pairs:?}");
+    assert!(pairs.iter().all(|(hash, _)| hash.starts_with("h:") && hash.len() == 18), "{pairs:?}");
+
+    // Each run has a secret of its own; a node keeps its.
+    assert_ne!(place.fields(&[]), hidden);
+    let states = [7, 8].map(|byte| place.state(byte));
+    let [one, other] = states.each_ref().map(|state| place.fields(&["--state-dir", state]));
+    assert_ne!(one, other);
+    assert_eq!(place.fields(&["--state-dir", &states[0]]), one);
+
+    // What explain says of a frame at the node is what replay says of it.
+    let capture = top().join("docs/tour.pcap");
+    let explain = ["explain", "--policy", "p.yaml", "--state-dir", &states[0], "-o", "json", "--packet", "3"];
+    let said = place.hides(&[&explain[..], &["--capture", capture.to_str().expect("text")]].concat());
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!(said["extract"][0]["raw"], one[2]["tenant"]);
+}
+
+#[test]
+fn plan() {
+    let place = Place::new();
+    let next = policy()
+        .replace("10.4.0.0/16: zq-umbrella", "10.4.0.0/16: zq-initech")
+        .replace(
+            "{name: globex, match: {tenant: zq-globex",
+            "{name: new, match: {tenant: zq-initech, product: 7",
+        )
+        .replace("203.0.113.10: zq-one", "203.0.113.10: zq-one, 203.0.113.11: zq-new")
+        .replace("display: plain", "display: masked");
+    place.write("next.yaml", &next);
+    for output in ["table", "json"] {
+        let ask = ["plan", "next.yaml", "--against", "p.yaml", "-o", output];
+        let said = place.hides(&ask);
+        for part in ["10.4.0.0/16", "display of product", "masked", "site=****", "tenant=h:"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        let (plain, _) = place.said(&[&ask[..], &["--reveal"]].concat());
+        for part in ["zq-umbrella", "zq-initech", "zq-new", "tenant=zq-globex"] {
+            assert!(plain.contains(part), "{part}: {plain}");
+        }
+    }
+    // A change of what is hidden is a change, and how values are shown concerns no guard.
+    let show = policy().replace("display: masked", "display: plain");
+    place.write("show.yaml", &show);
+    let said = place.hides(&["plan", "p.yaml", "--against", "show.yaml"]);
+    assert!(said.contains("display of site"), "{said}");
+    let output = place.run(&["plan", "show.yaml", "--against", "p.yaml", "--exit-code"]);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+}
+
+#[test]
+fn validate() {
+    let place = Place::new();
+    place.hides(&["validate", "p.yaml"]);
+    for (from, to, said) in [
+        ("match: {tenant: zq-acme,", "match: {tenant: zq-acne,", "is no label of prefix table tenants"),
+        ("site: zq-one}, deny", "site: zq-on}, deny", "is no label of prefix table sites"),
+        ("10.2.0.0/16: zq-globex", "10.2.0.0/16: zq-globex\n      10.2.0.0/16: zq-acme", "is given twice"),
+        ("10.2.0.0/16: zq-globex", "10.2.0.0/16: 491555123", "found a number: write it in quotes"),
+        ("10.2.0.0/16: zq-globex", "10.2.0.0/16: \" zq-globex\"", "begins or ends with a blank"),
+    ] {
+        assert!(policy().contains(from), "{from}");
+        place.write("wrong.yaml", &policy().replacen(from, to, 1));
+        let output = place.run(&["validate", "wrong.yaml"]);
+        let text = format!("{output:?}");
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains(said) && !text.contains(HIDDEN) && !text.contains("491555123"), "{text}");
+    }
+}
