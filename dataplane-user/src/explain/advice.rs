@@ -37,7 +37,7 @@ pub(super) fn advice(
             lines.push(class_action_line(generation, class));
         }
         Class::Missing | Class::Unregistered | Class::Unauthenticated => {
-            lines.extend(unassigned(explanation));
+            lines.extend(unassigned(generation, explanation));
             lines.extend(near(generation, explanation, readings));
             lines.push(class_action_line(generation, class));
         }
@@ -108,7 +108,7 @@ fn class_action_line(generation: &Generation<'_>, class: Class) -> String {
 }
 
 /// What would make a packet without a registered key have one.
-fn unassigned(explanation: &Explanation) -> Vec<String> {
+fn unassigned(generation: &Generation<'_>, explanation: &Explanation) -> Vec<String> {
     let levels = explanation.resolve.iter().flatten();
     let fields = explanation.extract.as_deref().unwrap_or_default();
     let mut lines = Vec::new();
@@ -119,7 +119,7 @@ fn unassigned(explanation: &Explanation) -> Vec<String> {
         lines.push(format!(
             "registered under {} it would be assigned: add a key with `match: {}`",
             pairs(level),
-            yaml(level)
+            yaml(generation, level)
         ));
     }
     // A level that lacks least is nearest; a field is told of once.
@@ -190,7 +190,7 @@ fn assigned(generation: &Generation<'_>, explanation: &Explanation) -> Vec<Strin
         match level.finding {
             LevelFinding::NotRegistered => lines.push(format!(
                 "a key with `match: {}` would come before {key}: it is more specific",
-                yaml(level)
+                yaml(generation, level)
             )),
             LevelFinding::Incomplete => lines.push(format!(
                 "with a value for {} the level [{}] would be tried before",
@@ -242,9 +242,17 @@ fn pairs(level: &Level) -> String {
     level.fields.iter().filter_map(pair).collect::<Vec<_>>().join(", ")
 }
 
-/// `{tenant: acme, product: 34}`, to be pasted into a policy.
-fn yaml(level: &Level) -> String {
-    let pair = |field: &String| Some(format!("{field}: {}", quoted(level.values.get(field)?)));
+/// `{tenant: acme, product: 34}`, to be pasted into a policy; `...` for values that are hidden.
+fn yaml(generation: &Generation<'_>, level: &Level) -> String {
+    let hidden = |field: &String| {
+        let info = generation.names.fields.iter().find(|info| info.name == *field);
+        !generation.veil.is_lifted() && info.is_some_and(|info| info.display.hides())
+    };
+    let pair = |field: &String| {
+        let value = level.values.get(field)?;
+        let text = if hidden(field) { "...".to_owned() } else { quoted(value) };
+        Some(format!("{field}: {text}"))
+    };
     format!("{{{}}}", level.fields.iter().filter_map(pair).collect::<Vec<_>>().join(", "))
 }
 

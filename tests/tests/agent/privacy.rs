@@ -75,6 +75,8 @@ fn no_output_tells_hidden_values_and_equal_ones_look_equal() {
     site.who(v4(1, 1));
     site.who(v4(2, 1));
 
+    until("keys are seen", || agent.log().contains("key_first_seen"));
+
     // Another policy: a key that goes, labels and a region that change.
     let next = policy()
         .replace("    - {name: globex,", "    - {name: other, match: {site: zq-site, port: 7001, tenant: zq-tenant-2}, pool: all}\n    - {name: globey,")
@@ -132,7 +134,7 @@ fn no_output_tells_hidden_values_and_equal_ones_look_equal() {
     assert!(log.contains("key_first_seen") && log.contains("key_retired") && log.contains("TRACE"), "{log}");
     assert!(log.contains(&format!("tenant={hash}")), "{hash}: {log}");
     fs::write(place.policy(), policy()).unwrap();
-    let again = place.start(&site.node);
+    let mut again = place.start(&site.node);
     assert_eq!(again.key("acme").values["tenant"], hash);
 
     all.push(("log".to_owned(), log));
@@ -142,7 +144,8 @@ fn no_output_tells_hidden_values_and_equal_ones_look_equal() {
     }
     // A node of its own has other hashes.
     let elsewhere = Place::new(&policy());
-    drop(again);
+    again.signal(Signal::SIGTERM);
+    assert!(again.wait().success());
     let other = elsewhere.start(&site.node);
     let value = other.key("acme").values["tenant"].clone();
     assert!(value.starts_with("h:") && value != hash, "{value}");

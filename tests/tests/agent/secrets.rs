@@ -30,7 +30,8 @@ fn words(state: &Path, namespace: &Namespace) -> Vec<[u8; 8]> {
     let config = compile_for(&policy, host, &secrets, &mut Ids::default()).unwrap().config;
     assert_eq!(config.flow_secret, secrets.flow);
     let multipliers = config.levels.iter().flat_map(|level| level.multipliers).filter(|word| *word != 0);
-    let words = multipliers.chain(secrets.flow).chain([secrets.key]).map(u64::to_le_bytes);
+    let words =
+        multipliers.chain(secrets.flow).chain([secrets.key]).chain(secrets.display).map(u64::to_le_bytes);
     words.chain(bytes.as_chunks().0.iter().copied()).collect()
 }
 

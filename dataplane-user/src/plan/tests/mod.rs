@@ -1,6 +1,7 @@
 //! Tests of plans.
 
 mod changes;
+mod hidden;
 mod overlap;
 mod properties;
 mod refusals;
