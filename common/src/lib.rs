@@ -33,6 +33,7 @@ pub mod scope;
 
 pub mod carrier;
 pub mod extract;
+pub mod shim;
 
 pub mod resolve;
 

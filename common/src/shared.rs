@@ -3,6 +3,7 @@
 use crate::account::{Counter, KeyEvents, ShardCounter, Tally};
 use crate::config::Config;
 use crate::headers::Work;
+use crate::shim::Signing;
 use crate::tables::{KeyEntry, PrefixStep, ServiceSet, ShardEntry, SlotTable};
 
 /// A type that is the same bytes on both sides of the kernel boundary.
@@ -38,6 +39,8 @@ unsafe impl Shared for ShardCounter {}
 unsafe impl Shared for Tally {}
 // SAFETY: `repr(C)` of integers, padding explicit, size asserted beside the definition.
 unsafe impl Shared for Work {}
+// SAFETY: as above.
+unsafe impl Shared for Signing {}
 // SAFETY: an array of a shared type has its elements and nothing between them.
 unsafe impl<T: Shared, const N: usize> Shared for [T; N] {}
 
