@@ -77,6 +77,14 @@ fn parse_tree(tree: &yaml::Node, file: &str, keys: ReadKeys<'_>) -> Result<Polic
     }
 }
 
+/// A whole number, decimal or hexadecimal with `0x`.
+///
+/// # Errors
+/// It is none, in words.
+pub(crate) fn number(text: &str) -> Result<u128, String> {
+    values::number(text).map_err(|problem| problem.message)
+}
+
 /// A MAC address as the policy writes it.
 ///
 /// # Errors
