@@ -1,14 +1,18 @@
 //! Signed keys in user space: secrets as files hold them, addresses and times as the packet path has them. What is made
 //! and verified is [`keysteer_common::shim`]; the format is specified in `docs/wire-format.md`.
 
+mod files;
 mod secret;
+mod table;
 
 use std::net::IpAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use keysteer_common::shim;
 
+pub use files::{Files, SecretFileError, read};
 pub use secret::{SecretKey, SecretTextError};
+pub use table::{steps, table};
 
 /// An address as [`shim`] takes it: most significant half first, of IPv4 the IPv4-mapped one.
 pub fn address(address: IpAddr) -> [u64; 2] {
@@ -26,6 +30,13 @@ pub fn unix_ns() -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// Nanoseconds: Unix time less `CLOCK_MONOTONIC`, which is what a program in the kernel reads.
+pub fn clock_offset() -> u64 {
+    let monotonic = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map(Duration::from);
+    let monotonic = monotonic.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    unix_ns().wrapping_sub(monotonic)
+}
+
 /// The present epoch.
 pub fn epoch() -> u16 {
     shim::epoch(unix_ns())
@@ -34,6 +45,16 @@ pub fn epoch() -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_offset_leads_from_one_clock_to_the_other() {
+        let before = clock_offset();
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(clock_offset().abs_diff(before) < 10_000_000, "it does not move with time");
+        let monotonic = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).unwrap();
+        let now = Duration::from(monotonic).as_nanos() as u64 + before;
+        assert!(now.abs_diff(unix_ns()) < 1_000_000_000);
+    }
 
     #[test]
     fn addresses_are_numbers_and_ipv4_is_mapped() {
