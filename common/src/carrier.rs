@@ -10,9 +10,9 @@ use crate::access::{Packet, Pos, load_bytes, load_u16, load_u32, load_u128};
 use crate::config::{ANY_ROTATION, FieldConfig, Ports};
 use crate::headers::{Headers, found};
 use crate::inside::{Inside, within};
+use crate::parse::option;
 use crate::parse::transport::{TCP, UDP};
 use crate::parse::tunnel::in_datagram;
-use crate::parse::option;
 use crate::shim;
 
 /// Declares the carriers: each with its number, its name, and how many bits it holds at most.
@@ -318,7 +318,9 @@ pub fn read_deep<P: Packet>(
         number::NSH_SPI if has(within::NSH) => (inside.nsh, 4, 3),
         number::NSH_CONTEXT if has(within::NSH_CONTEXT) => (inside.nsh, 8, 16),
         number::QUIC_DCID if has(within::QUIC) => return connection_id(packet, inside, field),
-        number::TCP_OPTION if headers.protocol == TCP && headers.found & (found::PORTS | found::QUOTED) == found::PORTS => {
+        number::TCP_OPTION
+            if headers.protocol == TCP && headers.found & (found::PORTS | found::QUOTED) == found::PORTS =>
+        {
             option::tcp(packet, headers, inside, field.which);
             return of_option(packet, inside, field);
         }
@@ -375,7 +377,12 @@ fn signed<P: Packet>(packet: &P, inside: &mut Inside, at: u16) -> Option<[u64; 2
 
 /// The key of the shim that a UDP datagram's payload begins with.
 #[inline(always)]
-fn shim_key<P: Packet>(packet: &P, headers: &Headers, inside: &mut Inside, ports: &Ports) -> Option<[u64; 2]> {
+fn shim_key<P: Packet>(
+    packet: &P,
+    headers: &Headers,
+    inside: &mut Inside,
+    ports: &Ports,
+) -> Option<[u64; 2]> {
     if headers.has(found::QUOTED) || ports.shim != 0 && headers.destination_port != ports.shim {
         return None;
     }

@@ -293,8 +293,8 @@ pub struct Config {
     pub _pad: [u8; 2],
     /// One of [`fragments`].
     pub fragments: u32,
-    /// Explicit padding.
-    pub _middle: u32,
+    /// How many datagrams are remembered, where later fragments follow.
+    pub datagrams: u32,
     /// Addresses to numbers of sets of keys, for [`crate::trust`].
     pub sources: PrefixTable,
     /// Entries of the table of pairs minus one; its size is a power of two.
@@ -366,8 +366,14 @@ impl Config {
             services: [Service { low: 0, high: 0 }; INLINE_SERVICES],
             fields: [[FIELD; FIELDS]; SCHEMAS],
             levels: [LEVEL; ALL_LEVELS],
-            schemas: [SchemaConfig { first_level: 0, levels: 0, fields: 0, version: 0, verify: 0, _pad: [0; 3] };
-                SCHEMAS],
+            schemas: [SchemaConfig {
+                first_level: 0,
+                levels: 0,
+                fields: 0,
+                version: 0,
+                verify: 0,
+                _pad: [0; 3],
+            }; SCHEMAS],
             interfaces: [InterfaceConfig { index: 0, allowed: [0; SCHEMAS], verify: 0, _pad: [0; 3] };
                 INTERFACES],
             interfaces_len: 0,
@@ -377,7 +383,7 @@ impl Config {
             has_sources: 0,
             _pad: [0; 2],
             fragments: fragments::ALIKE,
-            _middle: 0,
+            datagrams: 0,
             sources: PREFIXES,
             pair_mask: 0,
             pair_probes: 0,

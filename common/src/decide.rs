@@ -483,12 +483,7 @@ fn note_key<P: PacketMut, T: Tables, N: Notes>(tables: &T, notes: &mut N, frame:
 
 /// Records, if asked, what a frame's key was found to be.
 #[inline(always)]
-fn note_resolved<T: Tables, N: Notes>(
-    tables: &T,
-    notes: &mut N,
-    frame: &Frame<'_>,
-    resolved: &Resolved<'_>,
-) {
+fn note_resolved<T: Tables, N: Notes>(tables: &T, notes: &mut N, frame: &Frame<'_>, resolved: &Resolved<'_>) {
     if tables.config().record == 0 {
         return;
     }

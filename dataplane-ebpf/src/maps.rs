@@ -4,8 +4,8 @@
 use core::arch::asm;
 
 use aya_ebpf::Global;
-use aya_ebpf::macros::map;
 use aya_ebpf::helpers::bpf_ktime_get_coarse_ns;
+use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, CpuMap, DevMap, LruHashMap, PerCpuArray, PerCpuHashMap};
 use keysteer_common::account::{Counter, KeyCounter, KeyEvents, Meters, TALLY_SHARDS, Tally, way};
 use keysteer_common::config::Config;
@@ -15,7 +15,8 @@ use keysteer_common::prefix;
 use keysteer_common::shim::Signing;
 use keysteer_common::state::Area;
 use keysteer_common::tables::{
-    Datagram, Datagrams, Exits, KeyEntry, KeyMeta, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables,
+    Datagram, Datagrams, Exits, KeyEntry, KeyMeta, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable,
+    Tables,
 };
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
@@ -106,7 +107,7 @@ pub(crate) struct Kernel;
 /// many ways that lead here. `row` is the row's first slot and, in the upper half, its length.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn keysteer_around(seed: u64, row: u64, column: u32, pool: u32) -> u32 {
+pub(crate) extern "C" fn keysteer_around(seed: u64, row: u64, column: u32, pool: u32) -> u32 {
     let chosen = Chosen { seed, row: (row as u32, (row >> 32) as u32), column, pool };
     overlay::around(&Maps::<true>, chosen) as u32
 }
@@ -114,14 +115,14 @@ pub extern "C" fn keysteer_around(seed: u64, row: u64, column: u32, pool: u32) -
 /// [`prefix::last_step`] of IPv4 addresses, likewise.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn keysteer_step4(first: u32, count: u32, address: u64) -> u32 {
+pub(crate) extern "C" fn keysteer_step4(first: u32, count: u32, address: u64) -> u32 {
     prefix::last_step::<false, _>(&Maps::<true>, first, count, [address, 0])
 }
 
 /// [`prefix::last_step`] of IPv6 addresses, likewise.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn keysteer_step6(first: u32, count: u32, high: u64, low: u64) -> u32 {
+pub(crate) extern "C" fn keysteer_step6(first: u32, count: u32, high: u64, low: u64) -> u32 {
     prefix::last_step::<true, _>(&Maps::<true>, first, count, [high, low])
 }
 

@@ -49,11 +49,7 @@ pub fn parse<P: Packet>(
     at: Pos,
     v4: bool,
 ) -> Option<Destination> {
-    if v4 {
-        ipv4(packet, headers, bytes, at)
-    } else {
-        ipv6(packet, headers, bytes, at)
-    }
+    if v4 { ipv4(packet, headers, bytes, at) } else { ipv6(packet, headers, bytes, at) }
 }
 
 /// [`parse`], for IPv4.

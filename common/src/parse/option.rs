@@ -82,7 +82,10 @@ pub fn tcp<P: Packet>(packet: &P, headers: &Headers, inside: &mut Inside, which:
                 // Behind kind and length, and the experiment id where there is one.
                 let id = kind >= EXPERIMENT;
                 let before = if id { 4 } else { 2 };
-                let named = !id || packet.load::<[u8; 2]>(at, 2).is_some_and(|id| u16::from_be_bytes(id) as u32 == which & 0xffff);
+                let named = !id
+                    || packet
+                        .load::<[u8; 2]>(at, 2)
+                        .is_some_and(|id| u16::from_be_bytes(id) as u32 == which & 0xffff);
                 if length >= before && named {
                     let Some(data) = packet.advance(at, before) else { break };
                     inside.option = data.store();
