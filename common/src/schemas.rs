@@ -128,7 +128,6 @@ fn extract<P: Packet, T: Tables>(
 }
 
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "what is bundled goes to memory in the kernel home")]
 fn field<const I: usize, P: Packet, T: Tables>(
     packet: &P,
     tables: &T,

@@ -101,7 +101,7 @@ fn udp<P: Packet>(
     let read = |bits| config.reads & bits != 0;
     let ports = &config.ports;
     let vxlan = read(reads::VXLAN | reads::INNER) && port == ports.vxlan;
-    let geneve = read(reads::GENEVE | reads::INNER) && port == ports.geneve;
+    let geneve = read(reads::GENEVE | reads::NSH | reads::INNER) && port == ports.geneve;
     let gtpu = read(reads::GTPU | reads::INNER) && port == ports.gtpu;
     let quic = read(reads::QUIC) && port == ports.quic;
     if !(vxlan || geneve || gtpu || quic) {
