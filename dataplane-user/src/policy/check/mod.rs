@@ -8,6 +8,7 @@ mod residency;
 mod schema;
 mod scope;
 mod shards;
+mod signing;
 mod tables;
 
 use std::collections::HashMap;
@@ -20,6 +21,8 @@ use super::lint;
 use super::model::{BlastRadius, Carriers, Interface, Policy};
 use super::reader::At;
 use super::share::Share;
+
+pub(super) use signing::SECRETS;
 
 /// What the checks share: the document's name, and where problems and warnings go.
 pub(super) struct Checker<'d> {
@@ -116,6 +119,7 @@ pub(super) fn check(
         residency::check(&mut checker, document, schema, &tables, &mut places.pools)
     });
     let blast_radius = blast_radius(&mut checker, document);
+    let signing = signing::check(&mut checker, document);
     let keys = schema.as_ref().map(|schema| {
         let mut keys = keys::Keys::new(&tables, schema, &places, &residency);
         keys.of_document(&mut checker, &document.keys);
@@ -153,6 +157,7 @@ pub(super) fn check(
         classes,
         blast_radius,
         residency: residency.field,
+        signing,
         warnings: Vec::new(),
     };
     residency::guards(&mut checker, document, &policy);

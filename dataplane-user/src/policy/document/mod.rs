@@ -3,6 +3,7 @@
 
 mod key;
 mod places;
+mod signing;
 mod types;
 
 use ipnet::IpNet;
@@ -12,6 +13,7 @@ use super::reader::{At, Context, Cursor};
 use super::values;
 use super::yaml::Node;
 
+pub(super) use signing::{RawSecret, RawSigning};
 use types::RawLevel;
 pub(super) use types::{
     Document, KeyRest, RawClass, RawField, RawKey, RawSchema, RawScope, RawTable, RawTier,
@@ -58,6 +60,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         "classes",
         "blastRadius",
         "residency",
+        "signing",
     ];
     let fields = spec.fields(&allowed, context)?;
     let environment = fields.require("environment", context).and_then(|at| at.parsed(context, values::name));
@@ -85,6 +88,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
     };
     let blast_radius = fields.get("blastRadius").and_then(|at| places::blast_radius(&at, context));
     let residency = fields.get("residency").and_then(|at| places::residency(&at, context));
+    let signing = fields.get("signing").and_then(|at| signing::signing(&at, context));
     Some(Document {
         name,
         environment: environment?.value,
@@ -101,6 +105,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         classes: classes?,
         blast_radius: blast_radius.unwrap_or_default(),
         residency,
+        signing,
     })
 }
 
