@@ -13,8 +13,8 @@ use crate::frames::{
 pub const GENEVE_OPTION: (u16, u8) = (0x0102, 3);
 /// The TCP option likewise: its kind is for experiments, and this is the experiment's id (RFC 6994).
 pub const TCP_OPTION: (u8, u16) = (253, 0x1234);
-/// A TCP option of a kind that has no experiments.
-pub const TCP_OPTION_PLAIN: u8 = 78;
+/// A TCP option of a kind that has no experiments, and no meaning (it is reserved).
+pub const TCP_OPTION_PLAIN: u8 = 200;
 /// How many bytes the destination connection id of a QUIC short header has.
 pub const SHORT_HEADER: usize = 8;
 /// Where the datagrams with a signed shim go.
@@ -83,7 +83,7 @@ fn plain(four: Option<bool>, dice: &mut Dice) -> Packet {
         label: dice.any() as u32 & 0xf_ffff,
         // No port that a dissector or we know for something else.
         ports: (40_000 + dice.below(9_000) as u16, 20_000 + dice.below(9_000) as u16),
-        payload: dice.below(24),
+        payload: 4 + 4 * dice.below(6),
         transport,
         ..Packet::new(address(false, four, dice), address(true, four, dice))
     }

@@ -310,9 +310,16 @@ impl Packet {
     }
 
     fn whole_upper(&self) -> Vec<u8> {
-        let payload = vec![0x5a; self.payload];
+        let mut payload = vec![0x5a; self.payload];
         if self.fragment.is_some_and(|(offset, _)| offset != 0) {
             return payload;
+        }
+        if self.transport == Transport::Sctp
+            && let Some(header) = payload.get_mut(..4)
+        {
+            // A chunk of padding (RFC 4820).
+            let [.., high, low] = self.payload.to_be_bytes();
+            header.copy_from_slice(&[0x84, 0, high, low]);
         }
         let mut upper = match &self.transport {
             Transport::Tcp(flags) => self.tcp(*flags),
