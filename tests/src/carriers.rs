@@ -326,10 +326,10 @@ fn fragments(dice: &mut Dice) -> Vec<Packet> {
         ]);
         packets.push(Packet { fragment: place, ..longer });
     }
-    // Anywhere among the extension headers; and cut off inside the transport header.
+    // Anywhere among the extension headers; and of no more than the transport header.
     let plain = plain(Some(false), dice);
     let early = vec![(FRAGMENT, 0), (60, 0)];
     packets.push(Packet { fragment: Some((0, true)), extensions: early, ..plain.clone() });
-    packets.push(Packet { fragment: Some((0, true)), kept: Some(8), ..plain });
+    packets.push(Packet { fragment: Some((0, true)), kept: Some(8), transport: Transport::Udp, ..plain });
     packets
 }

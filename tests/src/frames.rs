@@ -143,15 +143,18 @@ impl Packet {
         Self::new(address(source), address(destination))
     }
 
-    /// The answer to it.
+    /// The answer to it. A tunnel's goes to the same port, with an answer in it.
     #[must_use]
     pub fn turned(&self) -> Self {
-        Self {
-            source: self.destination,
-            destination: self.source,
-            ports: (self.ports.1, self.ports.0),
-            ..self.clone()
+        let mut answer = Self { source: self.destination, destination: self.source, ..self.clone() };
+        if let Transport::Tunnel(tunnel) = &mut answer.transport {
+            if let Some(inner) = tunnel.inside.packet_mut() {
+                *inner = inner.turned();
+            }
+        } else {
+            answer.ports = (self.ports.1, self.ports.0);
         }
+        answer
     }
 
     /// The ICMP error of `kind` that a router at `router` sends about the answer to this packet; it
