@@ -80,7 +80,7 @@ impl<'i> Line<'i> {
             reason,
             class,
             key,
-            schema: extracted.then_some(image.config.schema),
+            schema: extracted.then_some(image.config.schemas[0].version.into()),
             level: (assigned && decision.level != NO_LEVEL).then_some(decision.level),
             fields: Fields { infos: &names.fields, values },
             pool: if placed { pool(policy, class, key) } else { None },

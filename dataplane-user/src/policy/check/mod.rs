@@ -17,7 +17,7 @@ use super::ReadKeys;
 use super::diagnostic::{Place, PolicyError, Problem, Report};
 use super::document::Document;
 use super::lint;
-use super::model::{BlastRadius, Interface, Policy};
+use super::model::{BlastRadius, Carriers, Interface, Policy};
 use super::reader::At;
 use super::share::Share;
 
@@ -137,6 +137,7 @@ pub(super) fn check(
     };
     let shards::Places { shards, pools, tiers, classes, .. } = places;
     let mut policy = Policy {
+        carriers: Carriers::default(),
         file: file.to_owned(),
         name: document.name.clone(),
         environment: document.environment.clone(),

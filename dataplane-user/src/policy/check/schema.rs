@@ -125,7 +125,7 @@ fn field_of(
         return None;
     };
     let (offset, bits) = match &raw.bits {
-        None => (0, carrier.bits()),
+        None => (0, u8::try_from(carrier.bits()).ok()?),
         Some(range) => {
             let (offset, length) = range.value;
             let size = u32::from(carrier.bits());
@@ -149,7 +149,7 @@ fn field_of(
                 );
                 return None;
             }
-            (u8::try_from(offset).ok()?, u8::try_from(length).ok()?)
+            (u16::try_from(offset).ok()?, u8::try_from(length).ok()?)
         }
     };
     let Some(name) = &raw.table else {
@@ -166,7 +166,16 @@ fn field_of(
             );
             return None;
         }
-        return Some(Field { name: raw.name.value.clone(), carrier, offset, bits, place: 0, table: None });
+        return Some(Field {
+            name: raw.name.value.clone(),
+            carrier,
+            which: 0,
+            signed: false,
+            offset,
+            bits,
+            place: 0,
+            table: None,
+        });
     };
     if !carrier.is_address() {
         checker.error(
@@ -181,6 +190,8 @@ fn field_of(
     Some(Field {
         name: raw.name.value.clone(),
         carrier,
+        which: 0,
+        signed: false,
         offset: 0,
         bits: LABEL_BITS,
         place: 0,
