@@ -36,9 +36,8 @@ pub(super) fn mutate(frame: &mut Vec<u8>, dice: &mut Dice) {
             // Flags, lengths and types of a tunnel, or of an option or extension behind its header.
             8 => {
                 let tunnel = l3 + dice.one(TUNNELS) + dice.below(16);
-                change(frame, tunnel, |byte| {
-                    dice.one([byte ^ 1 << dice.below(8), dice.any() as u8, 0, 0xff])
-                });
+                let with = [1 << dice.below(8), dice.any() as u8, dice.any() as u8];
+                change(frame, tunnel, |byte| dice.one([byte ^ with[0], with[1], byte & with[2], 0, 0xff]));
             }
             // What is inside a tunnel.
             9 => {

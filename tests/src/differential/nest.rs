@@ -100,8 +100,10 @@ fn inner(dice: &mut Dice) -> Packet {
 
 /// The packet inside the packet's tunnel, of the family that is asked for. There is one afterwards.
 pub(super) fn inside<'p>(packet: &'p mut Packet, four: Option<bool>, dice: &mut Dice) -> &'p mut Packet {
-    let has =
-        matches!(&mut packet.transport, Transport::Tunnel(tunnel) if tunnel.inside.packet_mut().is_some());
+    let has = match &mut packet.transport {
+        Transport::Tunnel(tunnel) => tunnel.inside.packet_mut().is_some(),
+        _ => false,
+    };
     if !has {
         let mut tunnel = tunnel(dice);
         if tunnel.inside.packet_mut().is_none() {
