@@ -4,7 +4,7 @@ use crate::account::{Counter, KeyEvents, ShardCounter, Tally};
 use crate::config::Config;
 use crate::headers::Work;
 use crate::shim::Signing;
-use crate::tables::{KeyEntry, PrefixStep, ServiceSet, ShardEntry, SlotTable};
+use crate::tables::{Datagram, KeyEntry, PrefixStep, ServiceSet, ShardEntry, SlotTable};
 
 /// A type that is the same bytes on both sides of the kernel boundary.
 ///
@@ -29,6 +29,8 @@ unsafe impl Shared for KeyEntry {}
 unsafe impl Shared for ShardEntry {}
 // SAFETY: as above.
 unsafe impl Shared for SlotTable {}
+// SAFETY: as above.
+unsafe impl Shared for Datagram {}
 // SAFETY: two u64.
 unsafe impl Shared for Counter {}
 // SAFETY: a u64 and an array of `Counter`.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use keysteer_common::carrier::Carrier;
 use keysteer_common::config::{Bounds, Config};
 use keysteer_common::shared::{Shared, bytes_of};
+use keysteer_common::shim::Signing;
 use keysteer_common::tables::{
     KeyEntry, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables, target,
 };
@@ -38,6 +39,12 @@ pub struct Image {
     pub slots: Vec<Slot>,
     /// Shards by dense index.
     pub shards: Vec<ShardEntry>,
+    /// The open-addressed table of sets of addresses and the keys that may be used from there; see [`keysteer_common::trust`].
+    pub pairs: Vec<u64>,
+    /// What signed keys are verified with.
+    pub signing: Signing,
+    /// The time that they are judged by: nanoseconds of the monotonic clock.
+    pub now: u64,
     /// Operators' words, which hold over this policy and any other.
     pub words: Words,
     /// What the numbers are called.
@@ -92,7 +99,8 @@ impl FieldInfo {
             return label.cloned().unwrap_or_default();
         }
         let (name, carrier, bits) = (String::new(), self.carrier, self.bits);
-        Field { name, carrier, offset: 0, bits, place: 0, table: None }.text(&[], value)
+        let field = Field { name, carrier, which: 0, signed: false, offset: 0, bits, place: 0, table: None };
+        field.text(&[], value)
     }
 }
 
@@ -250,6 +258,7 @@ impl Image {
             && same(&self.slot_tables, &kernel.slot_tables)
             && same(&self.slots, &kernel.slots)
             && same(&self.shards, &kernel.shards)
+            && same(&self.pairs, &kernel.pairs)
     }
 
     /// Heeds `words` from now on, as a program in the kernel does that is loaded while there are any.
@@ -274,6 +283,7 @@ impl Image {
             + size_of_val(self.slot_tables.as_slice())
             + size_of_val(self.slots.as_slice())
             + size_of_val(self.shards.as_slice())
+            + size_of_val(self.pairs.as_slice())
     }
 
     /// The number that `address` maps to in `table`, through the code that runs in the kernel.
@@ -327,6 +337,18 @@ impl Tables for Image {
 
     fn shard(&self, index: u32) -> Option<&ShardEntry> {
         self.shards.get(index as usize)
+    }
+
+    fn pair(&self, index: u32) -> Option<u64> {
+        self.pairs.get(index as usize).copied()
+    }
+
+    fn signing(&self) -> Option<&Signing> {
+        Some(&self.signing)
+    }
+
+    fn now(&self) -> u64 {
+        self.now
     }
 
     fn key_word(&self, id: u32) -> u64 {

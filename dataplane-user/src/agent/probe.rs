@@ -125,7 +125,7 @@ fn set(policy: &Policy, packet: &mut Packet, field: &Field, value: u128) -> Opti
         }
         return Some(());
     }
-    let shift = u32::from(field.carrier.bits().checked_sub(field.offset + field.bits)?);
+    let shift = u32::from(field.carrier.bits().checked_sub(field.offset + u16::from(field.bits))?);
     let value = value.checked_shl(shift)?;
     match field.carrier {
         Carrier::EthernetSrc => packet.macs[0] = mac(value),

@@ -31,7 +31,11 @@ mod tests;
 
 use std::io;
 
-use keysteer_common::config::{ABI, ClassConfig, Config, class_action};
+use keysteer_common::config::{
+    ABI, ClassConfig, Config, FRAGMENT_CLASS, FieldConfig, LevelConfig, SchemaConfig, class_action, fragments,
+};
+use keysteer_common::headers::{ALL_LEVELS, FIELDS, SCHEMAS};
+use keysteer_common::shim::Signing;
 use keysteer_common::vocabulary::Class;
 
 use crate::both::{MANY, both};
@@ -155,7 +159,20 @@ pub fn compile_for(
     let (services, destinations) = services::compile(&policy.scope);
     let scope = prefixes.add("the scope", &destinations)?;
 
-    let fields = schema::fields(&policy.schema, &tables);
+    let mut fields = [[FieldConfig::default(); FIELDS]; SCHEMAS];
+    let mut schemas = [SchemaConfig::default(); SCHEMAS];
+    let mut levels = [LevelConfig::default(); ALL_LEVELS];
+    let mut reads = 0;
+    let mut given = 0;
+    for ((schema, fields), config) in [&policy.schema].into_iter().zip(&mut fields).zip(&mut schemas) {
+        *fields = schema::fields(schema, &tables);
+        *config = schema::schema(schema, given);
+        for (to, level) in levels.iter_mut().skip(given).zip(schema::levels(schema)) {
+            *to = level;
+            given += 1;
+        }
+        reads |= schema::reads(schema);
+    }
     let wide = policy.schema.fields.iter().map(|field| u32::from(field.bits)).sum::<u32>() > 64;
     let mut slots = slots::Slots::new(policy, &indices);
     let mut class = |action| -> Result<ClassConfig, CompileError> {
@@ -167,14 +184,32 @@ pub fn compile_for(
             }
         })
     };
-    let mut config = Config { abi: ABI, flow_secret: secrets.flow, scope, fields, ..Config::ZERO };
+    let mut config = Config {
+        abi: ABI,
+        flow_secret: secrets.flow,
+        scope,
+        fields,
+        schemas,
+        reads,
+        ports: policy.carriers.ports,
+        quic_length: policy.carriers.quic_length,
+        ..Config::ZERO
+    };
     (config.services_len, config.services) = services::inline(&services);
+    let policy_fields = &policy.schema.fields;
+    if policy_fields.iter().any(|field| field.carrier.is_behind_fragmentation()) {
+        (config.fragments, config.datagrams) = match policy.datagrams {
+            Some(datagrams) => (fragments::FOLLOW, datagrams),
+            None => (fragments::AS_CLASS, 0),
+        };
+    }
     for (number, action) in [
-        (Class::Missing, class(policy.classes.missing)?),
-        (Class::Unregistered, class(policy.classes.unregistered)?),
-        (Class::Malformed, class(policy.classes.malformed)?),
+        (FRAGMENT_CLASS, class(policy.classes.fragments)?),
+        (Class::Missing as usize, class(policy.classes.missing)?),
+        (Class::Unregistered as usize, class(policy.classes.unregistered)?),
+        (Class::Malformed as usize, class(policy.classes.malformed)?),
     ] {
-        if let Some(class) = config.classes.get_mut(number as usize) {
+        if let Some(class) = config.classes.get_mut(number) {
             *class = action;
         }
     }
@@ -186,17 +221,19 @@ pub fn compile_for(
     let (first, most) = (entries.len() / 3, entries.len() >= MANY);
     let ((table, mut keys), mut rest) = both(
         most,
-        || (keys::arrange(&entries, &policy.schema, secrets.key, wide), named(0..first)),
+        || (keys::arrange(&entries, given, secrets.key, wide), named(0..first)),
         || named(first..entries.len()),
     );
     let table = table?;
     keys.append(&mut rest);
-    config.levels = schema::levels(&policy.schema, &table.multipliers);
+    for (level, multipliers) in levels.iter_mut().zip(table.multipliers).take(given) {
+        level.multipliers = multipliers;
+    }
+    config.levels = levels;
     config.key_mask = u32::try_from(table.entries.len().saturating_sub(1)).unwrap_or(u32::MAX);
     config.key_probes = table.probes;
     config.key_shift = table.shift;
     config.shards = u32::try_from(shards.len()).unwrap_or(u32::MAX);
-    config.schema = u32::from(policy.schema.version);
     config.observe = (policy.mode == Mode::Observe).into();
     config.wide = wide.into();
     // Tools and tests read the record; the kernel room turns it off for a program that is to forward.
@@ -213,6 +250,9 @@ pub fn compile_for(
         slot_tables: tables.list,
         slots: tables.slots,
         shards,
+        pairs: Vec::new(),
+        signing: Signing::default(),
+        now: 0,
         words: Words::default(),
         names,
     })

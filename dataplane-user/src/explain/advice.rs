@@ -21,8 +21,8 @@ pub(super) fn advice(
     if generation.names.observe && class != Class::Foreign {
         let done = match reason {
             Reason::Steered | Reason::TargetDrop | Reason::NoShard | Reason::NoExit => "go to its shard",
-            Reason::ClassPass => "pass all the same, because its class does",
-            Reason::Denied | Reason::ClassDrop | Reason::OutOfScope => "be dropped",
+            Reason::ClassPass | Reason::FragmentPass => "pass all the same, because its class does",
+            Reason::Denied | Reason::ClassDrop | Reason::FragmentDrop | Reason::OutOfScope => "be dropped",
         };
         lines.push(format!("the policy only observes: with `mode: steer` it would {done}"));
     }

@@ -60,15 +60,16 @@ fn is_for(trace: &Trace, service: &Service) -> bool {
 
 /// The schema's fields.
 pub(super) fn extract(generation: &Generation<'_>, trace: &Trace) -> Vec<Field> {
-    let infos = generation.names.fields.iter().zip(&trace.fields).zip(&generation.image.config.fields);
+    let infos = generation.names.fields.iter().zip(&trace.fields).zip(&generation.image.config.fields[0]);
     infos
         .map(|((info, reading), config)| {
-            let whole = info.table.is_some() || info.bits == info.carrier.bits();
-            let offset = info.carrier.bits().saturating_sub(config.shift).saturating_sub(info.bits);
+            let whole = info.table.is_some() || u16::from(info.bits) == info.carrier.bits();
+            let offset =
+                info.carrier.bits().saturating_sub(config.shift.into()).saturating_sub(info.bits.into());
             Field {
                 name: info.name.clone(),
                 carrier: info.carrier.name().to_owned(),
-                bits: (!whole).then_some((offset, info.bits)),
+                bits: (!whole).then_some((offset, u16::from(info.bits))),
                 raw: reading.raw.map(|raw| raw_text(info, trace, raw)),
                 table: info.table.clone(),
                 value: reading.value.map(|value| info.text(value)),

@@ -216,7 +216,7 @@ fn fields(image: &Image, names: &Names, packet: &Frame<'_>, headers: &Headers) -
     let mut raw = [[0; 2]; FIELDS];
     let key = extract::extract(packet, image, headers, Some(&mut raw));
     let whole = |[high, low]: [u64; 2]| u128::from(high) << 64 | u128::from(low);
-    let readings = image.config.fields.iter().zip(raw).zip(&names.fields).zip(0_u32..);
+    let readings = image.config.fields[0].iter().zip(raw).zip(&names.fields).zip(0_u32..);
     readings
         .map(|(((config, raw), info), index)| Reading {
             raw: carrier::read(packet, headers, config.carrier).map(|_| whole(raw)),

@@ -212,7 +212,7 @@ pub struct Field {
     /// The bits of the carrier that it takes, where not all: the first, counted from the most
     /// significant, and how many.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub bits: Option<(u8, u8)>,
+    pub bits: Option<(u16, u16)>,
     /// What the frame has there, before any table.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub raw: Option<String>,

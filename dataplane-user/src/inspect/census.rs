@@ -80,21 +80,14 @@ pub(super) fn address(value: u128) -> IpAddr {
 /// A value as people, and policies, write it.
 pub(super) fn text(carrier: Carrier, value: u128) -> String {
     match carrier {
-        Carrier::EthernetSrc | Carrier::EthernetDst => {
+        carrier if carrier.is_mac() => {
             let [.., a, b, c, d, e, f] = value.to_be_bytes();
             mac_text([a, b, c, d, e, f])
         }
         Carrier::EthernetType => format!("0x{value:04x}"),
-        Carrier::Ipv4Src | Carrier::Ipv4Dst => Ipv4Addr::from_bits(value as u32).to_string(),
-        Carrier::Ipv6Src | Carrier::Ipv6Dst => Ipv6Addr::from_bits(value).to_string(),
-        Carrier::IpSrc | Carrier::IpDst => address(value).to_string(),
-        Carrier::VlanId
-        | Carrier::VlanInnerId
-        | Carrier::VlanPcp
-        | Carrier::IpDscp
-        | Carrier::IpProtocol
-        | Carrier::Ipv6FlowLabel
-        | Carrier::L4SrcPort
-        | Carrier::L4DstPort => value.to_string(),
+        carrier if carrier.family() == Some(true) => Ipv4Addr::from_bits(value as u32).to_string(),
+        carrier if carrier.family() == Some(false) => Ipv6Addr::from_bits(value).to_string(),
+        carrier if carrier.needs_table() => address(value).to_string(),
+        _ => value.to_string(),
     }
 }

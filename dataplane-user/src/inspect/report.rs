@@ -45,7 +45,7 @@ pub struct Carried {
     /// Its name in policies.
     pub carrier: &'static str,
     /// How many bits it has.
-    pub bits: u8,
+    pub bits: u16,
     /// Packets that carry it.
     pub packets: u64,
     /// Part of all packets that lack it, 0 to 1.

@@ -46,9 +46,6 @@ pub use survey::Pinned;
 pub use tables::{KEYS_MAP, change_keys};
 pub use test_run::{TestRunOutcome, pin_to_cpu};
 
-/// Name of the XDP program in the object.
-const PROGRAM: &str = "keysteer_xdp";
-
 /// A loaded program with its maps, and where it is attached.
 pub struct Dataplane {
     home: home::Home,

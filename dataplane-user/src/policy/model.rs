@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use keysteer_common::carrier::Carrier;
+use keysteer_common::config::Ports;
 use keysteer_common::tables::Service;
 
 use super::diagnostic::{Diagnostic, Place};
@@ -33,6 +34,8 @@ pub struct Policy {
     pub tables: Vec<PrefixTable>,
     /// How a key is read from a packet.
     pub schema: Schema,
+    /// Where tunnels and connection ids are found.
+    pub carriers: Carriers,
     /// Shards, in the order of the document; their index is the dense shard index.
     pub shards: Vec<Shard>,
     /// Pools, in the order of the document.
@@ -43,6 +46,8 @@ pub struct Policy {
     pub keys: Vec<Key>,
     /// What the other classes meet.
     pub classes: Classes,
+    /// How many datagrams' first fragments are remembered, so that their later ones follow; none where that is not asked for.
+    pub datagrams: Option<u32>,
     /// How much may hang on one shard.
     pub blast_radius: BlastRadius,
     /// Index of the field of the schema that is a key's region.
@@ -120,6 +125,21 @@ impl PrefixTable {
     }
 }
 
+/// Where tunnels and connection ids are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carriers {
+    /// The UDP ports that say what a datagram carries.
+    pub ports: Ports,
+    /// Bytes of the connection id in a QUIC packet with a short header, at most 20.
+    pub quic_length: u8,
+}
+
+impl Default for Carriers {
+    fn default() -> Self {
+        Self { ports: Ports::IANA, quic_length: 8 }
+    }
+}
+
 /// How a key is read from a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schema {
@@ -138,8 +158,12 @@ pub struct Field {
     pub name: String,
     /// Where it is read.
     pub carrier: Carrier,
+    /// Which one, of a carrier that there are several of: see [`keysteer_common::config::FieldConfig::which`].
+    pub which: u32,
+    /// Whether the carrier is a signed block, whose key is the value.
+    pub signed: bool,
     /// First bit of the carrier that it takes, counted from the most significant.
-    pub offset: u8,
+    pub offset: u16,
     /// How many bits of the key it takes: those of the carrier, or 32 behind a prefix table.
     pub bits: u8,
     /// Left shift that puts it at its place in the key; the last field's is 0.
@@ -169,7 +193,7 @@ impl Field {
 
     /// Whether it takes its carrier whole.
     pub fn is_whole(&self) -> bool {
-        self.table.is_none() && self.bits == self.carrier.bits()
+        self.table.is_none() && u16::from(self.bits) == self.carrier.bits()
     }
 
     /// A value in its canonical text: a label behind a table, else an address where the field is a
@@ -190,7 +214,7 @@ impl Field {
         }
         // Writing to a string cannot fail.
         let _ = match self.carrier {
-            Carrier::Ipv4Src | Carrier::Ipv4Dst if self.is_whole() => {
+            carrier if carrier.family() == Some(true) && self.is_whole() => {
                 let mut digits = Digits::default();
                 for (nth, byte) in value.to_le_bytes().into_iter().take(4).enumerate() {
                     if nth > 0 {
@@ -201,10 +225,10 @@ impl Field {
                 digits.append_to(text);
                 Ok(())
             }
-            Carrier::Ipv6Src | Carrier::Ipv6Dst if self.is_whole() => {
+            carrier if carrier.family() == Some(false) && self.is_whole() => {
                 write!(text, "{}", Ipv6Addr::from_bits(value))
             }
-            Carrier::EthernetSrc | Carrier::EthernetDst if self.is_whole() => {
+            carrier if carrier.is_mac() && self.is_whole() => {
                 let [.., a, b, c, d, e, f] = value.to_be_bytes();
                 write!(text, "{}", mac_text([a, b, c, d, e, f]))
             }
@@ -357,11 +381,30 @@ pub struct Classes {
     pub unregistered: ClassAction,
     /// Headers that contradict themselves or are cut off.
     pub malformed: ClassAction,
+    /// A later fragment, where a field is in what only the first has: it is missing, and may be treated otherwise.
+    pub fragments: ClassAction,
+}
+
+impl Classes {
+    /// Each treatment, by the path in `spec` that says it.
+    pub const fn all(&self) -> [(&'static str, ClassAction); 4] {
+        [
+            ("classes.missing", self.missing),
+            ("classes.unregistered", self.unregistered),
+            ("classes.malformed", self.malformed),
+            ("fragments", self.fragments),
+        ]
+    }
 }
 
 impl Default for Classes {
     fn default() -> Self {
-        Self { missing: ClassAction::Pass, unregistered: ClassAction::Pass, malformed: ClassAction::Drop }
+        Self {
+            missing: ClassAction::Pass,
+            unregistered: ClassAction::Pass,
+            malformed: ClassAction::Drop,
+            fragments: ClassAction::Pass,
+        }
     }
 }
 

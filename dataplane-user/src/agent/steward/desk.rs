@@ -122,7 +122,7 @@ impl Desk {
             bundle: draft.digest.clone(),
             abi: ABI,
             interfaces: image.names.interfaces.clone(),
-            schema: image.config.schema,
+            schema: image.names.schema.into(),
             keys: image.names.keys.len() as u64,
             shards: image.names.policy_shards().count() as u64,
             key_ids: self.ids.keys.given(),
