@@ -58,12 +58,7 @@ mod tests {
 
     fn policy(ids: &[u8]) -> Signing {
         let secret = |id: &u8| SigningSecret { id: *id, file: format!("/{id}").into(), at: Place::default() };
-        Signing {
-            secrets: ids.iter().map(secret).collect(),
-            source: None,
-            destination: false,
-            geneve_option: None,
-        }
+        Signing { secrets: ids.iter().map(secret).collect(), source: None, destination: false }
     }
 
     fn key(digit: u8) -> SecretKey {
