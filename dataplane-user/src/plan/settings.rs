@@ -112,9 +112,6 @@ fn signing(signing: &Signing) -> Fields {
     if signing.destination {
         found.push(field("signing.bind.destination", &true));
     }
-    if let Some((class, kind)) = signing.geneve_option {
-        found.push(field("signing.geneveOption", &format!("class {class:#06x}, type {kind}")));
-    }
     found
 }
 

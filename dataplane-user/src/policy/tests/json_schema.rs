@@ -70,7 +70,6 @@ fn full() -> Value {
             "signing": {
                 "secrets": [{"id": 1, "file": "/etc/keysteer/shim-1.key"}, {"id": 2, "file": "/etc/keysteer/shim-2.key"}],
                 "bind": {"source": {"ipv4": 24, "ipv6": 48}, "destination": true},
-                "geneveOption": {"class": 0xff01, "type": 1},
             },
         },
     })
