@@ -20,6 +20,7 @@ mod lint;
 mod model;
 mod reader;
 mod share;
+mod source;
 mod values;
 mod yaml;
 
@@ -33,8 +34,8 @@ pub use bundle::{Bundle, File};
 pub use diagnostic::{Diagnostic, Place, PolicyError};
 pub use json_schema::json_schema;
 pub use model::{
-    AttachMode, BlastRadius, ClassAction, Classes, Destination, Field, Interface, Key, Mode, Policy, Pool,
-    PrefixTable, Schema, Shard, Target, Tier, Width, mac_text,
+    AttachMode, BlastRadius, Carriers, ClassAction, Classes, Destination, Field, Interface, Key, Mode,
+    Policy, Pool, PrefixTable, Schema, Shard, Target, Tier, Width, mac_text,
 };
 pub use share::Share;
 

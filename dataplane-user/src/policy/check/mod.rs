@@ -1,6 +1,7 @@
 //! Whether a document of the right shape makes sense: every name it uses is declared, once; what it
 //! declares fits together. All problems are listed. Every check is linear in the document's size.
 
+mod carriers;
 mod duplicates;
 mod keys;
 mod keys_file;
@@ -17,7 +18,7 @@ use super::ReadKeys;
 use super::diagnostic::{Place, PolicyError, Problem, Report};
 use super::document::Document;
 use super::lint;
-use super::model::{BlastRadius, Carriers, Interface, Policy};
+use super::model::{BlastRadius, Interface, Policy};
 use super::reader::At;
 use super::share::Share;
 
@@ -111,6 +112,9 @@ pub(super) fn check(
     let scope = scope::check(&mut checker, &document.scope);
     let tables = tables::check(&mut checker, &document.tables);
     let schema = schema::check(&mut checker, &document.schemas, &document.tables, &tables);
+    let fields = schema.as_ref().map_or(&[][..], |schema| &schema.fields);
+    let carriers = carriers::carriers(&mut checker, document, fields);
+    carriers::fragments(&mut checker, document, fields);
     let mut places = shards::check(&mut checker, document);
     let residency = schema.as_ref().map_or_else(Default::default, |schema| {
         residency::check(&mut checker, document, schema, &tables, &mut places.pools)
@@ -137,7 +141,6 @@ pub(super) fn check(
     };
     let shards::Places { shards, pools, tiers, classes, .. } = places;
     let mut policy = Policy {
-        carriers: Carriers::default(),
         file: file.to_owned(),
         name: document.name.clone(),
         environment: document.environment.clone(),
@@ -146,11 +149,13 @@ pub(super) fn check(
         scope,
         tables,
         schema,
+        carriers,
         shards,
         pools,
         tiers,
         keys,
         classes,
+        datagrams: document.fragments.as_ref().and_then(|fragments| fragments.value.table),
         blast_radius,
         residency: residency.field,
         warnings: Vec::new(),
