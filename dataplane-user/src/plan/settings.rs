@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::types::{Changed, Changes, Difference, FieldChange, LISTED, Named};
 use crate::policy::{
-    AttachMode, Carriers, ClassAction, Destination, Field, Mode, Policy, Pool, Schema, Shard, Share, Target,
-    Tier, Width, mac_text, service_text,
+    AttachMode, Carriers, ClassAction, Destination, Field, Mode, Policy, Pool, Schema, Shard, Share, Signing,
+    SigningSecret, Target, Tier, Width, mac_text, service_text,
 };
 
 /// What changes from one policy to another; from nothing, everything is new.
@@ -95,6 +95,26 @@ fn settings(policy: &Policy) -> Fields {
     found.extend(budget("traffic", policy.blast_radius.traffic));
     let residency = policy.residency.and_then(|at| policy.schema.fields.get(at));
     found.extend(residency.map(|region| field("residency.field", &region.name)));
+    found.extend(policy.signing.iter().flat_map(signing));
+    found
+}
+
+/// How signed keys are verified.
+fn signing(signing: &Signing) -> Fields {
+    let secret = |secret: &SigningSecret| {
+        field(&format!("signing.secrets.{}", secret.id), &secret.file.display().to_string())
+    };
+    let mut found: Fields = signing.secrets.iter().map(secret).collect();
+    found.sort();
+    if let Some((v4, v6)) = signing.source {
+        found.push(field("signing.bind.source", &format!("IPv4 /{v4}, IPv6 /{v6}")));
+    }
+    if signing.destination {
+        found.push(field("signing.bind.destination", &true));
+    }
+    if let Some((class, kind)) = signing.geneve_option {
+        found.push(field("signing.geneveOption", &format!("class {class:#06x}, type {kind}")));
+    }
     found
 }
 

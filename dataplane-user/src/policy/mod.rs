@@ -20,6 +20,7 @@ mod lint;
 mod model;
 mod reader;
 mod share;
+mod signing;
 mod source;
 mod values;
 mod yaml;
@@ -38,6 +39,7 @@ pub use model::{
     Policy, Pool, PrefixTable, Schema, Shard, Target, Tier, Width, mac_text,
 };
 pub use share::Share;
+pub use signing::{Signing, SigningSecret};
 
 pub(crate) use diagnostic::lines;
 pub(crate) use values::{protocol, protocol_text, service_text};
@@ -76,6 +78,14 @@ fn parse_tree(tree: &yaml::Node, file: &str, keys: ReadKeys<'_>) -> Result<Polic
         Some(document) => check::check(&document, file, keys),
         None => Err(PolicyError::Invalid(context.report.finish())),
     }
+}
+
+/// A whole number, decimal or hexadecimal with `0x`.
+///
+/// # Errors
+/// It is none, in words.
+pub(crate) fn number(text: &str) -> Result<u128, String> {
+    values::number(text).map_err(|problem| problem.message)
 }
 
 /// A MAC address as the policy writes it.

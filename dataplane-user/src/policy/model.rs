@@ -13,6 +13,7 @@ use keysteer_common::tables::Service;
 use super::diagnostic::{Diagnostic, Place};
 use super::digits::Digits;
 use super::share::Share;
+use super::signing::Signing;
 
 /// A checked policy.
 #[derive(Clone, Debug)]
@@ -51,6 +52,8 @@ pub struct Policy {
     pub blast_radius: BlastRadius,
     /// Index of the field of the schema that is a key's region.
     pub residency: Option<usize>,
+    /// How signed keys are verified; without it there are none.
+    pub signing: Option<Signing>,
     /// What is not wrong but looks like a slip, or personal.
     pub warnings: Vec<Diagnostic>,
 }

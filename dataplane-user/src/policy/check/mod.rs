@@ -9,6 +9,7 @@ mod residency;
 mod schema;
 mod scope;
 mod shards;
+mod signing;
 mod tables;
 
 use std::collections::HashMap;
@@ -21,6 +22,8 @@ use super::lint;
 use super::model::{BlastRadius, Interface, Policy};
 use super::reader::At;
 use super::share::Share;
+
+pub(super) use signing::SECRETS;
 
 /// What the checks share: the document's name, and where problems and warnings go.
 pub(super) struct Checker<'d> {
@@ -120,6 +123,7 @@ pub(super) fn check(
         residency::check(&mut checker, document, schema, &tables, &mut places.pools)
     });
     let blast_radius = blast_radius(&mut checker, document);
+    let signing = signing::check(&mut checker, document);
     let keys = schema.as_ref().map(|schema| {
         let mut keys = keys::Keys::new(&tables, schema, &places, &residency);
         keys.of_document(&mut checker, &document.keys);
@@ -158,6 +162,7 @@ pub(super) fn check(
         datagrams: document.fragments.as_ref().and_then(|fragments| fragments.value.table),
         blast_radius,
         residency: residency.field,
+        signing,
         warnings: Vec::new(),
     };
     residency::guards(&mut checker, document, &policy);

@@ -4,6 +4,7 @@
 mod carriers;
 mod key;
 mod places;
+mod signing;
 mod types;
 
 use ipnet::IpNet;
@@ -14,6 +15,7 @@ use super::values;
 use super::yaml::Node;
 
 pub(super) use carriers::{MAX_DATAGRAMS, SECTIONS};
+pub(super) use signing::{RawSecret, RawSigning};
 use types::RawLevel;
 pub(super) use types::{
     Document, KeyRest, RawClass, RawField, RawKey, RawOption, RawSchema, RawScope, RawTable, RawTier,
@@ -62,6 +64,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         "classes",
         "blastRadius",
         "residency",
+        "signing",
     ];
     let fields = spec.fields(&allowed, context)?;
     let environment = fields.require("environment", context).and_then(|at| at.parsed(context, values::name));
@@ -91,6 +94,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
     };
     let blast_radius = fields.get("blastRadius").and_then(|at| places::blast_radius(&at, context));
     let residency = fields.get("residency").and_then(|at| places::residency(&at, context));
+    let signing = fields.get("signing").and_then(|at| signing::signing(&at, context));
     Some(Document {
         name,
         environment: environment?.value,
@@ -109,6 +113,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         classes: classes?,
         blast_radius: blast_radius.unwrap_or_default(),
         residency,
+        signing,
     })
 }
 

@@ -15,6 +15,7 @@ use leaves::{boolean, filled, integer, list, name, name_pattern, region, share, 
 
 mod carriers;
 mod leaves;
+mod signing;
 
 /// The schema.
 pub fn json_schema() -> Value {
@@ -87,6 +88,7 @@ fn spec() -> Value {
                 "required": ["field"],
                 "additionalProperties": false,
             },
+            "signing": signing::schema(),
         },
         "required": ["environment", "interfaces", "scope", "schemas"],
         "additionalProperties": false,
