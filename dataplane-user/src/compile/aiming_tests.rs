@@ -9,7 +9,9 @@ use keysteer_common::account::Meters;
 use keysteer_common::decide::decide;
 use keysteer_common::headers::Work;
 use keysteer_common::slice::Frame;
-use keysteer_common::tables::{Datagram, Datagrams, Exits, KeyEntry, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables};
+use keysteer_common::tables::{
+    Datagram, Datagrams, Exits, KeyEntry, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables,
+};
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
 use super::tests::{frame, interfaces};

@@ -33,7 +33,8 @@ fn said(field: &str) -> String {
 
 fn said_of(text: &str) -> String {
     let problems = problems(text);
-    let lines: Vec<&str> = problems.iter().filter_map(|line| Some(line.splitn(4, ':').nth(3)?.trim())).collect();
+    let lines: Vec<&str> =
+        problems.iter().filter_map(|line| Some(line.splitn(4, ':').nth(3)?.trim())).collect();
     lines.join("\n").replace("spec.schemas[0].fields[2].", "")
 }
 
@@ -47,7 +48,9 @@ fn warned(text: &str) -> Vec<String> {
 fn least(carrier: Carrier) -> String {
     let name = carrier.name();
     match carrier {
-        Carrier::GeneveOption => format!("from: {name}, option: {{class: 1, type: 2}}, bits: {{offset: 0, length: 16}}"),
+        Carrier::GeneveOption => {
+            format!("from: {name}, option: {{class: 1, type: 2}}, bits: {{offset: 0, length: 16}}")
+        }
         Carrier::TcpOption => format!("from: {name}, option: {{kind: 30}}, bits: {{offset: 0, length: 16}}"),
         Carrier::QuicDcid => format!("from: {name}, bits: {{offset: 8, length: 16}}"),
         carrier if carrier.needs_table() => format!("from: {name}, table: tenants"),
@@ -66,7 +69,8 @@ fn every_carrier_can_be_a_field() {
 
 #[test]
 fn options_rotations_and_signatures_are_understood() {
-    let geneve = field("from: geneve.option, option: {class: 0x0102, type: 0x83}, bits: {offset: 960, length: 32}");
+    let geneve =
+        field("from: geneve.option, option: {class: 0x0102, type: 0x83}, bits: {offset: 960, length: 32}");
     assert_eq!((geneve.which, geneve.offset, geneve.bits), (0x1_0283, 960, 32));
     assert_eq!(geneve.source(), "geneve.option class 258 type 131");
     let signed = field("from: geneve.option, option: {class: 1, type: 2}, signed: true");
@@ -76,7 +80,10 @@ fn options_rotations_and_signatures_are_understood() {
     assert_eq!((tcp.which, tcp.source().as_str()), (30 << 16, "tcp.option kind 30"));
     let experiment =
         field("from: tcp.option, option: {kind: 254, experiment: 0xabcd}, bits: {offset: 0, length: 32}");
-    assert_eq!((experiment.which, experiment.source().as_str()), (0xfe_abcd, "tcp.option kind 254 experiment 43981"));
+    assert_eq!(
+        (experiment.which, experiment.source().as_str()),
+        (0xfe_abcd, "tcp.option kind 254 experiment 43981")
+    );
     let quic = field("from: quic.dcid, bits: {offset: 8, length: 24}");
     assert_eq!((quic.which, quic.source().as_str()), (ANY_ROTATION, "quic.dcid"));
     let quic = field("from: quic.dcid, rotation: 0, bits: {offset: 8, length: 24}");
@@ -100,7 +107,10 @@ fn what_a_carrier_needs_and_does_not_take_is_said() {
             "from: tcp.option, option: {class: 1, type: 2}, bits: {offset: 0, length: 8}",
             "option: tcp.option needs to know which option it is: give option: {kind}, or {kind, experiment} for kinds 253 and 254",
         ),
-        ("from: vxlan.vni, option: {kind: 30}", "option: only geneve.option and tcp.option are options, not vxlan.vni"),
+        (
+            "from: vxlan.vni, option: {kind: 30}",
+            "option: only geneve.option and tcp.option are options, not vxlan.vni",
+        ),
         (
             "from: tcp.option, option: {kind: 253}, bits: {offset: 0, length: 8}",
             "option: kind 253 is for experiments: say which by its id, {kind: 253, experiment: ...}",
@@ -152,7 +162,10 @@ fn what_a_carrier_needs_and_does_not_take_is_said() {
             "from: quic.dcid, bits: {offset: 4, length: 128}",
             "bits: bits 4 to 131 are in 17 bytes, and 16 can be read: take fewer, or begin with a byte",
         ),
-        ("from: vxlan.vni, bits: {offset: 20, length: 8}", "bits: bits 20 to 27 are beyond the 24 bits of vxlan.vni"),
+        (
+            "from: vxlan.vni, bits: {offset: 20, length: 8}",
+            "bits: bits 20 to 27 are beyond the 24 bits of vxlan.vni",
+        ),
         (
             "from: inner.ip.src",
             "from: inner.ip.src is an address of either family and needs a prefix table: add table, or take inner.ipv4.src or inner.ipv6.src",
@@ -280,6 +293,8 @@ fn values_are_written_as_their_carrier_is() {
         .replacen("{name: product, from: ip.dscp}", "{name: tenant, from: inner.ipv6.dst}", 1)
         .replacen("[[tenant, product], [tenant]]", "[[tenant]]", 1);
     let (before, _) = text.split_once("  keys:\n").unwrap();
-    let policy = policy(&format!("{before}  keys:\n    - {{name: it, match: {{tenant: \"2001:db8::1\"}}, pool: general}}\n"));
+    let policy = policy(&format!(
+        "{before}  keys:\n    - {{name: it, match: {{tenant: \"2001:db8::1\"}}, pool: general}}\n"
+    ));
     assert_eq!(policy.schema.fields[0].text(&[], policy.keys[0].key), "2001:db8::1");
 }
