@@ -5,6 +5,7 @@
 //!  flow      a five-tuple in words -> a frame
 //!  trace     the frame through the decision and its stages   (all that knows common's records)
 //!  stages    numbers -> names
+//!  inside    what is beyond the outer headers, in words
 //!  advice    what would change the outcome
 //!  types     the explanation, as the API and `-o json` have it
 //!  picture   the explanation, for people
@@ -18,6 +19,7 @@
 mod advice;
 pub mod flow;
 mod hex;
+mod inside;
 pub mod kernel;
 pub mod offline;
 pub mod picture;

@@ -317,13 +317,6 @@ fn sense() {
             ],
         ),
         (
-            "from: ip.dscp",
-            "from: vxlan.vni",
-            &[
-                "p:15:33: spec.schemas[0].fields[1].from: the carrier vxlan.vni is not available in this version; available are ethernet.src, ethernet.dst, ethernet.type, vlan.id, vlan.inner_id, vlan.pcp, ipv4.src, ipv4.dst, ipv6.src, ipv6.dst, ip.src, ip.dst, ip.dscp, ip.protocol, ipv6.flow_label, l4.src_port, l4.dst_port",
-            ],
-        ),
-        (
             "[tcp/443]",
             "[tcp/443, tcp/443]",
             &["p:8:61: spec.scope[0].services[1]: the service is listed twice, first in line 8"],
