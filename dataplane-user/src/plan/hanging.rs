@@ -17,8 +17,8 @@ pub(super) fn classes(
     rows: &mut Rows,
     survey: &mut Survey,
 ) -> Vec<ClassMove> {
-    let bytes = traffic.map_or([0; 3], |traffic| traffic.classes);
-    let mut way = |side: Side<'_>, load: &mut radius::Load| -> [(String, RowId); 3] {
+    let bytes = traffic.map_or([0; traffic::CLASSES.len()], |traffic| traffic.classes);
+    let mut way = |side: Side<'_>, load: &mut radius::Load| -> [(String, RowId); traffic::CLASSES.len()] {
         let mut of_side = SideRows::new(side);
         let mut at = 0;
         settings::classes(side.policy).map(|(_, action)| {

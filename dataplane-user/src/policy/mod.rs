@@ -20,6 +20,7 @@ mod lint;
 mod model;
 mod reader;
 mod share;
+mod trust;
 mod values;
 mod yaml;
 
@@ -37,6 +38,7 @@ pub use model::{
     PrefixTable, Schema, Shard, Target, Tier, Width, mac_text,
 };
 pub use share::Share;
+pub use trust::{InterfaceTrust, Trust, TrustMode, TrustRule};
 
 pub(crate) use diagnostic::lines;
 pub(crate) use values::{protocol, protocol_text, service_text};

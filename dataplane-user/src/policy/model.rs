@@ -13,6 +13,7 @@ use keysteer_common::tables::Service;
 use super::diagnostic::{Diagnostic, Place};
 use super::digits::Digits;
 use super::share::Share;
+use super::trust::Trust;
 
 /// A checked policy.
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ pub struct Policy {
     pub tiers: Vec<Tier>,
     /// Keys: those of the document, then those of the file beside it.
     pub keys: Vec<Key>,
+    /// Who may assert keys where; where not given, anybody anywhere, but signed keys need their signature.
+    pub trust: Option<Trust>,
     /// What the other classes meet.
     pub classes: Classes,
     /// How much may hang on one shard.
@@ -144,6 +147,13 @@ pub struct Schema {
     pub fields: Vec<Field>,
     /// 1 to 4 levels as ascending field indices, most specific first.
     pub levels: Vec<Vec<usize>>,
+}
+
+impl Schema {
+    /// Whether keys of it are signed.
+    pub fn is_signed(&self) -> bool {
+        self.fields.iter().any(|field| field.signed)
+    }
 }
 
 /// A field of the schema.
@@ -352,6 +362,8 @@ pub struct Key {
     pub region: Option<Arc<str>>,
     /// Whether it may not come to a lower tier unnoticed.
     pub vip: bool,
+    /// The source addresses that may use it, sorted, each once; all where not given.
+    pub sources: Option<Arc<[IpNet]>>,
     /// Where it is declared: in the policy, or in the file beside it when `from_file`.
     pub at: Place,
     /// Whether it comes from `keysFrom`.
@@ -376,11 +388,14 @@ pub struct Classes {
     pub unregistered: ClassAction,
     /// Headers that contradict themselves or are cut off.
     pub malformed: ClassAction,
+    /// A key that is asserted without right.
+    pub unauthenticated: ClassAction,
 }
 
 impl Default for Classes {
     fn default() -> Self {
-        Self { missing: ClassAction::Pass, unregistered: ClassAction::Pass, malformed: ClassAction::Drop }
+        let (pass, drop) = (ClassAction::Pass, ClassAction::Drop);
+        Self { missing: pass, unregistered: pass, malformed: drop, unauthenticated: drop }
     }
 }
 

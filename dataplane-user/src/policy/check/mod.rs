@@ -9,6 +9,7 @@ mod schema;
 mod scope;
 mod shards;
 mod tables;
+mod trust;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -125,6 +126,9 @@ pub(super) fn check(
         keys.finish(&mut checker, document.keys_from.as_ref().map(|from| from.value))
     });
     let keys = keys.unwrap_or_default();
+    let trust = schema
+        .as_ref()
+        .and_then(|schema| trust::check(&mut checker, document, std::slice::from_ref(schema), &keys));
     shards::unused(&mut checker, document, &places, &keys);
     lint::labels(&mut checker.warnings, file, &document.tables);
     if checker.errors.is_empty() && keys.is_empty() {
@@ -150,6 +154,7 @@ pub(super) fn check(
         pools,
         tiers,
         keys,
+        trust,
         classes,
         blast_radius,
         residency: residency.field,

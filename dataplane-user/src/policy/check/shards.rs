@@ -126,12 +126,13 @@ fn classes(checker: &mut Checker<'_>, document: &Document<'_>, pool_names: &Name
         }
     };
     let default = Classes::default();
-    let [missing, unregistered, malformed] = &document.classes;
-    let [missing_name, unregistered_name, malformed_name] = CLASSES;
+    let [missing, unregistered, malformed, unauthenticated] = &document.classes;
+    let [missing_name, unregistered_name, malformed_name, unauthenticated_name] = CLASSES;
     Classes {
         missing: action(missing, missing_name, default.missing),
         unregistered: action(unregistered, unregistered_name, default.unregistered),
         malformed: action(malformed, malformed_name, default.malformed),
+        unauthenticated: action(unauthenticated, unauthenticated_name, default.unauthenticated),
     }
 }
 
@@ -154,7 +155,8 @@ pub(super) fn unused(checker: &mut Checker<'_>, document: &Document<'_>, places:
         key.pool.iter().for_each(|pool| mark(&mut pools, *pool));
         key.tier.iter().for_each(|tier| mark(&mut tiers, *tier));
     }
-    for action in [places.classes.missing, places.classes.unregistered, places.classes.malformed] {
+    let Classes { missing, unregistered, malformed, unauthenticated } = places.classes;
+    for action in [missing, unregistered, malformed, unauthenticated] {
         if let ClassAction::Pool(pool) = action {
             mark(&mut pools, pool);
         }

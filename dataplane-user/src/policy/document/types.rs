@@ -7,6 +7,8 @@ use crate::policy::model::{Interface, Mode, Target, Width};
 use crate::policy::reader::At;
 use crate::policy::share::Share;
 
+use super::{CLASSES, RawTrust};
+
 /// A document of the right shape.
 #[derive(Debug)]
 pub(in crate::policy) struct Document<'n> {
@@ -22,7 +24,8 @@ pub(in crate::policy) struct Document<'n> {
     pub(in crate::policy) tiers: Vec<RawTier<'n>>,
     pub(in crate::policy) keys: Vec<RawKey<'n>>,
     pub(in crate::policy) keys_from: Option<At<&'n str>>,
-    pub(in crate::policy) classes: [Option<RawClass<'n>>; 3],
+    pub(in crate::policy) trust: Option<RawTrust<'n>>,
+    pub(in crate::policy) classes: [Option<RawClass<'n>>; CLASSES.len()],
     pub(in crate::policy) blast_radius: RawBlastRadius,
     /// The name of the field that is the region.
     pub(in crate::policy) residency: Option<At<&'n str>>,
@@ -113,6 +116,7 @@ pub(in crate::policy) struct KeyRest<'n> {
     pub(in crate::policy) reason: Option<At<&'n str>>,
     pub(in crate::policy) region: Option<At<&'n str>>,
     pub(in crate::policy) vip: Option<bool>,
+    pub(in crate::policy) sources: Option<At<Vec<IpNet>>>,
 }
 
 /// How much may hang on one shard.

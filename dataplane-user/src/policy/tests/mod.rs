@@ -5,6 +5,7 @@ mod bundle;
 mod files;
 mod json_schema;
 mod placed;
+mod trust;
 mod understood;
 
 use super::*;
