@@ -98,7 +98,9 @@ fn claims_are_told_by_key_and_interface() {
         let claimed = [((1, 7), 2), ((1, 9), 3), ((2, 7), 5), ((0, 7), 1), ((0, 0), 4), ((8, 7), 6)];
         snapshot.claims = claimed
             .into_iter()
-            .map(|(pair, packets)| (pair, keysteer_common::account::Counter { packets, bytes: packets * 100 }))
+            .map(|(pair, packets)| {
+                (pair, keysteer_common::account::Counter { packets, bytes: packets * 100 })
+            })
             .collect();
     }
     let claims: Vec<Claim> = served.client().get("/v1/claims").unwrap();

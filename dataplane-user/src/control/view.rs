@@ -43,6 +43,7 @@ pub fn status(
         policy: PolicyStatus { trouble, ..node.policy() },
         last: posted.last,
         words: posted.words.to_vec(),
+        secrets: posted.secrets.to_vec(),
         interfaces: node.interfaces.clone(),
         program,
         maps,

@@ -10,7 +10,8 @@ fn offline() -> Offline {
     let text = POLICY
         .replace("match: {tenant: acme}, pool", "match: {tenant: acme}, sources: [10.1.0.0/24], pool")
         .replace("pool: exit-b}", "pool: exit-b, sources: [10.2.0.0/16]}");
-    let trust = "  trust:\n    default: ignore\n    interfaces: {eth0: {mode: verify}, eth1: {carriers: [ip.src]}}\n";
+    let trust =
+        "  trust:\n    default: ignore\n    interfaces: {eth0: {mode: verify}, eth1: {carriers: [ip.src]}}\n";
     Offline::from_text(&format!("{text}{trust}"), |_| {})
 }
 
@@ -71,7 +72,10 @@ fn what_is_not_read_there_is_told() {
     let said = by("eth1");
     assert_eq!(key(&said).as_deref(), Some("globex"));
     let trust = said.trust.as_ref().unwrap();
-    assert_eq!((trust.mode.as_str(), trust.ignored.as_slice()), ("trusted", ["vlan".to_owned(), "half".to_owned()].as_slice()));
+    assert_eq!(
+        (trust.mode.as_str(), trust.ignored.as_slice()),
+        ("trusted", ["vlan".to_owned(), "half".to_owned()].as_slice())
+    );
     let half = &said.extract.as_ref().unwrap()[2];
     assert_eq!(half.absent.as_deref(), Some("spec.trust.interfaces.eth1 does not let it be read here"));
 }
@@ -87,6 +91,7 @@ fn an_interface_that_is_ignored_has_no_keys() {
 
 #[test]
 fn where_nothing_is_asked_nothing_is_told() {
-    let said = Offline::from_text(POLICY, |_| {}).explain(&packet("10.1.0.9").frame().unwrap(), None).unwrap();
+    let said =
+        Offline::from_text(POLICY, |_| {}).explain(&packet("10.1.0.9").frame().unwrap(), None).unwrap();
     assert_eq!(said.trust, None);
 }

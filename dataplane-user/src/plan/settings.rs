@@ -3,11 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::traffic::CLASSES;
 use super::types::{Changed, Changes, Difference, FieldChange, LISTED, Named};
 use crate::policy::{
-    AttachMode, ClassAction, Classes, Destination, Field, Mode, Policy, Pool, Schema, Shard, Share, Target,
-    Tier, Trust, TrustMode, TrustRule, Width, mac_text, service_text,
+    AttachMode, Carriers, ClassAction, Destination, Field, Mode, Policy, Pool, Schema, Shard, Share, Signing,
+    SigningSecret, Target, Tier, Trust, TrustMode, TrustRule, Width, mac_text, service_text,
 };
 
 /// What changes from one policy to another; from nothing, everything is new.
@@ -85,9 +84,11 @@ fn settings(policy: &Policy) -> Fields {
         field("environment", &policy.environment),
         field("mode", mode),
     ];
-    for (name, action) in classes(policy) {
-        found.push(field(&format!("classes.{name}"), &action_text(policy, action)));
+    for (path, action) in policy.classes.all().into_iter().take(4) {
+        found.push(field(path, &action_text(policy, action)));
     }
+    found.extend(fragments(policy));
+    found.extend(carriers(policy));
     let budget =
         |name: &str, share: Option<Share>| share.map(|share| field(&format!("blastRadius.{name}"), &share));
     found.extend(budget("keys", policy.blast_radius.keys));
@@ -95,18 +96,54 @@ fn settings(policy: &Policy) -> Fields {
     found.extend(policy.trust.iter().flat_map(|trust| trusted(trust)));
     let residency = policy.residency.and_then(|at| policy.schema.fields.get(at));
     found.extend(residency.map(|region| field("residency.field", &region.name)));
+    found.extend(policy.signing.iter().flat_map(signing));
     found
 }
 
-/// The classes that a policy decides about.
-pub(super) fn classes(policy: &Policy) -> [(&'static str, ClassAction); CLASSES.len()] {
-    let Classes { missing, unregistered, malformed, unauthenticated } = policy.classes;
-    [
-        ("missing", missing),
-        ("unregistered", unregistered),
-        ("malformed", malformed),
-        ("unauthenticated", unauthenticated),
-    ]
+/// How signed keys are verified.
+fn signing(signing: &Signing) -> Fields {
+    let secret = |secret: &SigningSecret| {
+        field(&format!("signing.secrets.{}", secret.id), &secret.file.display().to_string())
+    };
+    let mut found: Fields = signing.secrets.iter().map(secret).collect();
+    found.sort();
+    if let Some((v4, v6)) = signing.source {
+        found.push(field("signing.bind.source", &format!("IPv4 /{v4}, IPv6 /{v6}")));
+    }
+    if signing.destination {
+        found.push(field("signing.bind.destination", &true));
+    }
+    if let Some((class, kind)) = signing.geneve_option {
+        found.push(field("signing.geneveOption", &format!("class {class:#06x}, type {kind}")));
+    }
+    found
+}
+
+/// What is said of later fragments, if anything.
+fn fragments(policy: &Policy) -> Option<(String, String)> {
+    let otherwise = action_text(policy, policy.classes.fragments);
+    match policy.datagrams {
+        Some(datagrams) => Some(field("fragments", &format!("table {datagrams}, otherwise {otherwise}"))),
+        None if policy.classes.fragments == policy.classes.missing => None,
+        None => Some(field("fragments", &otherwise)),
+    }
+}
+
+/// Ports and lengths that are not what everybody has.
+fn carriers(policy: &Policy) -> impl Iterator<Item = (String, String)> {
+    let values = |Carriers { ports, quic_length }: Carriers| {
+        [
+            ("vxlan.port", u32::from(ports.vxlan)),
+            ("geneve.port", ports.geneve.into()),
+            ("gtpu.port", ports.gtpu.into()),
+            ("quic.port", ports.quic.into()),
+            ("quic.shortHeaderLength", quic_length.into()),
+            ("shim.port", ports.shim.into()),
+        ]
+    };
+    let both = values(policy.carriers).into_iter().zip(values(Carriers::default()));
+    both.filter(|(is, default)| is != default)
+        .map(|((name, value), _)| field(&format!("carriers.{name}"), &value))
 }
 
 /// What a class meets, in words.
@@ -166,15 +203,11 @@ fn schema(policy: &Policy, schema: &Schema) -> Fields {
 
 /// Where a field is read, in words that differ when what it reads does.
 pub(super) fn carrier(policy: &Policy, field: &Field) -> String {
-    let mut text = field.carrier.name().to_owned();
+    let mut text = field.source();
     if let Some(table) = field.table.and_then(|at| policy.tables.get(at)) {
         text.push_str(&format!(" by table {}", table.name));
-    } else if !field.is_whole() {
-        text.push_str(&format!(
-            " bits {} to {}",
-            field.offset,
-            u16::from(field.offset) + u16::from(field.bits) - 1
-        ));
+    } else if !field.is_whole() && !(field.signed && field.carrier.is_variable()) {
+        text.push_str(&format!(" bits {} to {}", field.offset, field.offset + u16::from(field.bits) - 1));
     }
     text
 }

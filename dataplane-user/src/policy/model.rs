@@ -13,6 +13,7 @@ use keysteer_common::tables::Service;
 use super::diagnostic::{Diagnostic, Place};
 use super::digits::Digits;
 use super::share::Share;
+use super::signing::Signing;
 use super::trust::Trust;
 
 /// A checked policy.
@@ -48,10 +49,14 @@ pub struct Policy {
     pub trust: Option<Trust>,
     /// What the other classes meet.
     pub classes: Classes,
+    /// How many datagrams' first fragments are remembered, so that their later ones follow; none where that is not asked for.
+    pub datagrams: Option<u32>,
     /// How much may hang on one shard.
     pub blast_radius: BlastRadius,
     /// Index of the field of the schema that is a key's region.
     pub residency: Option<usize>,
+    /// How signed keys are verified; without it there are none.
+    pub signing: Option<Signing>,
     /// What is not wrong but looks like a slip, or personal.
     pub warnings: Vec<Diagnostic>,
 }
@@ -390,12 +395,32 @@ pub struct Classes {
     pub malformed: ClassAction,
     /// A key that is asserted without right.
     pub unauthenticated: ClassAction,
+    /// A later fragment, where a field is in what only the first has: it is missing, and may be treated otherwise.
+    pub fragments: ClassAction,
+}
+
+impl Classes {
+    /// Each treatment, by the path in `spec` that says it.
+    pub const fn all(&self) -> [(&'static str, ClassAction); 5] {
+        [
+            ("classes.missing", self.missing),
+            ("classes.unregistered", self.unregistered),
+            ("classes.malformed", self.malformed),
+            ("classes.unauthenticated", self.unauthenticated),
+            ("fragments", self.fragments),
+        ]
+    }
 }
 
 impl Default for Classes {
     fn default() -> Self {
-        let (pass, drop) = (ClassAction::Pass, ClassAction::Drop);
-        Self { missing: pass, unregistered: pass, malformed: drop, unauthenticated: drop }
+        Self {
+            missing: ClassAction::Pass,
+            unregistered: ClassAction::Pass,
+            malformed: ClassAction::Drop,
+            unauthenticated: ClassAction::Drop,
+            fragments: ClassAction::Pass,
+        }
     }
 }
 
