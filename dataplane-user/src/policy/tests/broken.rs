@@ -158,13 +158,6 @@ fn shape() {
         ),
         (
             "  keys:\n",
-            "  classes: {unauthenticated: drop}\n  keys:\n",
-            &[
-                "p:24:13: spec.classes.unauthenticated: is not available in this version: no packet is of this class until keys can be signed",
-            ],
-        ),
-        (
-            "  keys:\n",
             "  classes: {missing: throw}\n  keys:\n",
             &[
                 "p:24:22: spec.classes.missing: unknown action \"throw\": expected \"pass\", \"drop\" or {pool: name}",

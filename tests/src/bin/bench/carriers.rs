@@ -121,9 +121,8 @@ fn signed() -> Vec<u8> {
 
 /// What verifies the signed row, whatever the time: the clock stands.
 pub(crate) fn signing() -> Signing {
-    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map_or(0, |now| {
-        u64::try_from(now.tv_sec()).unwrap_or_default() * 1_000_000_000
-    });
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
+        .map_or(0, |now| u64::try_from(now.tv_sec()).unwrap_or_default() * 1_000_000_000);
     Signing {
         secrets: [Secret { key: SECRET, id: 1, live: 1 }, Secret::default()],
         clock_offset: SIGNED_AT.wrapping_sub(now),

@@ -58,10 +58,13 @@ impl Default for Parts<'_> {
 /// The verifier may look at so many instructions for any policy of these.
 const VERIFIED: u32 = 120_000;
 
-pub(crate) fn policy(name: &'static str, parts: &Parts<'_>, header: &str, keys: impl Iterator<Item = String>) -> Policy {
-    let one = || {
-        format!("    - version: 1\n      fields:\n{}      levels: {}\n", parts.fields, parts.levels)
-    };
+pub(crate) fn policy(
+    name: &'static str,
+    parts: &Parts<'_>,
+    header: &str,
+    keys: impl Iterator<Item = String>,
+) -> Policy {
+    let one = || format!("    - version: 1\n      fields:\n{}      levels: {}\n", parts.fields, parts.levels);
     let schemas = parts.schemas.map_or_else(one, str::to_owned);
     let mut text = format!(
         "apiVersion: keysteer.dev/v1alpha1\nkind: SteeringPolicy\nmetadata: {{name: bench}}\nspec:\n  \

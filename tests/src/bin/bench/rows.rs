@@ -18,14 +18,8 @@ pub(crate) struct Variation {
 
 impl Variation {
     /// The same packet again and again.
-    pub(crate) const NONE: Self = Self {
-        word_offset: 0,
-        word_base: 0,
-        word_mask: 0,
-        port_offset: 0,
-        port_mask: 0,
-        port_shift: 0,
-    };
+    pub(crate) const NONE: Self =
+        Self { word_offset: 0, word_base: 0, word_mask: 0, port_offset: 0, port_mask: 0, port_shift: 0 };
 
     /// As the wrapper's constant.
     pub(crate) fn bytes(&self) -> Vec<u8> {
