@@ -20,5 +20,6 @@ mod scope;
 mod signed;
 mod table;
 mod targets;
+mod trust;
 mod widths;
 mod words;

@@ -158,13 +158,6 @@ fn shape() {
         ),
         (
             "  keys:\n",
-            "  classes: {unauthenticated: drop}\n  keys:\n",
-            &[
-                "p:24:13: spec.classes.unauthenticated: is not available in this version: no packet is of this class until keys can be signed",
-            ],
-        ),
-        (
-            "  keys:\n",
             "  classes: {missing: throw}\n  keys:\n",
             &[
                 "p:24:22: spec.classes.missing: unknown action \"throw\": expected \"pass\", \"drop\" or {pool: name}",
@@ -314,13 +307,6 @@ fn sense() {
             "    - version: 2\n      fields: [{name: x, from: ip.dscp}]\n  shards:",
             &[
                 "p:17:16: spec.schemas[1]: this version takes exactly one schema; several versions of it at once are not available yet",
-            ],
-        ),
-        (
-            "from: ip.dscp",
-            "from: vxlan.vni",
-            &[
-                "p:15:33: spec.schemas[0].fields[1].from: the carrier vxlan.vni is not available in this version; available are ethernet.src, ethernet.dst, ethernet.type, vlan.id, vlan.inner_id, vlan.pcp, ipv4.src, ipv4.dst, ipv6.src, ipv6.dst, ip.src, ip.dst, ip.dscp, ip.protocol, ipv6.flow_label, l4.src_port, l4.dst_port",
             ],
         ),
         (
