@@ -28,6 +28,8 @@ mod trace;
 pub mod types;
 
 #[cfg(test)]
+mod inside_tests;
+#[cfg(test)]
 mod property_tests;
 #[cfg(test)]
 mod tests;
