@@ -33,7 +33,7 @@ const TCP_OWN: [u8; 5] = [2, 3, 4, 5, 8];
 /// Positions and facts of a packet. Where what looks like a tunnel is cut off it is taken for none: its port is no proof.
 pub(super) fn facts(frame: &Frame<'_>) -> (Headers, Inside) {
     let (headers, inside) = facts_of(frame, &EVERYWHERE);
-    if headers.fault == Fault::TunnelCut as _ {
+    if headers.fault == Fault::TunnelCut as u8 {
         return (headers_of(frame), Inside::NONE);
     }
     (headers, inside)

@@ -2,7 +2,6 @@
 
 use keysteer_common::carrier::Carrier;
 
-use super::super::*;
 use super::{fields, inspect, of, proposed};
 use crate::explain::flow;
 
