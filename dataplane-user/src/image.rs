@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use keysteer_common::carrier::Carrier;
 use keysteer_common::config::{Bounds, Config};
 use keysteer_common::shared::{Shared, bytes_of};
@@ -139,6 +140,8 @@ pub struct KeyInfo {
     pub vip: bool,
     /// Why it is denied, when it is.
     pub denied: Option<Arc<str>>,
+    /// The source addresses that may use it; all where it lists none.
+    pub sources: Option<Arc<[IpNet]>>,
 }
 
 /// A shard.

@@ -38,6 +38,7 @@ pub(crate) fn image(keys: &[&str]) -> Image {
         region: None,
         vip: false,
         denied: None,
+        sources: None,
     };
     let shard = |name: &str| ShardInfo {
         name: name.to_owned(),

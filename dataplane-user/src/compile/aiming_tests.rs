@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use keysteer_common::account::Meters;
 use keysteer_common::decide::decide;
 use keysteer_common::headers::Work;
+use keysteer_common::shim::Signing;
 use keysteer_common::slice::Frame;
 use keysteer_common::tables::{
     Datagram, Datagrams, Exits, KeyEntry, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables,
@@ -99,20 +100,20 @@ impl Tables for Watched<'_> {
     fn shard(&self, index: u32) -> Option<&ShardEntry> {
         self.0.shard(index)
     }
+    fn pair(&self, index: u32) -> Option<u64> {
+        self.0.pair(index)
+    }
+    fn signing(&self) -> Option<&Signing> {
+        self.0.signing()
+    }
+    fn now(&self) -> u64 {
+        self.0.now()
+    }
     fn key_word(&self, id: u32) -> u64 {
         self.0.key_word(id)
     }
     fn shard_word(&self, shard: u32) -> u64 {
         self.0.shard_word(shard)
-    }
-    fn pair(&self, index: u32) -> Option<u64> {
-        self.0.pair(index)
-    }
-    fn signing(&self) -> Option<&Signing> {
-        Tables::signing(self.0)
-    }
-    fn now(&self) -> u64 {
-        Tables::now(self.0)
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) fn entries(
             Way::Several { table } => (slot, KeyMeta::spread(key.level, table)),
         };
         let halves = halves(key.key);
-        let meta = meta.deny(key.denied.is_some());
+        let meta = meta.deny(key.denied.is_some()).restrict(key.sources.is_some());
         entries.push(Placed {
             entry: KeyEntry { key: halves[1], id: ids.id(&identity), place, meta },
             key: halves,

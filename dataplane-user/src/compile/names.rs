@@ -132,6 +132,7 @@ impl<'p> Held<'p> {
             region: key.region.clone(),
             vip: key.vip,
             denied: key.denied.clone(),
+            sources: key.sources.clone(),
         }
     }
 

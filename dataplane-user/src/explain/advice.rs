@@ -4,8 +4,8 @@
 use keysteer_common::config::class_action;
 use keysteer_common::vocabulary::{Class, Reason};
 
-use super::Generation;
-use super::types::{Explanation, Field, Level, LevelFinding, ScopeFinding};
+use super::types::{Explanation, Field, Level, LevelFinding, ScopeFinding, Trust};
+use super::{Generation, trust};
 
 /// How many registered keys are named that a packet just misses.
 const NEAR: usize = 3;
@@ -35,7 +35,11 @@ pub(super) fn advice(
             ));
             lines.push(class_action_line(generation, class));
         }
-        Class::Missing | Class::Unregistered | Class::Unauthenticated => {
+        Class::Unauthenticated => {
+            lines.extend(explanation.trust.iter().map(|trust| trust::advice(trust, &explanation.interface)));
+            lines.push(class_action_line(generation, class));
+        }
+        Class::Missing | Class::Unregistered => {
             lines.extend(unassigned(explanation));
             lines.extend(near(generation, explanation));
             lines.push(match reason {
@@ -141,7 +145,8 @@ fn unassigned(explanation: &Explanation) -> Vec<String> {
                 && !told.contains(&name.as_str())
             {
                 told.push(name);
-                lines.push(missing(field));
+                let silent = explanation.trust.as_ref().filter(|trust| trust.ignored.contains(name));
+                lines.push(silent.map_or_else(|| missing(field), |trust| unread(field, trust)));
             }
         }
     }
@@ -158,6 +163,13 @@ fn missing(field: &Field) -> String {
         ),
         _ => format!("{name} ({carrier}) is missing, because {why}: give it one, or a level without {name}"),
     }
+}
+
+/// What would have a field read.
+fn unread(field: &Field, trust: &Trust) -> String {
+    let Field { name, carrier, .. } = field;
+    let rule = trust.rule.as_deref().unwrap_or_default();
+    format!("{name} ({carrier}) is not read here, whatever the packet says: {rule} would have to allow it")
 }
 
 /// Registered keys that the packet misses by one field.
@@ -202,7 +214,7 @@ fn assigned(generation: &Generation<'_>, explanation: &Explanation) -> Vec<Strin
                 level.lacks.join(" and "),
                 level.fields.join(" ")
             )),
-            LevelFinding::Taken | LevelFinding::Decided => break,
+            LevelFinding::Taken | LevelFinding::Claimed | LevelFinding::Decided => break,
         }
     }
     let Some(select) = &explanation.select else { return lines };

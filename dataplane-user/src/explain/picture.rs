@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::trust;
 use super::types::{
     Explanation, Field, Forward, KernelRun, Level, LevelFinding, Parse, Scope, ScopeFinding, Select,
     Transport,
@@ -86,6 +87,9 @@ fn stages(explanation: &Explanation) -> Vec<(&'static str, Vec<String>)> {
     if let Some(levels) = &explanation.resolve {
         stages
             .push(("resolve", columns(&levels.iter().map(|it| level(it, explanation)).collect::<Vec<_>>())));
+    }
+    if let Some(it) = &explanation.trust {
+        stages.push(("trust", trust::words(it)));
     }
     stages.push(("class", vec![class(explanation)]));
     if let Some(key) = &explanation.key {
@@ -220,6 +224,10 @@ fn level(level: &Level, explanation: &Explanation) -> [String; 3] {
         LevelFinding::Taken => {
             format!("key {}: decides", explanation.key.as_ref().map_or("", |key| &key.name))
         }
+        LevelFinding::Claimed => {
+            let key = explanation.trust.as_ref().and_then(|trust| trust.key.as_deref());
+            format!("key {}: claimed without right", key.unwrap_or_default())
+        }
         LevelFinding::NotRegistered => "no such key".to_owned(),
         LevelFinding::Incomplete => format!("not tried: no {}", level.lacks.join(", no ")),
         LevelFinding::Decided => "not tried: decided before".to_owned(),
@@ -239,6 +247,7 @@ fn class(explanation: &Explanation) -> String {
         "assigned" => "its key is registered",
         "unregistered" => "its key is well formed, and nobody's",
         "missing" => "of no level are all fields there",
+        "unauthenticated" => "its key is asserted without right",
         "malformed" => "its headers contradict themselves or are cut off",
         _ => "passes untouched",
     };

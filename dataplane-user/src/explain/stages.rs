@@ -125,6 +125,7 @@ fn absent(generation: &Generation<'_>, info: &FieldInfo, trace: &Trace, reading:
 pub(super) fn resolve(generation: &Generation<'_>, trace: &Trace, fields: &[Field]) -> Vec<Level> {
     let names = generation.names;
     let levels = names.levels.iter().enumerate();
+    let claimed = names.key(trace.claimed).map(|key| key.level);
     levels
         .map(|(number, members)| {
             let members: Vec<&Field> = members.iter().filter_map(|at| fields.get(*at)).collect();
@@ -134,7 +135,8 @@ pub(super) fn resolve(generation: &Generation<'_>, trace: &Trace, fields: &[Fiel
                 members.iter().filter_map(|field| Some((field.name.clone(), field.value.clone()?))).collect();
             let finding = match trace.level {
                 Some(taken) if taken == number => LevelFinding::Taken,
-                Some(taken) if taken < number => LevelFinding::Decided,
+                None if claimed == Some(number) => LevelFinding::Claimed,
+                taken if taken.or(claimed).is_some_and(|taken| taken < number) => LevelFinding::Decided,
                 _ if !lacks.is_empty() => LevelFinding::Incomplete,
                 _ => LevelFinding::NotRegistered,
             };

@@ -41,6 +41,10 @@ pub(super) struct Trace {
     pub(super) fields: Vec<Reading>,
     pub(super) class: Class,
     pub(super) key_id: u32,
+    /// The key that it claims without right.
+    pub(super) claimed: u32,
+    /// The index of the schema that it was judged by.
+    pub(super) schema: usize,
     /// The level that decided.
     pub(super) level: Option<usize>,
     pub(super) shard: Option<u16>,
@@ -112,6 +116,8 @@ pub(super) fn trace(image: &Image, names: &Names, lost: &[u16], frame: &[u8], in
         // The engine writes nothing but numbers of the vocabulary.
         class: Class::from_number(decision.class).unwrap_or(Class::Foreign),
         key_id: decision.key_id,
+        claimed: decision.claimed,
+        schema: usize::from(decision.schema),
         level: (decision.level != NO_LEVEL).then_some(usize::from(decision.level)),
         shard: (decision.shard != NO_SHARD).then_some(decision.shard),
         slot: (decision.slot != NO_SLOT).then_some(decision.slot),

@@ -296,6 +296,10 @@ fn field_changes(one: &KeyInfo, other: &KeyInfo, mask: Mask) -> Vec<FieldChange>
             "costCentre" => text(&key.cost_centre),
             "account" => text(&key.account),
             "region" => text(&key.region),
+            "sources" => key
+                .sources
+                .as_ref()
+                .map(|sources| sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
             _ => Some(key.vip.to_string()),
         }
     };

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::types::{Changed, Changes, Difference, FieldChange, LISTED, Named};
 use crate::policy::{
     AttachMode, Carriers, ClassAction, Destination, Field, Mode, Policy, Pool, Schema, Shard, Share, Signing,
-    SigningSecret, Target, Tier, Width, mac_text, service_text,
+    SigningSecret, Target, Tier, Trust, TrustMode, TrustRule, Width, mac_text, service_text,
 };
 
 /// What changes from one policy to another; from nothing, everything is new.
@@ -84,7 +84,7 @@ fn settings(policy: &Policy) -> Fields {
         field("environment", &policy.environment),
         field("mode", mode),
     ];
-    for (path, action) in policy.classes.all().into_iter().take(3) {
+    for (path, action) in policy.classes.all().into_iter().take(4) {
         found.push(field(path, &action_text(policy, action)));
     }
     found.extend(fragments(policy));
@@ -93,6 +93,7 @@ fn settings(policy: &Policy) -> Fields {
         |name: &str, share: Option<Share>| share.map(|share| field(&format!("blastRadius.{name}"), &share));
     found.extend(budget("keys", policy.blast_radius.keys));
     found.extend(budget("traffic", policy.blast_radius.traffic));
+    found.extend(policy.trust.iter().flat_map(|trust| trusted(trust)));
     let residency = policy.residency.and_then(|at| policy.schema.fields.get(at));
     found.extend(residency.map(|region| field("residency.field", &region.name)));
     found.extend(policy.signing.iter().flat_map(signing));
@@ -111,9 +112,6 @@ fn signing(signing: &Signing) -> Fields {
     }
     if signing.destination {
         found.push(field("signing.bind.destination", &true));
-    }
-    if let Some((class, kind)) = signing.geneve_option {
-        found.push(field("signing.geneveOption", &format!("class {class:#06x}, type {kind}")));
     }
     found
 }
@@ -152,6 +150,34 @@ pub(super) fn action_text(policy: &Policy, action: ClassAction) -> String {
         ClassAction::Drop => "drop".to_owned(),
         ClassAction::Pool(pool) => format!("pool {}", pool_name(policy, pool)),
     }
+}
+
+/// Who may assert keys, by interface.
+fn trusted(trust: &Trust) -> Fields {
+    let rules =
+        trust.interfaces.iter().map(|named| (format!("trust.interfaces.{}", named.name), &named.rule));
+    let mut found: Fields = rules.map(|(name, rule)| (name, trust_text(rule))).collect();
+    found.sort_unstable();
+    found.insert(0, field("trust.default", &trust_text(&trust.default)));
+    found
+}
+
+fn trust_text(rule: &TrustRule) -> String {
+    let mut text = rule.mode.map_or("by schema", TrustMode::name).to_owned();
+    let sorted = |mut words: Vec<String>| {
+        words.sort_unstable();
+        words.dedup();
+        words.join(" ")
+    };
+    if let Some(versions) = &rule.schemas {
+        let versions = versions.iter().map(ToString::to_string).collect();
+        text.push_str(&format!(", schemas {}", sorted(versions)));
+    }
+    if let Some(carriers) = &rule.carriers {
+        let carriers = carriers.iter().map(|carrier| carrier.name().to_owned()).collect();
+        text.push_str(&format!(", carriers {}", sorted(carriers)));
+    }
+    text
 }
 
 /// The name of a pool.

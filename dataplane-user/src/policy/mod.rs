@@ -22,6 +22,7 @@ mod reader;
 mod share;
 mod signing;
 mod source;
+mod trust;
 mod values;
 mod yaml;
 
@@ -40,6 +41,7 @@ pub use model::{
 };
 pub use share::Share;
 pub use signing::{Signing, SigningSecret};
+pub use trust::{InterfaceTrust, Trust, TrustMode, TrustRule};
 
 pub(crate) use diagnostic::lines;
 pub(crate) use values::{protocol, protocol_text, service_text};

@@ -101,7 +101,8 @@ fn pool<'i>(policy: &'i Policy, class: Class, later: bool, key: Option<&'i KeyIn
         Class::Missing => policy.classes.missing,
         Class::Unregistered => policy.classes.unregistered,
         Class::Malformed => policy.classes.malformed,
-        Class::Foreign | Class::Assigned | Class::Unauthenticated => return Some(&*key?.pool),
+        Class::Unauthenticated => policy.classes.unauthenticated,
+        Class::Foreign | Class::Assigned => return Some(&*key?.pool),
     };
     match action {
         ClassAction::Pool(at) => policy.pools.get(at).map(|pool| pool.name.as_str()),

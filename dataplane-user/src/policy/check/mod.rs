@@ -11,6 +11,7 @@ mod scope;
 mod shards;
 mod signing;
 mod tables;
+mod trust;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -133,6 +134,9 @@ pub(super) fn check(
         keys.finish(&mut checker, document.keys_from.as_ref().map(|from| from.value))
     });
     let keys = keys.unwrap_or_default();
+    let trust = schema
+        .as_ref()
+        .and_then(|schema| trust::check(&mut checker, document, std::slice::from_ref(schema), &keys));
     shards::unused(&mut checker, document, &places, &keys);
     lint::labels(&mut checker.warnings, file, &document.tables);
     if checker.errors.is_empty() && keys.is_empty() {
@@ -158,6 +162,7 @@ pub(super) fn check(
         pools,
         tiers,
         keys,
+        trust,
         classes,
         datagrams: document.fragments.as_ref().and_then(|fragments| fragments.value.table),
         blast_radius,

@@ -7,7 +7,7 @@ use crate::policy::model::{Interface, Mode, Target, Width};
 use crate::policy::reader::At;
 use crate::policy::share::Share;
 
-use super::RawSigning;
+use super::{CLASSES, RawSigning, RawTrust};
 
 /// A document of the right shape.
 #[derive(Debug)]
@@ -26,7 +26,8 @@ pub(in crate::policy) struct Document<'n> {
     pub(in crate::policy) tiers: Vec<RawTier<'n>>,
     pub(in crate::policy) keys: Vec<RawKey<'n>>,
     pub(in crate::policy) keys_from: Option<At<&'n str>>,
-    pub(in crate::policy) classes: [Option<RawClass<'n>>; 3],
+    pub(in crate::policy) trust: Option<RawTrust<'n>>,
+    pub(in crate::policy) classes: [Option<RawClass<'n>>; CLASSES.len()],
     pub(in crate::policy) blast_radius: RawBlastRadius,
     /// The name of the field that is the region.
     pub(in crate::policy) residency: Option<At<&'n str>>,
@@ -149,6 +150,7 @@ pub(in crate::policy) struct KeyRest<'n> {
     pub(in crate::policy) reason: Option<At<&'n str>>,
     pub(in crate::policy) region: Option<At<&'n str>>,
     pub(in crate::policy) vip: Option<bool>,
+    pub(in crate::policy) sources: Option<At<Vec<IpNet>>>,
 }
 
 /// How much may hang on one shard.

@@ -6,6 +6,7 @@ mod carriers;
 mod files;
 mod json_schema;
 mod placed;
+mod trust;
 mod understood;
 
 use super::*;
