@@ -86,6 +86,13 @@ pub trait Packet {
         x
     }
 
+    /// The same reference, which the compiler cannot know to be: what it has computed from the one is not kept for the other. Keeps
+    /// addresses that cost nothing to compute out of registers, of which there are few.
+    #[inline(always)]
+    fn anew<'a, T>(&self, reference: &'a mut T) -> &'a mut T {
+        reference
+    }
+
     /// `n` bytes further on, or `None` beyond [`MAX_POS`].
     #[inline(always)]
     fn advance(&self, pos: Pos, n: usize) -> Option<Pos> {
@@ -119,5 +126,37 @@ pub fn load_u128<P: Packet>(packet: &P, pos: Pos, d: usize) -> Option<[u64; 2]> 
     Some([u64::from_be_bytes(halves[0]), u64::from_be_bytes(halves[1])])
 }
 
-// SAFETY: two byte arrays: no invalid pattern, no padding, alignment 1.
+/// Reads `length` bytes, 1 to 16, as one number in two halves, the more significant first. The length must be known to the
+/// verifier, like `d`.
+#[inline(always)]
+pub fn load_bytes<P: Packet>(packet: &P, pos: Pos, d: usize, length: u8) -> Option<[u64; 2]> {
+    if length & 16 != 0 {
+        return load_u128(packet, pos, d);
+    }
+    let (mut high, mut low) = (0, 0);
+    let mut at = d;
+    if length & 8 != 0 {
+        low = u64::from_be_bytes(packet.load::<[u8; 8]>(pos, at)?);
+        at += 8;
+    }
+    if length & 4 != 0 {
+        high = low >> 32;
+        low = low << 32 | load_u32(packet, pos, at)? as u64;
+        at += 4;
+    }
+    if length & 2 != 0 {
+        high = high << 16 | low >> 48;
+        low = low << 16 | load_u16(packet, pos, at)? as u64;
+        at += 2;
+    }
+    if length & 1 != 0 {
+        high = high << 8 | low >> 56;
+        low = low << 8 | packet.load::<[u8; 1]>(pos, at)?[0] as u64;
+    }
+    Some([high, low])
+}
+
+// SAFETY: byte arrays: no invalid pattern, no padding, alignment 1.
 unsafe impl Wire for [[u8; 8]; 2] {}
+// SAFETY: as above.
+unsafe impl Wire for [[u8; 8]; 3] {}

@@ -60,7 +60,12 @@ pub const fn drop_slot(reason: Reason) -> Option<usize> {
         Reason::TargetDrop => Some(1),
         Reason::NoShard => Some(2),
         Reason::NoExit => Some(3),
-        Reason::OutOfScope | Reason::Steered | Reason::ClassPass | Reason::ClassDrop => None,
+        Reason::OutOfScope
+        | Reason::Steered
+        | Reason::ClassPass
+        | Reason::ClassDrop
+        | Reason::FragmentPass
+        | Reason::FragmentDrop => None,
     }
 }
 
@@ -98,7 +103,7 @@ pub fn way_of(way: usize) -> Option<(Class, Verdict, Reason)> {
     }
     let reason = Reason::from_number(last as u8)?;
     let verdict = match reason {
-        Reason::OutOfScope | Reason::ClassPass => Verdict::Pass,
+        Reason::OutOfScope | Reason::ClassPass | Reason::FragmentPass => Verdict::Pass,
         _ => Verdict::Drop,
     };
     Some((class, verdict, reason))
@@ -133,6 +138,10 @@ pub trait Meters {
     fn shard_dropped(&mut self, shard: u32);
     /// Counts an opened flow for the key and the shard that there are.
     fn opened(&mut self, key: Option<u32>, shard: Option<u32>);
+    /// Counts a frame of a key for the version of the schema that its key was read by.
+    fn version(&mut self, version: u8, bytes: u64);
+    /// Counts a frame that claims key `id` (0: one that is not registered) on interface `ingress` without right.
+    fn claim(&mut self, id: u32, ingress: u32, bytes: u64);
 }
 
 /// What there is to count of a frame.
@@ -146,13 +155,23 @@ pub struct Counted {
     pub key: Option<u32>,
     /// The shard that was chosen.
     pub shard: Option<u32>,
+    /// The version of the schema, where those are counted.
+    pub version: Option<u8>,
+    /// What is claimed without right: key id and interface.
+    pub claim: Option<(u32, u32)>,
 }
 
 /// Counts what was decided. Called once per frame, after its action could last fail.
 #[inline(always)]
 pub fn account<M: Meters>(meters: &mut M, counted: Counted, class: Class, verdict: Verdict, reason: Reason) {
-    let Counted { bytes, opens, key, shard } = counted;
+    let Counted { bytes, opens, key, shard, version, claim } = counted;
     meters.node(class, verdict, reason, bytes, shard);
+    if let Some(version) = version {
+        meters.version(version, bytes);
+    }
+    if let Some((id, ingress)) = claim {
+        meters.claim(id, ingress, bytes);
+    }
     if let Some(id) = key {
         meters.key(id, bytes);
     }

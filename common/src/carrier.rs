@@ -1,123 +1,198 @@
 //! Carriers: the places in a packet that hold bits of a key.
 //!
-//! The names are part of the policy language; the numbers are part of the ABI and append-only.
+//! The names are part of the policy language; the numbers are part of the ABI and append-only. Those up to
+//! [`Carrier::LAST_PLAIN`] are in the headers that every program parses; the others are read by the deep program alone
+//! ([`crate::program`]).
 
 use network_types::eth::EthHdr;
 
-use crate::access::{Packet, Pos, load_u16, load_u32, load_u128};
+use crate::access::{Packet, Pos, load_bytes, load_u16, load_u32, load_u128};
+use crate::config::{ANY_ROTATION, FieldConfig, Ports};
 use crate::headers::{Headers, found};
+use crate::inside::{Inside, within};
+use crate::parse::option;
+use crate::parse::transport::{TCP, UDP};
+use crate::parse::tunnel::in_datagram;
+use crate::shim;
 
-/// A place in a packet that holds bits of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Carrier {
-    /// `ethernet.src`, 48 bits.
-    EthernetSrc = 1,
-    /// `ethernet.dst`, 48 bits.
-    EthernetDst = 2,
-    /// `ethernet.type`, 16 bits, after VLAN tags.
-    EthernetType = 3,
-    /// `vlan.id`, 12 bits of the outer tag.
-    VlanId = 4,
-    /// `vlan.inner_id`, 12 bits of the second tag.
-    VlanInnerId = 5,
-    /// `vlan.pcp`, 3 bits of the outer tag.
-    VlanPcp = 6,
-    /// `ipv4.src`, 32 bits.
-    Ipv4Src = 7,
-    /// `ipv4.dst`, 32 bits.
-    Ipv4Dst = 8,
-    /// `ipv6.src`, 128 bits.
-    Ipv6Src = 9,
-    /// `ipv6.dst`, 128 bits.
-    Ipv6Dst = 10,
-    /// `ip.src`, an address of either family, only through a prefix table.
-    IpSrc = 11,
-    /// `ip.dst`, an address of either family, only through a prefix table.
-    IpDst = 12,
-    /// `ip.dscp`, 6 bits (RFC 2474).
-    IpDscp = 13,
-    /// `ip.protocol`, 8 bits: the transport protocol after IPv6 extension headers.
-    IpProtocol = 14,
-    /// `ipv6.flow_label`, 20 bits (RFC 6437).
-    Ipv6FlowLabel = 15,
-    /// `l4.src_port`, 16 bits of TCP, UDP or SCTP.
-    L4SrcPort = 16,
-    /// `l4.dst_port`, 16 bits of TCP, UDP or SCTP.
-    L4DstPort = 17,
+/// Declares the carriers: each with its number, its name, and how many bits it holds at most.
+macro_rules! carriers {
+    ($($(#[$doc:meta])* $variant:ident = $number:literal $name:literal $bits:literal,)*) => {
+        /// A place in a packet that holds bits of a key.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Carrier { $($(#[$doc])* $variant = $number,)* }
+
+        impl Carrier {
+            /// Every carrier, in numeric order.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The name in the policy language.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+
+            /// How many bits it holds: of `ip.src` and its like those of the longer family, of a carrier whose length
+            /// varies the most there can be.
+            pub const fn bits(self) -> u16 {
+                match self { $(Self::$variant => $bits),* }
+            }
+
+            /// The carrier with this number, if there is one.
+            pub const fn from_number(number: u8) -> Option<Self> {
+                match number { $($number => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+carriers! {
+    /// The sender's MAC address.
+    EthernetSrc = 1 "ethernet.src" 48,
+    /// The receiver's MAC address.
+    EthernetDst = 2 "ethernet.dst" 48,
+    /// The EtherType, after VLAN tags.
+    EthernetType = 3 "ethernet.type" 16,
+    /// The outer tag's VLAN (IEEE 802.1Q).
+    VlanId = 4 "vlan.id" 12,
+    /// The second tag's VLAN (IEEE 802.1ad).
+    VlanInnerId = 5 "vlan.inner_id" 12,
+    /// The outer tag's priority.
+    VlanPcp = 6 "vlan.pcp" 3,
+    /// Source address (RFC 791).
+    Ipv4Src = 7 "ipv4.src" 32,
+    /// Destination address.
+    Ipv4Dst = 8 "ipv4.dst" 32,
+    /// Source address (RFC 8200).
+    Ipv6Src = 9 "ipv6.src" 128,
+    /// Destination address; of a packet with a segment routing header the active segment (RFC 8986), whose last bits are its argument.
+    Ipv6Dst = 10 "ipv6.dst" 128,
+    /// Source address of either family, only through a prefix table.
+    IpSrc = 11 "ip.src" 128,
+    /// Destination address of either family, only through a prefix table.
+    IpDst = 12 "ip.dst" 128,
+    /// Differentiated services code point (RFC 2474).
+    IpDscp = 13 "ip.dscp" 6,
+    /// The transport protocol, after extension headers.
+    IpProtocol = 14 "ip.protocol" 8,
+    /// Flow label (RFC 6437).
+    Ipv6FlowLabel = 15 "ipv6.flow_label" 20,
+    /// Source port of TCP, UDP or SCTP.
+    L4SrcPort = 16 "l4.src_port" 16,
+    /// Destination port of TCP, UDP or SCTP.
+    L4DstPort = 17 "l4.dst_port" 16,
+    /// The label on top of the stack (RFC 3032).
+    MplsLabel = 18 "mpls.label" 20,
+    /// Network identifier (RFC 7348).
+    VxlanVni = 19 "vxlan.vni" 24,
+    /// Group policy id (draft-smith-vxlan-group-policy).
+    VxlanPolicy = 20 "vxlan.policy" 16,
+    /// Virtual network identifier (RFC 8926).
+    GeneveVni = 21 "geneve.vni" 24,
+    /// The data of the option with a class and a type (RFC 8926).
+    GeneveOption = 22 "geneve.option" 992,
+    /// The key (RFC 2890).
+    GreKey = 23 "gre.key" 32,
+    /// Tunnel endpoint identifier (3GPP TS 29.281).
+    GtpuTeid = 24 "gtpu.teid" 32,
+    /// Service path identifier (RFC 8300).
+    NshSpi = 25 "nsh.spi" 24,
+    /// The fixed context headers of metadata type 1 (RFC 8300).
+    NshContext = 26 "nsh.context" 128,
+    /// Destination connection id (RFC 9000).
+    QuicDcid = 27 "quic.dcid" 160,
+    /// The data of the option of a kind, behind its experiment id where it has one (RFC 9293, RFC 6994).
+    TcpOption = 28 "tcp.option" 304,
+    /// The key of the shim that begins a UDP payload ([`crate::shim`]).
+    ShimKey = 29 "shim.key" 64,
+    /// Source MAC address of the frame inside a tunnel.
+    InnerEthernetSrc = 30 "inner.ethernet.src" 48,
+    /// Destination MAC address of the frame inside a tunnel.
+    InnerEthernetDst = 31 "inner.ethernet.dst" 48,
+    /// `ipv4.src` of the packet inside a tunnel.
+    InnerIpv4Src = 32 "inner.ipv4.src" 32,
+    /// `ipv4.dst` of the packet inside a tunnel.
+    InnerIpv4Dst = 33 "inner.ipv4.dst" 32,
+    /// `ipv6.src` of the packet inside a tunnel.
+    InnerIpv6Src = 34 "inner.ipv6.src" 128,
+    /// `ipv6.dst` of the packet inside a tunnel.
+    InnerIpv6Dst = 35 "inner.ipv6.dst" 128,
+    /// `ip.src` of the packet inside a tunnel.
+    InnerIpSrc = 36 "inner.ip.src" 128,
+    /// `ip.dst` of the packet inside a tunnel.
+    InnerIpDst = 37 "inner.ip.dst" 128,
+    /// `ip.dscp` of the packet inside a tunnel.
+    InnerIpDscp = 38 "inner.ip.dscp" 6,
+    /// `ip.protocol` of the packet inside a tunnel.
+    InnerIpProtocol = 39 "inner.ip.protocol" 8,
+    /// `l4.src_port` of the packet inside a tunnel.
+    InnerL4SrcPort = 40 "inner.l4.src_port" 16,
+    /// `l4.dst_port` of the packet inside a tunnel.
+    InnerL4DstPort = 41 "inner.l4.dst_port" 16,
 }
 
 impl Carrier {
-    /// Every carrier, in numeric order.
-    pub const ALL: &[Self] = &[
-        Self::EthernetSrc,
-        Self::EthernetDst,
-        Self::EthernetType,
-        Self::VlanId,
-        Self::VlanInnerId,
-        Self::VlanPcp,
-        Self::Ipv4Src,
-        Self::Ipv4Dst,
-        Self::Ipv6Src,
-        Self::Ipv6Dst,
-        Self::IpSrc,
-        Self::IpDst,
-        Self::IpDscp,
-        Self::IpProtocol,
-        Self::Ipv6FlowLabel,
-        Self::L4SrcPort,
-        Self::L4DstPort,
-    ];
-
-    /// The name in the policy language.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::EthernetSrc => "ethernet.src",
-            Self::EthernetDst => "ethernet.dst",
-            Self::EthernetType => "ethernet.type",
-            Self::VlanId => "vlan.id",
-            Self::VlanInnerId => "vlan.inner_id",
-            Self::VlanPcp => "vlan.pcp",
-            Self::Ipv4Src => "ipv4.src",
-            Self::Ipv4Dst => "ipv4.dst",
-            Self::Ipv6Src => "ipv6.src",
-            Self::Ipv6Dst => "ipv6.dst",
-            Self::IpSrc => "ip.src",
-            Self::IpDst => "ip.dst",
-            Self::IpDscp => "ip.dscp",
-            Self::IpProtocol => "ip.protocol",
-            Self::Ipv6FlowLabel => "ipv6.flow_label",
-            Self::L4SrcPort => "l4.src_port",
-            Self::L4DstPort => "l4.dst_port",
-        }
-    }
-
-    /// How many bits it holds. For `ip.src` and `ip.dst` those of the longer family.
-    pub const fn bits(self) -> u8 {
-        match self {
-            Self::EthernetSrc | Self::EthernetDst => 48,
-            Self::EthernetType | Self::L4SrcPort | Self::L4DstPort => 16,
-            Self::VlanId | Self::VlanInnerId => 12,
-            Self::VlanPcp => 3,
-            Self::Ipv4Src | Self::Ipv4Dst => 32,
-            Self::Ipv6Src | Self::Ipv6Dst | Self::IpSrc | Self::IpDst => 128,
-            Self::IpDscp => 6,
-            Self::IpProtocol => 8,
-            Self::Ipv6FlowLabel => 20,
-        }
-    }
+    /// The last of those that need no deep program.
+    pub const LAST_PLAIN: Self = Self::L4DstPort;
 
     /// Whether it is an address that a prefix table can translate.
     pub const fn is_address(self) -> bool {
-        matches!(
-            self,
-            Self::Ipv4Src | Self::Ipv4Dst | Self::Ipv6Src | Self::Ipv6Dst | Self::IpSrc | Self::IpDst
-        )
+        self.family().is_some() || self.needs_table()
     }
 
     /// Whether it can only be used through a prefix table (its width depends on the family).
     pub const fn needs_table(self) -> bool {
-        matches!(self, Self::IpSrc | Self::IpDst)
+        matches!(self, Self::IpSrc | Self::IpDst | Self::InnerIpSrc | Self::InnerIpDst)
+    }
+
+    /// Whether its length is the packet's choice: a field takes a range of its bits.
+    pub const fn is_variable(self) -> bool {
+        matches!(self, Self::GeneveOption | Self::QuicDcid | Self::TcpOption)
+    }
+
+    /// Of an IP address of one family, whether it is IPv4's.
+    pub const fn family(self) -> Option<bool> {
+        match self {
+            Self::Ipv4Src | Self::Ipv4Dst | Self::InnerIpv4Src | Self::InnerIpv4Dst => Some(true),
+            Self::Ipv6Src | Self::Ipv6Dst | Self::InnerIpv6Src | Self::InnerIpv6Dst => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a MAC address.
+    pub const fn is_mac(self) -> bool {
+        matches!(
+            self,
+            Self::EthernetSrc | Self::EthernetDst | Self::InnerEthernetSrc | Self::InnerEthernetDst
+        )
+    }
+
+    /// Whether it is of the packet inside a tunnel.
+    pub const fn is_inner(self) -> bool {
+        self as u8 >= Self::InnerEthernetSrc as u8
+    }
+
+    /// Whether only the deep program reads it.
+    pub const fn is_deep(self) -> bool {
+        self as u8 > Self::LAST_PLAIN as u8
+    }
+
+    /// Whether it is in what only a datagram's first fragment has.
+    pub const fn is_behind_fragmentation(self) -> bool {
+        matches!(
+            self,
+            Self::L4SrcPort
+                | Self::L4DstPort
+                | Self::VxlanVni
+                | Self::VxlanPolicy
+                | Self::GeneveVni
+                | Self::GeneveOption
+                | Self::GreKey
+                | Self::GtpuTeid
+                | Self::QuicDcid
+                | Self::TcpOption
+                | Self::ShimKey
+        ) || self.is_inner()
     }
 }
 
@@ -141,6 +216,31 @@ mod number {
     pub(super) const IPV6_FLOW_LABEL: u8 = C::Ipv6FlowLabel as u8;
     pub(super) const L4_SRC_PORT: u8 = C::L4SrcPort as u8;
     pub(super) const L4_DST_PORT: u8 = C::L4DstPort as u8;
+    pub(super) const LAST_PLAIN: u8 = C::LAST_PLAIN as u8;
+    pub(super) const MPLS_LABEL: u8 = C::MplsLabel as u8;
+    pub(super) const VXLAN_VNI: u8 = C::VxlanVni as u8;
+    pub(super) const VXLAN_POLICY: u8 = C::VxlanPolicy as u8;
+    pub(super) const GENEVE_VNI: u8 = C::GeneveVni as u8;
+    pub(super) const GENEVE_OPTION: u8 = C::GeneveOption as u8;
+    pub(super) const GRE_KEY: u8 = C::GreKey as u8;
+    pub(super) const GTPU_TEID: u8 = C::GtpuTeid as u8;
+    pub(super) const NSH_SPI: u8 = C::NshSpi as u8;
+    pub(super) const NSH_CONTEXT: u8 = C::NshContext as u8;
+    pub(super) const QUIC_DCID: u8 = C::QuicDcid as u8;
+    pub(super) const TCP_OPTION: u8 = C::TcpOption as u8;
+    pub(super) const SHIM_KEY: u8 = C::ShimKey as u8;
+    pub(super) const INNER_ETHERNET_SRC: u8 = C::InnerEthernetSrc as u8;
+    pub(super) const INNER_ETHERNET_DST: u8 = C::InnerEthernetDst as u8;
+    pub(super) const INNER_IPV4_SRC: u8 = C::InnerIpv4Src as u8;
+    pub(super) const INNER_IPV4_DST: u8 = C::InnerIpv4Dst as u8;
+    pub(super) const INNER_IPV6_SRC: u8 = C::InnerIpv6Src as u8;
+    pub(super) const INNER_IPV6_DST: u8 = C::InnerIpv6Dst as u8;
+    pub(super) const INNER_IP_SRC: u8 = C::InnerIpSrc as u8;
+    pub(super) const INNER_IP_DST: u8 = C::InnerIpDst as u8;
+    pub(super) const INNER_IP_DSCP: u8 = C::InnerIpDscp as u8;
+    pub(super) const INNER_IP_PROTOCOL: u8 = C::InnerIpProtocol as u8;
+    pub(super) const INNER_L4_SRC_PORT: u8 = C::InnerL4SrcPort as u8;
+    pub(super) const INNER_L4_DST_PORT: u8 = C::InnerL4DstPort as u8;
 }
 
 /// `value` in the low bits of a 128-bit number.
@@ -177,7 +277,9 @@ pub fn read<P: Packet>(packet: &P, headers: &Headers, carrier: u8) -> Option<[u6
         number::IPV6_DST if has(found::IPV6) => address6(packet, headers.destination),
         number::IP_SRC => address(packet, headers, headers.source),
         number::IP_DST => address(packet, headers, headers.destination),
-        number::IP_DSCP if headers.found & (found::IPV4 | found::IPV6) != 0 => dscp(packet, headers),
+        number::IP_DSCP if headers.found & (found::IPV4 | found::IPV6) != 0 => {
+            dscp(packet, headers.l3, has(found::IPV4))
+        }
         number::IP_PROTOCOL if has(found::PROTOCOL) => low(headers.protocol as u64),
         number::IPV6_FLOW_LABEL if has(found::IPV6) => {
             low((load_u32(packet, Pos::from_stored(headers.l3), 0)? & 0xf_ffff) as u64)
@@ -188,13 +290,132 @@ pub fn read<P: Packet>(packet: &P, headers: &Headers, carrier: u8) -> Option<[u6
     }
 }
 
-/// The DSCP of the outer IP header.
+/// [`read`], of any carrier: what the deep program calls. Of a carrier of many bytes the value is of the bytes that the field
+/// asks for. Of a signed block it is the key; [`Inside::signed`] then says where the block is.
 #[inline(always)]
-fn dscp<P: Packet>(packet: &P, headers: &Headers) -> Option<[u64; 2]> {
-    let first = load_u16(packet, Pos::from_stored(headers.l3), 0)?;
+pub fn read_deep<P: Packet>(
+    packet: &P,
+    headers: &Headers,
+    inside: &mut Inside,
+    ports: &Ports,
+    field: &FieldConfig,
+) -> Option<[u64; 2]> {
+    if field.carrier <= number::LAST_PLAIN {
+        return read(packet, headers, field.carrier);
+    }
+    let has = |bits| inside.found & bits == bits;
+    let (at, d, length) = match field.carrier {
+        number::MPLS_LABEL if has(within::MPLS) => return low(inside.label as u64),
+        number::VXLAN_VNI if has(within::VXLAN) => (inside.id, 0, 3),
+        number::VXLAN_POLICY if has(within::VXLAN_POLICY) => (inside.tunnel, 2, 2),
+        number::GENEVE_VNI if has(within::GENEVE) => (inside.id, 0, 3),
+        number::GENEVE_OPTION if has(within::GENEVE) => {
+            option::geneve(packet, inside, field.which);
+            return of_option(packet, inside, field);
+        }
+        number::GRE_KEY if has(within::GRE_KEY) => (inside.id, 0, 4),
+        number::GTPU_TEID if has(within::GTPU) => (inside.id, 0, 4),
+        number::NSH_SPI if has(within::NSH) => (inside.nsh, 4, 3),
+        number::NSH_CONTEXT if has(within::NSH_CONTEXT) => (inside.nsh, 8, 16),
+        number::QUIC_DCID if has(within::QUIC) => return connection_id(packet, inside, field),
+        number::TCP_OPTION
+            if headers.protocol == TCP && headers.found & (found::PORTS | found::QUOTED) == found::PORTS =>
+        {
+            option::tcp(packet, headers, inside, field.which);
+            return of_option(packet, inside, field);
+        }
+        number::SHIM_KEY if headers.protocol == UDP && headers.has(found::PORTS) => {
+            return shim_key(packet, headers, inside, ports);
+        }
+        number::INNER_ETHERNET_SRC if has(within::ETHERNET) => (inside.ethernet, 6, 6),
+        number::INNER_ETHERNET_DST if has(within::ETHERNET) => (inside.ethernet, 0, 6),
+        number::INNER_IPV4_SRC if has(within::IPV4) => (inside.source, 0, 4),
+        number::INNER_IPV4_DST if has(within::IPV4) => (inside.destination, 0, 4),
+        number::INNER_IPV6_SRC if has(within::IPV6) => (inside.source, 0, 16),
+        number::INNER_IPV6_DST if has(within::IPV6) => (inside.destination, 0, 16),
+        number::INNER_IP_SRC if has(within::IPV4) => (inside.source, 0, 4),
+        number::INNER_IP_SRC if has(within::IPV6) => (inside.source, 0, 16),
+        number::INNER_IP_DST if has(within::IPV4) => (inside.destination, 0, 4),
+        number::INNER_IP_DST if has(within::IPV6) => (inside.destination, 0, 16),
+        number::INNER_IP_DSCP if inside.found & (within::IPV4 | within::IPV6) != 0 => {
+            return dscp(packet, inside.l3, has(within::IPV4));
+        }
+        number::INNER_IP_PROTOCOL if has(within::PROTOCOL) => return low(inside.protocol as u64),
+        number::INNER_L4_SRC_PORT if has(within::PORTS) => return low(inside.source_port as u64),
+        number::INNER_L4_DST_PORT if has(within::PORTS) => return low(inside.destination_port as u64),
+        _ => return None,
+    };
+    load_bytes(packet, Pos::from_stored(at), d, length)
+}
+
+/// The bytes that a field takes of the option that was found last.
+#[inline(always)]
+fn of_option<P: Packet>(packet: &P, inside: &mut Inside, field: &FieldConfig) -> Option<[u64; 2]> {
+    if field.signed != 0 {
+        if inside.option_length as usize != shim::LEN {
+            return None;
+        }
+        let option = inside.option;
+        return signed(packet, inside, option);
+    }
+    if field.from as u16 + field.length as u16 > inside.option_length {
+        return None;
+    }
+    load_bytes(packet, Pos::from_stored(inside.option), field.from as usize, field.length)
+}
+
+/// The key of the signed block at `at`.
+#[inline(always)]
+fn signed<P: Packet>(packet: &P, inside: &mut Inside, at: u16) -> Option<[u64; 2]> {
+    let [head, key, _] = shim::from_bytes(packet.load::<[[u8; 8]; 3]>(Pos::from_stored(at), 0)?);
+    if head >> 60 != shim::VERSION as u64 {
+        return None;
+    }
+    inside.signed = at;
+    low(key)
+}
+
+/// The key of the shim that a UDP datagram's payload begins with.
+#[inline(always)]
+fn shim_key<P: Packet>(
+    packet: &P,
+    headers: &Headers,
+    inside: &mut Inside,
+    ports: &Ports,
+) -> Option<[u64; 2]> {
+    if headers.has(found::QUOTED) || ports.shim != 0 && headers.destination_port != ports.shim {
+        return None;
+    }
+    let payload = Pos::from_stored(headers.l4).plus::<8>();
+    if !in_datagram(headers, payload, shim::LEN) {
+        return None;
+    }
+    signed(packet, inside, payload.store())
+}
+
+/// The bytes that a field takes of a connection id, if the id is of its configuration (draft-ietf-quic-load-balancers).
+#[inline(always)]
+fn connection_id<P: Packet>(packet: &P, inside: &Inside, field: &FieldConfig) -> Option<[u64; 2]> {
+    let at = Pos::from_stored(inside.id);
+    if field.from as u16 + field.length as u16 > inside.id_length {
+        return None;
+    }
+    if field.which != ANY_ROTATION {
+        let [first] = packet.load::<[u8; 1]>(at, 0)?;
+        if first as u32 >> 5 != field.which {
+            return None;
+        }
+    }
+    load_bytes(packet, at, field.from as usize, field.length)
+}
+
+/// The DSCP of the IP header at `l3`.
+#[inline(always)]
+fn dscp<P: Packet>(packet: &P, l3: u16, v4: bool) -> Option<[u64; 2]> {
+    let first = load_u16(packet, Pos::from_stored(l3), 0)?;
     // IPv4: version and length, 8 bits, then the DSCP. IPv6: version 4 bits, then the traffic class, whose top
     // six bits are the DSCP.
-    let dscp = if headers.has(found::IPV4) { (first >> 2) & 0x3f } else { (first >> 6) & 0x3f };
+    let dscp = if v4 { (first >> 2) & 0x3f } else { (first >> 6) & 0x3f };
     low(dscp as u64)
 }
 

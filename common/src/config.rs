@@ -1,13 +1,13 @@
 //! What is constant for one loaded program: it is placed in `.rodata`, so that the verifier knows
 //! every value and removes the branches of what the policy does not use (decision 2).
 
-use crate::headers::{FIELDS, LEVELS};
+use crate::headers::{ALL_LEVELS, FIELDS, SCHEMAS};
 use crate::tables::Service;
 use crate::vocabulary::CLASSES;
 
 /// Version of everything that crosses the boundary between the program and user space: [`Config`],
 /// the table entries, the counters, the vocabulary. Raise it with any change to them.
-pub const ABI: u32 = 3;
+pub const ABI: u32 = 4;
 
 /// Where one address family's prefixes of a table are; see [`crate::prefix`].
 #[repr(C)]
@@ -64,11 +64,120 @@ pub struct FieldConfig {
     /// 1 when the carrier has at most 64 bits and the value's place does not straddle the middle of the
     /// key: then one word does it all.
     pub narrow: u8,
+    /// Of a carrier of many bytes: the first that is read.
+    pub from: u8,
+    /// And how many are, 1 to 16.
+    pub length: u8,
+    /// 1 where what is read is a signed block ([`crate::shim`]), of which the key is the value.
+    pub signed: u8,
+    /// Which one, of a carrier that there are several of: see [`crate::parse::option`]. Of a connection id
+    /// the configuration rotation, [`ANY_ROTATION`] for any.
+    pub which: u32,
+    /// Explicit padding.
+    pub _pad: [u8; 4],
+}
+
+const _: () = assert!(size_of::<FieldConfig>() == 144);
+
+/// [`FieldConfig::which`] of a connection id whose first bits are not looked at.
+pub const ANY_ROTATION: u32 = 0xff;
+
+/// One version of the schema: its fields are those of its index in [`Config::fields`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SchemaConfig {
+    /// Its first level, an index into [`Config::levels`].
+    pub first_level: u8,
+    /// How many levels it has.
+    pub levels: u8,
+    /// How many fields it has.
+    pub fields: u8,
+    /// Its version, 1 to 255.
+    pub version: u8,
+    /// Whether its assertions need proof, where nothing is said of the interface: 0 or 1.
+    pub verify: u8,
     /// Explicit padding.
     pub _pad: [u8; 3],
 }
 
-const _: () = assert!(size_of::<FieldConfig>() == 136);
+const _: () = assert!(size_of::<SchemaConfig>() == 8);
+
+/// What may be asserted on an interface.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InterfaceConfig {
+    /// Its index; 0 for those that are not listed.
+    pub index: u32,
+    /// By schema: bit `i` is set where field `i` may be asserted here; without any, the schema is ignored.
+    pub allowed: [u8; SCHEMAS],
+    /// Bit `i` is set where what schema `i` asserts needs proof: a valid signature, or a source that the key lists.
+    pub verify: u8,
+    /// Explicit padding.
+    pub _pad: [u8; 3],
+}
+
+const _: () = assert!(size_of::<InterfaceConfig>() == 12);
+
+/// How many interfaces [`Config::interfaces`] can tell apart.
+pub const INTERFACES: usize = 16;
+
+/// What the deep program parses beyond the outer headers: bits of [`Config::reads`].
+pub mod reads {
+    /// Label stacks.
+    pub const MPLS: u32 = 1 << 0;
+    /// Service headers.
+    pub const NSH: u32 = 1 << 1;
+    /// VXLAN headers.
+    pub const VXLAN: u32 = 1 << 2;
+    /// Geneve headers.
+    pub const GENEVE: u32 = 1 << 3;
+    /// GRE headers.
+    pub const GRE: u32 = 1 << 4;
+    /// GTP-U headers.
+    pub const GTPU: u32 = 1 << 5;
+    /// QUIC connection ids.
+    pub const QUIC: u32 = 1 << 6;
+    /// The packet inside any tunnel.
+    pub const INNER: u32 = 1 << 7;
+    /// All of them, for tools.
+    pub const ALL: u32 = 0xff;
+}
+
+/// Ports that say what a UDP datagram carries.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ports {
+    /// VXLAN's.
+    pub vxlan: u16,
+    /// Geneve's.
+    pub geneve: u16,
+    /// GTP-U's.
+    pub gtpu: u16,
+    /// QUIC's.
+    pub quic: u16,
+    /// The shim's; 0: any.
+    pub shim: u16,
+    /// Explicit padding.
+    pub _pad: u16,
+}
+
+impl Ports {
+    /// As the Internet Assigned Numbers Authority has them.
+    pub const IANA: Self = Self { vxlan: 4789, geneve: 6081, gtpu: 2152, quic: 443, shim: 0, _pad: 0 };
+}
+
+/// What a datagram's later fragments meet, where the key is not in them: [`Config::fragments`].
+pub mod fragments {
+    /// What any packet without a key meets: no field is in what only the first fragment has.
+    pub const ALIKE: u32 = 0;
+    /// What [`super::Config::classes`] says at [`super::FRAGMENT_CLASS`].
+    pub const AS_CLASS: u32 = 1;
+    /// They follow their first fragment, from a bounded table; those that cannot, as above.
+    pub const FOLLOW: u32 = 2;
+}
+
+/// Where [`Config::classes`] says what later fragments without a key meet; they are counted as `missing`.
+pub const FRAGMENT_CLASS: usize = 7;
 
 /// One level: a subset of the fields.
 #[repr(C)]
@@ -133,9 +242,13 @@ pub struct Bounds {
     pub slots: u32,
     /// Of the shards.
     pub shards: u32,
+    /// Of the pairs of sources and keys.
+    pub pairs: u32,
+    /// Explicit padding.
+    pub _pad: u32,
 }
 
-const _: () = assert!(size_of::<Bounds>() == 32);
+const _: () = assert!(size_of::<Bounds>() == 40);
 
 /// The whole configuration of one program.
 #[repr(C)]
@@ -158,10 +271,36 @@ pub struct Config {
     pub scope: PrefixTable,
     /// The services of every destination in scope, where all have the same and they fit.
     pub services: [Service; INLINE_SERVICES],
-    /// The schema's fields; a `carrier` of 0 ends the list.
-    pub fields: [FieldConfig; FIELDS],
-    /// The schema's levels, most specific first; `fields` of 0 ends the list.
-    pub levels: [LevelConfig; LEVELS],
+    /// By schema, its fields; a `carrier` of 0 ends a list.
+    pub fields: [[FieldConfig; FIELDS]; SCHEMAS],
+    /// The levels of all schemas, of each the most specific first; `fields` of 0 ends the list.
+    pub levels: [LevelConfig; ALL_LEVELS],
+    /// The versions of the schema, in the order that they are tried; those without levels are none.
+    pub schemas: [SchemaConfig; SCHEMAS],
+    /// What may be asserted where; the first is for interfaces that are not listed.
+    pub interfaces: [InterfaceConfig; INTERFACES],
+    /// How many of `interfaces` count; 0: everything may be asserted everywhere.
+    pub interfaces_len: u32,
+    /// What the deep program parses: bits of [`reads`].
+    pub reads: u32,
+    /// Where it finds tunnels.
+    pub ports: Ports,
+    /// Bytes of the connection id in a QUIC packet with a short header.
+    pub quic_length: u8,
+    /// 1 where keys list the sources that may use them.
+    pub has_sources: u8,
+    /// Explicit padding.
+    pub _pad: [u8; 2],
+    /// One of [`fragments`].
+    pub fragments: u32,
+    /// How many datagrams are remembered, where later fragments follow.
+    pub datagrams: u32,
+    /// Addresses to numbers of sets of keys, for [`crate::trust`].
+    pub sources: PrefixTable,
+    /// Entries of the table of pairs minus one; its size is a power of two.
+    pub pair_mask: u32,
+    /// How many entries a look-up of a pair may have to read, at most [`MAX_KEY_PROBES`].
+    pub pair_probes: u32,
     /// By class number.
     pub classes: [ClassConfig; CLASSES],
     /// Entries of the key table minus one; the table's size is a power of two.
@@ -173,15 +312,18 @@ pub struct Config {
     pub key_shift: u32,
     /// How many of `services` count, 0 for "everything", or [`SERVICES_IN_TABLE`].
     pub services_len: u32,
-    /// The schema's version.
-    pub schema: u32,
     /// How many shards there are.
     pub shards: u32,
     /// How the program's address arithmetic is kept inside its tables.
     pub bounds: Bounds,
+    /// Explicit padding.
+    pub _end: u32,
 }
 
-const _: () = assert!(size_of::<Config>() == 8 + 16 + 112 + 4 * 8 + 4 * 136 + 4 * 40 + 8 * 8 + 24 + 32);
+const _: () = assert!(
+    size_of::<Config>()
+        == 8 + 16 + 112 + 4 * 8 + 16 * 144 + 7 * 40 + 4 * 8 + 16 * 12 + 32 + 112 + 8 + 8 * 8 + 20 + 40 + 4
+);
 
 impl Config {
     /// All zeroes: no scope, so everything is foreign.
@@ -206,7 +348,11 @@ impl Config {
             place: 0,
             through_table: 0,
             narrow: 0,
-            _pad: [0; 3],
+            from: 0,
+            length: 0,
+            signed: 0,
+            which: 0,
+            _pad: [0; 4],
         };
         const LEVEL: LevelConfig = LevelConfig { mask: [0; 2], multipliers: [0; 2], fields: 0, _pad: [0; 7] };
         Self {
@@ -218,14 +364,34 @@ impl Config {
             flow_secret: [0; 2],
             scope: PREFIXES,
             services: [Service { low: 0, high: 0 }; INLINE_SERVICES],
-            fields: [FIELD; FIELDS],
-            levels: [LEVEL; LEVELS],
+            fields: [[FIELD; FIELDS]; SCHEMAS],
+            levels: [LEVEL; ALL_LEVELS],
+            schemas: [SchemaConfig {
+                first_level: 0,
+                levels: 0,
+                fields: 0,
+                version: 0,
+                verify: 0,
+                _pad: [0; 3],
+            }; SCHEMAS],
+            interfaces: [InterfaceConfig { index: 0, allowed: [0; SCHEMAS], verify: 0, _pad: [0; 3] };
+                INTERFACES],
+            interfaces_len: 0,
+            reads: 0,
+            ports: Ports { vxlan: 0, geneve: 0, gtpu: 0, quic: 0, shim: 0, _pad: 0 },
+            quic_length: 0,
+            has_sources: 0,
+            _pad: [0; 2],
+            fragments: fragments::ALIKE,
+            datagrams: 0,
+            sources: PREFIXES,
+            pair_mask: 0,
+            pair_probes: 0,
             classes: [ClassConfig { slots: 0, action: class_action::PASS }; CLASSES],
             key_mask: 0,
             key_probes: 0,
             key_shift: 0,
             services_len: 0,
-            schema: 0,
             shards: 0,
             bounds: Bounds {
                 prefix_index: 0,
@@ -236,7 +402,10 @@ impl Config {
                 slot_tables: 0,
                 slots: 0,
                 shards: 0,
+                pairs: 0,
+                _pad: 0,
             },
+            _end: 0,
         }
     };
 }

@@ -2,28 +2,31 @@
 //!
 //! ```text
 //!  decide     plain frame?  -> plainly, else in_full      parse, scope
+//!  decide_deep                 in_full
 //!  judge                                                  extract, resolve
 //!  enforce_and_place                                      enforce, select
 //!  hand_on                                                forward
 //!  finish                                                 account
 //! ```
 
-use crate::access::PacketMut;
+use crate::access::{Packet, PacketMut};
 use crate::account::{Counted, Meters, account};
-use crate::config::class_action;
+use crate::config::{Config, FRAGMENT_CLASS, class_action, fragments, reads};
 use crate::extract::extract;
 use crate::forward::{Action, to_shard};
-use crate::headers::{Decision, Headers, NO_LEVEL, NO_SHARD, Record, found};
+use crate::headers::{Decision, Headers, NO_LEVEL, NO_SHARD, Record, Work, found};
 use crate::hint::rare;
+use crate::inside::{Inside, kind, within};
 use crate::overlay::Chosen;
 use crate::parse::plain::{self, Family};
-use crate::parse::{link, network, transport};
+use crate::parse::{below, inner, link, network, transport, tunnel};
 use crate::resolve::{Resolved, resolve};
+use crate::schemas::Desk;
 use crate::select::Choice;
 use crate::state::{Apart, Area, Notes};
-use crate::tables::{Exits, Tables};
+use crate::tables::{Datagrams, Exits, KeyEntry, Tables};
 use crate::vocabulary::{CLASSES, Class, Reason, Verdict};
-use crate::{enforce, overlay, scope, select};
+use crate::{enforce, fragment, overlay, schemas, scope, select};
 
 /// Decides one frame: rewrites and hands it on, and counts it.
 #[inline(always)]
@@ -31,7 +34,7 @@ pub fn decide<P, T, H, A>(packet: &mut P, tables: &T, home: &mut H, area: &mut A
 where
     P: PacketMut,
     T: Tables,
-    H: Exits + Meters,
+    H: Exits + Meters + Datagrams,
     A: Area,
 {
     let plainly = match plain::family(packet) {
@@ -48,9 +51,22 @@ where
         // The work area is always there; without it, nothing can be decided or counted.
         None => {
             rare();
-            in_full(packet, tables, home, area).unwrap_or(Action::Pass)
+            in_full::<false, P, T, H, A>(packet, tables, home, area).unwrap_or(Action::Pass)
         }
     }
+}
+
+/// [`decide`], for policies that ask for what is beyond the outer headers, or for more than one schema: see
+/// [`crate::program`].
+#[inline(always)]
+pub fn decide_deep<P, T, H, A>(packet: &mut P, tables: &T, home: &mut H, area: &mut A) -> Action
+where
+    P: PacketMut,
+    T: Tables,
+    H: Exits + Meters + Datagrams,
+    A: Area,
+{
+    in_full::<true, P, T, H, A>(packet, tables, home, area).unwrap_or(Action::Pass)
 }
 
 /// Drivers that spread a frame over several buffers put at least so much into the first.
@@ -99,41 +115,66 @@ where
     Some(judge(packet, tables, home, &mut Apart(area), &frame))
 }
 
-/// The way of any frame. Positions are kept in the work area, because the verifier cannot be trusted with
-/// them on the stack.
+/// The way of any frame; `DEEP` where there is more to find than the outer headers. Positions are kept in the work area,
+/// because the verifier cannot be trusted with them on the stack.
 #[inline(always)]
-fn in_full<P, T, H, A>(packet: &mut P, tables: &T, home: &mut H, area: &mut A) -> Option<Action>
+fn in_full<const DEEP: bool, P, T, H, A>(
+    packet: &mut P,
+    tables: &T,
+    home: &mut H,
+    area: &mut A,
+) -> Option<Action>
 where
     P: PacketMut,
     T: Tables,
-    H: Exits + Meters,
+    H: Exits + Meters + Datagrams,
     A: Area,
 {
     let work = area.work()?;
     packet.arm(work.zero);
-    let headers = &mut work.headers;
-    let mut notes = &mut work.record;
+    let Work { headers, inside, fields, record, .. } = work;
     *headers = Headers::NONE;
+    if DEEP {
+        inside.clear();
+    }
     let mut bytes = bytes(packet);
-    if !is_ours(packet, tables, headers, &mut bytes) {
-        return Some(foreign(tables, home, &mut notes, headers, bytes));
+    if !is_ours::<DEEP, P, T>(packet, tables, headers, inside, &mut bytes) {
+        return Some(foreign(tables, home, &mut &mut *record, headers, bytes));
+    }
+    if DEEP {
+        look_inside(packet, tables.config(), headers, inside);
     }
     let frame = Frame { headers, opens: headers.has(found::OPENS), bytes };
     Some(if headers.is_broken() {
-        let malformed = Resolved { class: Class::Malformed, entry: None, tried: 0 };
+        let mut notes = &mut *record;
+        note_frame(tables, &mut notes, &frame);
+        let malformed = Resolved::none(Class::Malformed, 0);
         enforce_and_place(packet, tables, home, &mut notes, &frame, malformed)
+    } else if DEEP {
+        judge_deep(packet, tables, home, Desk { inside, fields, record }, &frame)
     } else {
-        judge(packet, tables, home, &mut notes, &frame)
+        judge(packet, tables, home, &mut &mut *record, &frame)
     })
 }
 
 /// Parse, scope.
 #[inline(always)]
-fn is_ours<P: PacketMut, T: Tables>(packet: &P, tables: &T, headers: &mut Headers, bytes: &mut u64) -> bool {
-    let Some(l3) = link::parse(packet, headers) else {
-        return false;
+fn is_ours<const DEEP: bool, P: PacketMut, T: Tables>(
+    packet: &P,
+    tables: &T,
+    headers: &mut Headers,
+    inside: &mut Inside,
+    bytes: &mut u64,
+) -> bool {
+    let (l3, v4) = match link::parse(packet, headers) {
+        Some(l3) => (l3, headers.ether_type == link::ETHER_TYPE_IPV4),
+        None if DEEP => match below::parse(packet, tables.config(), headers, inside) {
+            Some(below) => below,
+            None => return false,
+        },
+        None => return false,
     };
-    let Some(destination) = network::parse(packet, headers, bytes, l3) else {
+    let Some(destination) = network::parse(packet, headers, bytes, l3, v4) else {
         return false;
     };
     let set = scope::destination(tables, destination);
@@ -142,6 +183,21 @@ fn is_ours<P: PacketMut, T: Tables>(packet: &P, tables: &T, headers: &mut Header
     }
     transport::parse(packet, headers);
     scope::service(tables, headers, set)
+}
+
+/// Parses what is beyond the outer headers, as far as the policy reads it.
+#[inline(always)]
+fn look_inside<P: Packet>(packet: &P, config: &Config, headers: &mut Headers, inside: &mut Inside) {
+    if config.reads == 0 || headers.is_broken() || headers.has(found::LATER) {
+        return;
+    }
+    // A service header before IP is the tunnel.
+    if !inside.has(within::NSH) {
+        tunnel::parse(packet, config, headers, inside);
+    }
+    if config.reads & reads::INNER != 0 && !headers.is_broken() && inside.kind != kind::NOTHING {
+        inner::parse(packet, headers, inside);
+    }
 }
 
 /// A frame as parsed.
@@ -167,7 +223,7 @@ fn foreign<T: Tables, H: Meters, N: Notes>(
         rare();
         record.decision = Decision { bytes: bytes as u32, ..Decision::NONE };
     }
-    let counted = Counted { bytes, opens: false, key: None, shard: None };
+    let counted = Counted { bytes, opens: false, key: None, shard: None, version: None, claim: None };
     account(home, counted, Class::Foreign, Verdict::Pass, Reason::OutOfScope);
     Action::Pass
 }
@@ -181,9 +237,57 @@ where
     H: Exits + Meters,
     N: Notes,
 {
+    note_frame(tables, notes, frame);
+    note_key(tables, notes, frame, packet);
     let key = extract(packet, tables, frame.headers, None);
     let resolved = resolve(tables, &key);
     enforce_and_place(packet, tables, home, notes, frame, resolved)
+}
+
+/// The same for several schemas, trust and fragments, and on.
+#[inline(always)]
+fn judge_deep<P, T, H>(
+    packet: &mut P,
+    tables: &T,
+    home: &mut H,
+    mut desk: Desk<'_>,
+    frame: &Frame<'_>,
+) -> Action
+where
+    P: PacketMut,
+    T: Tables,
+    H: Exits + Meters + Datagrams,
+{
+    note_frame(tables, &mut &mut *desk.record, frame);
+    let (mut resolved, hit) = schemas::judge(packet, tables, frame.headers, &mut desk);
+    if tables.config().fragments == fragments::FOLLOW && frame.headers.has(found::FRAGMENT) {
+        rare();
+        if let Some(entry) = follow(packet, tables, home, frame.headers, resolved.class, hit) {
+            resolved = Resolved { version: None, ..Resolved::assigned(entry, resolved.tried) };
+        }
+    }
+    enforce_and_place(packet, tables, home, &mut &mut *desk.record, frame, resolved)
+}
+
+/// Notes a first fragment's key; of a later one without a key gives that of its first.
+#[inline(always)]
+fn follow<'t, P: PacketMut, T: Tables, H: Datagrams>(
+    packet: &P,
+    tables: &'t T,
+    home: &mut H,
+    headers: &Headers,
+    class: Class,
+    hit: schemas::Hit<'t>,
+) -> Option<&'t KeyEntry> {
+    let datagram = fragment::datagram(packet, headers)?;
+    if !headers.has(found::LATER) {
+        home.remember(&datagram, hit?.0 as u32);
+        return None;
+    }
+    if class as u8 != Class::Missing as u8 {
+        return None;
+    }
+    tables.key_entry(home.recall(&datagram)? as u64)
 }
 
 /// Enforce, select, and on.
@@ -202,10 +306,10 @@ where
     H: Exits + Meters,
     N: Notes,
 {
-    note(tables, notes, frame, &resolved, packet);
+    note_resolved(tables, notes, frame, &resolved);
     let class = resolved.class;
     if let Some(entry) = resolved.entry {
-        let way = Way { class: Class::Assigned, key: Some(entry.id) };
+        let way = Way { class: Class::Assigned, key: Some(entry.id), version: resolved.version, claim: None };
         if let Some(reason) = enforce::enforce(tables, entry) {
             return finish(tables, home, notes, frame, &way, None, Err(reason));
         }
@@ -220,8 +324,13 @@ where
         return hand_on(packet, tables, home, notes, frame, &way, choice);
     }
     rare();
-    let way = Way { class, key: None };
-    let config = &tables.config().classes[class as usize & (CLASSES - 1)];
+    let unproven = class as u8 == Class::Unauthenticated as u8;
+    let claim = if unproven { Some((resolved.claimed, packet.ingress())) } else { None };
+    let way = Way { class, key: None, version: None, claim };
+    let missing = class as u8 == Class::Missing as u8;
+    let later = missing && frame.headers.has(found::LATER) && tables.config().fragments != fragments::ALIKE;
+    let treated = if later { FRAGMENT_CLASS } else { class as usize };
+    let config = &tables.config().classes[treated & (CLASSES - 1)];
     match config.action {
         class_action::STEER => {
             let mut choice = select::over_pool(packet, tables, frame.headers, config.slots);
@@ -233,7 +342,11 @@ where
             }
             hand_on(packet, tables, home, notes, frame, &way, choice)
         }
+        class_action::DROP if later => {
+            finish(tables, home, notes, frame, &way, None, Err(Reason::FragmentDrop))
+        }
         class_action::DROP => finish(tables, home, notes, frame, &way, None, Err(Reason::ClassDrop)),
+        _ if later => finish(tables, home, notes, frame, &way, None, Err(Reason::FragmentPass)),
         _ => finish(tables, home, notes, frame, &way, None, Err(Reason::ClassPass)),
     }
 }
@@ -243,6 +356,10 @@ struct Way {
     class: Class,
     /// The key's id, when the class is `assigned`.
     key: Option<u32>,
+    /// The version of the schema, where those are counted.
+    version: Option<u8>,
+    /// The key and the interface of what is claimed without right.
+    claim: Option<(u32, u32)>,
 }
 
 /// Sends the frame to the chosen shard. In `observe` mode nothing is touched.
@@ -297,8 +414,8 @@ fn finish<T: Tables, H: Meters, N: Notes>(
             conclude(tables, home, notes, frame, way, shard, Verdict::Observe, reason);
             Action::Pass
         }
-        Err(Reason::ClassPass) => {
-            conclude(tables, home, notes, frame, way, shard, Verdict::Pass, Reason::ClassPass);
+        Err(reason @ (Reason::ClassPass | Reason::FragmentPass)) => {
+            conclude(tables, home, notes, frame, way, shard, Verdict::Pass, reason);
             Action::Pass
         }
         Err(reason) => {
@@ -329,38 +446,58 @@ fn conclude<T: Tables, H: Meters, N: Notes>(
         decision.verdict = verdict as u8;
         decision.reason = reason as u8;
     }
-    let counted = Counted { bytes: frame.bytes, opens: frame.opens, key: way.key, shard };
+    let counted = Counted {
+        bytes: frame.bytes,
+        opens: frame.opens,
+        key: way.key,
+        shard,
+        version: way.version,
+        claim: way.claim,
+    };
     account(home, counted, way.class, verdict, reason);
 }
 
-/// Records, if asked, what is known of a frame before it may be rewritten.
+/// Records, if asked, that a frame is looked at.
 #[inline(always)]
-fn note<P: PacketMut, T: Tables, N: Notes>(
-    tables: &T,
-    notes: &mut N,
-    frame: &Frame<'_>,
-    resolved: &Resolved<'_>,
-    packet: &P,
-) {
+fn note_frame<T: Tables, N: Notes>(tables: &T, notes: &mut N, frame: &Frame<'_>) {
+    if tables.config().record != 0
+        && let Some(record) = notes.record(frame.headers, frame.opens)
+    {
+        rare();
+        record.decision = Decision { bytes: frame.bytes as u32, ..Decision::NONE };
+    }
+}
+
+/// Records, if asked, a frame's key, before the frame may be rewritten. The deep program notes it as it reads it.
+#[inline(always)]
+fn note_key<P: PacketMut, T: Tables, N: Notes>(tables: &T, notes: &mut N, frame: &Frame<'_>, packet: &P) {
+    if tables.config().record != 0
+        && let Some(record) = notes.record(frame.headers, frame.opens)
+    {
+        rare();
+        let key = extract(packet, tables, frame.headers, Some(&mut record.fields));
+        record.key = key.key;
+        record.decision.present = key.present;
+    }
+}
+
+/// Records, if asked, what a frame's key was found to be.
+#[inline(always)]
+fn note_resolved<T: Tables, N: Notes>(tables: &T, notes: &mut N, frame: &Frame<'_>, resolved: &Resolved<'_>) {
     if tables.config().record == 0 {
         return;
     }
     rare();
-    let Some(record) = notes.record(frame.headers, frame.opens) else {
+    let Some(Record { decision, .. }) = notes.record(frame.headers, frame.opens) else {
         return;
     };
-    record.decision = Decision { bytes: frame.bytes as u32, ..Decision::NONE };
-    if resolved.class as u8 != Class::Malformed as u8 {
-        let key = extract(packet, tables, frame.headers, Some(&mut record.fields));
-        record.key = key.key;
-        record.decision.present = key.present;
-        record.decision.tried = resolve(tables, &key).tried;
-    }
+    decision.tried = resolved.tried;
+    decision.claimed = resolved.claimed;
     if let Some(entry) = resolved.entry {
-        record.decision.key_id = entry.id;
-        record.decision.level = entry.meta.level();
+        decision.key_id = entry.id;
+        decision.level = entry.meta.level();
     } else {
-        record.decision.level = NO_LEVEL;
+        decision.level = NO_LEVEL;
     }
 }
 
@@ -379,11 +516,21 @@ fn note_choice<T: Tables, N: Notes>(tables: &T, notes: &mut N, frame: &Frame<'_>
 
 /// The positions and facts of a frame, without tables: the parsing stages alone, for tools.
 pub fn headers_of<P: PacketMut>(packet: &P) -> Headers {
-    let mut headers = Headers::NONE;
-    if let Some(l3) = link::parse(packet, &mut headers)
-        && network::parse(packet, &mut headers, &mut 0, l3).is_some()
+    facts_of(packet, &Config::ZERO).0
+}
+
+/// [`headers_of`], with what is beyond the outer headers as far as `config` reads it.
+pub fn facts_of<P: PacketMut>(packet: &P, config: &Config) -> (Headers, Inside) {
+    let (mut headers, mut inside) = (Headers::NONE, Inside::NONE);
+    let begins = match link::parse(packet, &mut headers) {
+        Some(l3) => Some((l3, headers.ether_type == link::ETHER_TYPE_IPV4)),
+        None => below::parse(packet, config, &headers, &mut inside),
+    };
+    if let Some((l3, v4)) = begins
+        && network::parse(packet, &mut headers, &mut 0, l3, v4).is_some()
     {
         transport::parse(packet, &mut headers);
+        look_inside(packet, config, &mut headers, &mut inside);
     }
-    headers
+    (headers, inside)
 }

@@ -45,7 +45,7 @@ fn field<const I: usize, P: Packet, T: Tables>(
     fields: &mut Option<&mut [[u64; 2]; FIELDS]>,
     sum: &mut Key,
 ) {
-    let field = &tables.config().fields[I];
+    let field = &tables.config().fields[0][I];
     if field.carrier == 0 {
         return;
     }
@@ -55,6 +55,19 @@ fn field<const I: usize, P: Packet, T: Tables>(
     let Some(whole) = carrier::read(packet, headers, field.carrier) else {
         return;
     };
+    place::<I, T>(tables, headers.has(found::IPV4), field, whole, fields, sum);
+}
+
+/// Cuts the value of field `I` out of its carrier's, translates it, and puts it at its place in the key.
+#[inline(always)]
+pub(crate) fn place<const I: usize, T: Tables>(
+    tables: &T,
+    v4: bool,
+    field: &FieldConfig,
+    whole: [u64; 2],
+    fields: &mut Option<&mut [[u64; 2]; FIELDS]>,
+    sum: &mut Key,
+) {
     let mut note = |value| {
         if let Some(fields) = fields {
             fields[I] = value;
@@ -76,7 +89,7 @@ fn field<const I: usize, P: Packet, T: Tables>(
     let raw = cut(whole, field);
     note(raw);
     let value = if field.through_table != 0 {
-        let number = if headers.has(found::IPV4) {
+        let number = if v4 {
             prefix::find4(tables, &field.prefixes, raw[1] as u32)
         } else {
             prefix::find6(tables, &field.prefixes, raw)

@@ -4,6 +4,7 @@
 //! code when they were on the stack behind a derived pointer (see `docs/architecture.md`).
 //! A field is only meaningful when its bit in [`Headers::found`] is set.
 
+use crate::inside::Inside;
 use crate::vocabulary::Fault;
 
 /// Bits of [`Headers::found`].
@@ -29,6 +30,8 @@ pub mod found {
     pub const QUOTED: u16 = 1 << 8;
     /// Neighbour discovery or multicast listener discovery: never ours.
     pub const DISCOVERY: u16 = 1 << 9;
+    /// A fragment other than the first: what is behind the IP header is not at its beginning.
+    pub const LATER: u16 = 1 << 10;
 }
 
 /// Positions and facts of one frame.
@@ -116,6 +119,10 @@ impl Headers {
 pub const FIELDS: usize = 4;
 /// How many levels a schema can have.
 pub const LEVELS: usize = 4;
+/// How many versions of the schema can be accepted at once.
+pub const SCHEMAS: usize = 4;
+/// How many levels they can have together.
+pub const ALL_LEVELS: usize = 7;
 /// [`Decision::level`] when no level matched.
 pub const NO_LEVEL: u8 = 0xff;
 /// [`Decision::shard`] when no shard was chosen.
@@ -138,7 +145,7 @@ pub struct Decision {
     pub shard: u16,
     /// Bit `i` is set when field `i` of the schema has a value.
     pub present: u8,
-    /// Index of the level whose look-up succeeded, or [`NO_LEVEL`].
+    /// Index, among those of all schemas, of the level whose look-up succeeded, or [`NO_LEVEL`].
     pub level: u8,
     /// Bit `i` is set when level `i` was looked up.
     pub tried: u8,
@@ -150,9 +157,15 @@ pub struct Decision {
     pub reason: u8,
     /// Bytes of the frame as received.
     pub bytes: u32,
+    /// Of an `unauthenticated` packet the id of the key that it claims; else 0.
+    pub claimed: u32,
+    /// Index of the schema that `present`, the fields and the key are of.
+    pub schema: u8,
+    /// Explicit padding.
+    pub _pad: [u8; 3],
 }
 
-const _: () = assert!(size_of::<Decision>() == 24);
+const _: () = assert!(size_of::<Decision>() == 32);
 
 impl Decision {
     /// Nothing decided yet.
@@ -168,6 +181,9 @@ impl Decision {
         verdict: 0,
         reason: 0,
         bytes: 0,
+        claimed: 0,
+        schema: 0,
+        _pad: [0; 3],
     };
 }
 
@@ -200,8 +216,12 @@ pub struct Work {
     pub zero: u64,
     /// Positions and facts, of a frame that is parsed in full or recorded.
     pub headers: Headers,
+    /// What is beyond them, of a frame that the deep program parses.
+    pub inside: Inside,
+    /// The fields of the schema that is looked at, for the deep program.
+    pub fields: [[u64; 2]; FIELDS],
     /// What was found and decided.
     pub record: Record,
 }
 
-const _: () = assert!(size_of::<Work>() == 8 + 32 + 64 + 16 + 24);
+const _: () = assert!(size_of::<Work>() == 8 + 32 + 48 + 64 + 64 + 16 + 32);

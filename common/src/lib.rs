@@ -10,6 +10,8 @@
 //!  scope      is this ours? everything else passes untouched
 //!  extract    facts -> canonical 128-bit key
 //!  resolve    key -> class, key id, its entry                  (levels, most specific first)
+//!  schemas    the same for several versions of the schema      (trust, shim: who may assert a key)
+//!  fragment   later fragments to their first one's key
 //!  enforce    what the key's policy forbids
 //!  select     key, width, flow -> slot -> shard
 //!  forward    shard -> MAC rewrite and exit
@@ -27,14 +29,20 @@ pub mod access;
 pub mod slice;
 
 pub mod headers;
+pub mod inside;
 pub mod parse;
 
 pub mod scope;
 
 pub mod carrier;
 pub mod extract;
+pub mod shim;
 
 pub mod resolve;
+pub mod schemas;
+pub mod trust;
+
+pub mod fragment;
 
 pub mod enforce;
 pub mod overlay;
@@ -52,6 +60,7 @@ pub mod config;
 pub mod hash;
 mod hint;
 pub mod prefix;
+pub mod program;
 pub mod seeded;
 pub mod shared;
 pub mod tables;

@@ -67,13 +67,13 @@ fn find<const LONG: bool, T: Tables>(tables: &T, index: &PrefixIndex, address: [
     if count == 0 {
         return first;
     }
-    last_step::<LONG, T>(tables, first, count, address)
+    tables.last_step::<LONG>(first, count, address)
 }
 
 /// The value of the last step at or before `address` among `count` steps from `first`; the first
 /// step is at or before it by construction.
 #[inline(always)]
-fn last_step<const LONG: bool, T: Tables>(tables: &T, first: u32, count: u32, address: [u64; 2]) -> u32 {
+pub fn last_step<const LONG: bool, T: Tables>(tables: &T, first: u32, count: u32, address: [u64; 2]) -> u32 {
     let mut low = first;
     let mut left = count;
     let mut value = 0;

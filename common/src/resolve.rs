@@ -5,7 +5,7 @@
 //! 2. Levels are tried as the schema lists them, the most specific first; the first hit is the key.
 //! 3. No hit, but a level tried: `unregistered`. No level tried: `missing`.
 
-use crate::config::MAX_KEY_PROBES;
+use crate::config::{LevelConfig, MAX_KEY_PROBES};
 use crate::extract::Key;
 use crate::hash;
 use crate::hint::rare;
@@ -22,6 +22,22 @@ pub struct Resolved<'t> {
     pub entry: Option<&'t KeyEntry>,
     /// Bit `i` is set when level `i` was looked up.
     pub tried: u8,
+    /// The version of the schema that the key was read by, where those are counted.
+    pub version: Option<u8>,
+    /// The key that is claimed without right, when it is `unauthenticated`; 0: one that is not registered.
+    pub claimed: u32,
+}
+
+impl<'t> Resolved<'t> {
+    /// A packet without a key.
+    pub const fn none(class: Class, tried: u8) -> Self {
+        Self { class, entry: None, tried, version: None, claimed: 0 }
+    }
+
+    /// A packet of the key that `entry` is of.
+    pub const fn assigned(entry: &'t KeyEntry, tried: u8) -> Self {
+        Self { class: Class::Assigned, entry: Some(entry), tried, version: None, claimed: 0 }
+    }
 }
 
 /// Looks the levels of `key` up.
@@ -39,12 +55,11 @@ pub fn resolve<'t, T: Tables>(tables: &'t T, key: &Key) -> Resolved<'t> {
         },
         found => found,
     };
-    let class = match found {
-        Some(_) => Class::Assigned,
-        None if tried != 0 => Class::Unregistered,
-        None => Class::Missing,
-    };
-    Resolved { class, entry: found, tried }
+    match found {
+        Some(entry) => Resolved::assigned(entry, tried),
+        None if tried != 0 => Resolved::none(Class::Unregistered, tried),
+        None => Resolved::none(Class::Missing, tried),
+    }
 }
 
 /// Tries level `L`, if there is such a level and the key has its fields.
@@ -58,34 +73,37 @@ fn level<'t, const L: usize, T: Tables>(tables: &'t T, key: &Key, tried: &mut u8
         rare();
     }
     *tried |= 1 << L;
-    look_up::<L, T>(tables, key.key)
+    Some(look_up(tables, level, L as u8, key.key)?.1)
 }
 
 /// Looks a key up in the open-addressed table: at most [`MAX_KEY_PROBES`] entries from where its hash
-/// says, ended by an empty one.
+/// says, ended by an empty one. Gives the entry and its index.
 #[inline(always)]
-fn look_up<const L: usize, T: Tables>(tables: &T, key: [u64; 2]) -> Option<&KeyEntry> {
+pub(crate) fn look_up<'t, T: Tables>(
+    tables: &'t T,
+    level: &LevelConfig,
+    number: u8,
+    key: [u64; 2],
+) -> Option<(u64, &'t KeyEntry)> {
     let config = tables.config();
-    let level = &config.levels[L];
     let low = key[1] & level.mask[1];
     let mut hash = hash::low(level.multipliers, low);
     let mut high = 0;
     if config.wide != 0 {
         rare();
-        let level = &tables.config().levels[L];
         high = key[0] & level.mask[0];
         hash = hash::wide(level.multipliers, hash, high);
     }
     let home = hash >> (config.key_shift & 63);
     let is_key = |index, entry: &KeyEntry| {
         entry.key == low
-            && entry.meta.is_level(L as u8)
+            && entry.meta.is_level(number)
             && (tables.config().wide == 0 || tables.key_high(index).is_some_and(|there| there == high))
     };
     // The first probe, which is nearly always the last, by itself; the shift leaves it inside the table.
     let first = tables.key_entry(home)?;
     if is_key(home, first) {
-        return Some(first);
+        return Some((home, first));
     }
     if first.meta.is_empty() {
         return None;
@@ -101,7 +119,7 @@ fn look_up<const L: usize, T: Tables>(tables: &T, key: [u64; 2]) -> Option<&KeyE
             break;
         }
         if is_key(index, entry) {
-            found = Some(entry);
+            found = Some((index, entry));
             break;
         }
         probe += 1;

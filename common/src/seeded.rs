@@ -40,10 +40,20 @@ mod plant {
         Transport,
         /// The ports that an ICMP error quotes are not turned round.
         Quote,
+        /// A label is taken with the bits behind it.
+        Below,
+        /// A checksum before a GRE key is overlooked.
+        Tunnel,
+        /// The destination port of the packet inside a tunnel is taken to be its source port.
+        Inner,
         /// The last port of a service's range is left out.
         Scope,
         /// A bit range that straddles the middle of an IPv6 address loses its upper bits.
         Extract,
+        /// Of a schema's levels only the first is looked up.
+        Schemas,
+        /// The sources that a key lists are not told apart.
+        Trust,
         /// The last probe of a key look-up is not made.
         Resolve,
         /// A key's denial is overlooked.
@@ -63,8 +73,13 @@ mod plant {
             Self::Network,
             Self::Transport,
             Self::Quote,
+            Self::Below,
+            Self::Tunnel,
+            Self::Inner,
             Self::Scope,
             Self::Extract,
+            Self::Schemas,
+            Self::Trust,
             Self::Resolve,
             Self::Enforce,
             Self::Select,

@@ -3,7 +3,8 @@
 use crate::account::{Counter, KeyEvents, ShardCounter, Tally};
 use crate::config::Config;
 use crate::headers::Work;
-use crate::tables::{KeyEntry, PrefixStep, ServiceSet, ShardEntry, SlotTable};
+use crate::shim::Signing;
+use crate::tables::{Datagram, KeyEntry, PrefixStep, ServiceSet, ShardEntry, SlotTable};
 
 /// A type that is the same bytes on both sides of the kernel boundary.
 ///
@@ -28,6 +29,8 @@ unsafe impl Shared for KeyEntry {}
 unsafe impl Shared for ShardEntry {}
 // SAFETY: as above.
 unsafe impl Shared for SlotTable {}
+// SAFETY: as above.
+unsafe impl Shared for Datagram {}
 // SAFETY: two u64.
 unsafe impl Shared for Counter {}
 // SAFETY: a u64 and an array of `Counter`.
@@ -38,6 +41,8 @@ unsafe impl Shared for ShardCounter {}
 unsafe impl Shared for Tally {}
 // SAFETY: `repr(C)` of integers, padding explicit, size asserted beside the definition.
 unsafe impl Shared for Work {}
+// SAFETY: as above.
+unsafe impl Shared for Signing {}
 // SAFETY: an array of a shared type has its elements and nothing between them.
 unsafe impl<T: Shared, const N: usize> Shared for [T; N] {}
 

@@ -7,6 +7,8 @@
 
 use crate::config::Config;
 use crate::overlay::{self, Chosen};
+use crate::prefix;
+use crate::shim::Signing;
 
 /// A step of the prefix search: everything from `start` up to the next step's start has `value`.
 #[repr(C)]
@@ -79,15 +81,15 @@ const _: () = assert!(size_of::<ServiceSet>() == 8 + 8 * SERVICES);
 /// What a key's entry says besides its key, id and slot, in 16 bits.
 ///
 /// ```text
-///  15           5   4        3        2         0
-///  [ slot table | direct | denied | level + 1 ]      0: an empty entry
+///  15           6   5          4        3        2         0
+///  [ slot table | sources | direct | denied | level + 1 ]      0: an empty entry
 /// ```
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeyMeta(u16);
 
 /// How many [`SlotTable`]s a key's entry can tell apart.
-pub const SLOT_TABLES: u32 = 1 << 11;
+pub const SLOT_TABLES: u32 = 1 << 10;
 
 impl KeyMeta {
     /// No key.
@@ -96,21 +98,35 @@ impl KeyMeta {
     const LEVEL: u16 = 0b111;
     const DENIED: u16 = 1 << 3;
     const DIRECT: u16 = 1 << 4;
+    const SOURCES: u16 = 1 << 5;
+    const TABLE: u16 = 6;
 
     /// A key of level `level` that goes to the shard in its entry, one of the pool that slot table `table` spreads over.
     pub const fn direct(level: u8, table: u16) -> Self {
-        Self((level as u16 + 1) & Self::LEVEL | Self::DIRECT | table << 5)
+        Self((level as u16 + 1) & Self::LEVEL | Self::DIRECT | table << Self::TABLE)
     }
 
     /// A key of level `level`, spread by slot table `table` (under [`SLOT_TABLES`]).
     pub const fn spread(level: u8, table: u16) -> Self {
-        Self((level as u16 + 1) & Self::LEVEL | table << 5)
+        Self((level as u16 + 1) & Self::LEVEL | table << Self::TABLE)
     }
 
     /// The same, denied or not.
     #[must_use]
     pub const fn deny(self, denied: bool) -> Self {
         Self(self.0 & !Self::DENIED | if denied { Self::DENIED } else { 0 })
+    }
+
+    /// The same, of a key that lists the sources that may use it, or not.
+    #[must_use]
+    pub const fn restrict(self, restricted: bool) -> Self {
+        Self(self.0 & !Self::SOURCES | if restricted { Self::SOURCES } else { 0 })
+    }
+
+    /// Whether only the sources that it lists may use the key.
+    #[inline(always)]
+    pub const fn is_restricted(self) -> bool {
+        self.0 & Self::SOURCES != 0
     }
 
     /// Whether no key is here.
@@ -146,7 +162,7 @@ impl KeyMeta {
     /// Number of the slot table.
     #[inline(always)]
     pub const fn table(self) -> u32 {
-        (self.0 >> 5) as u32
+        (self.0 >> Self::TABLE) as u32
     }
 }
 
@@ -266,6 +282,20 @@ pub trait Tables {
     {
         overlay::around(self, chosen)
     }
+    /// An entry of the open-addressed table of pairs: which set of addresses may use which key; see [`crate::trust`]. 0: none.
+    fn pair(&self, index: u32) -> Option<u64>;
+    /// What signed keys are verified with; `None` where there is nothing.
+    fn signing(&self) -> Option<&Signing>;
+    /// The monotonic clock in nanoseconds, to a few milliseconds.
+    fn now(&self) -> u64;
+    /// The value of the last step at or before `address` among `count` steps from `first`: see [`crate::prefix`].
+    #[inline(always)]
+    fn last_step<const LONG: bool>(&self, first: u32, count: u32, address: [u64; 2]) -> u32
+    where
+        Self: Sized,
+    {
+        prefix::last_step::<LONG, Self>(self, first, count, address)
+    }
     /// The operators' word on a shard, of [`crate::overlay::shard_word`]; 0: none. As [`Tables::key_word`].
     fn shard_word(&self, shard: u32) -> u64;
 }
@@ -276,4 +306,28 @@ pub trait Exits {
     fn to_interface(&mut self, shard: u32) -> bool;
     /// Hands the frame to `cpu`; false when it is not in the CPU map.
     fn to_cpu(&mut self, cpu: u32) -> bool;
+}
+
+/// What tells the datagrams apart whose fragments are under way (RFC 791, RFC 8200).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Datagram {
+    /// Source address, most significant half first; of IPv4 in the low 32 bits.
+    pub source: [u64; 2],
+    /// Destination address.
+    pub destination: [u64; 2],
+    /// Identification.
+    pub id: u32,
+    /// Transport protocol, as every fragment says it.
+    pub protocol: u32,
+}
+
+const _: () = assert!(size_of::<Datagram>() == 40);
+
+/// The bounded memory of datagrams whose first fragment was seen. What does not fit takes the place of the oldest.
+pub trait Datagrams {
+    /// Notes the index of the key's entry that the first fragment of `datagram` had.
+    fn remember(&mut self, datagram: &Datagram, entry: u32);
+    /// What was noted of `datagram`.
+    fn recall(&mut self, datagram: &Datagram) -> Option<u32>;
 }

@@ -41,7 +41,7 @@ vocabulary! {
         Missing = 3 "missing",
         /// Addressed to us, but its headers contradict themselves or are cut off.
         Malformed = 4 "malformed",
-        /// A key asserted from where it may not be (used from the signed-key release on).
+        /// A key asserted from where it may not be, or without the proof that is asked for there.
         Unauthenticated = 5 "unauthenticated",
     }
 }
@@ -83,6 +83,10 @@ vocabulary! {
         NoShard = 6 "no_shard",
         /// The shard's interface or CPU has gone: it is not in the map of exits.
         NoExit = 7 "no_exit",
+        /// A later fragment of a datagram whose key is in the first one, where the policy passes those.
+        FragmentPass = 8 "fragment_pass",
+        /// The same, where it drops them.
+        FragmentDrop = 9 "fragment_drop",
     }
 }
 
@@ -103,6 +107,8 @@ vocabulary! {
         TransportCut = 5 "transport_cut",
         /// A transport header says an impossible length.
         TransportLength = 6 "transport_length",
+        /// A tunnel's header is cut off, or says an impossible length.
+        TunnelCut = 7 "tunnel_cut",
     }
 }
 

@@ -1,7 +1,7 @@
 //! keysteer in the kernel: an XDP program over `keysteer_common`.
 //!
 //! Thin by rule: [`packet`] gives bounded access to the frame, [`table`] and [`maps`] to the tables and counters,
-//! and the entry point calls [`keysteer_common::decide::decide`]. No decision is taken here.
+//! and the entry points call [`keysteer_common::decide`]: one program for each of [`keysteer_common::program`]. No decision is taken here.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch, core_intrinsics)]
@@ -15,7 +15,7 @@ mod table;
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use keysteer_common::decide::decide;
+use keysteer_common::decide::{decide, decide_deep};
 use keysteer_common::forward::Action;
 
 use crate::maps::{CpuArea, Kernel, Maps};
@@ -32,7 +32,17 @@ const _: () = assert!(
 #[xdp(frags)]
 #[inline(always)]
 fn keysteer_xdp(context: XdpContext) -> u32 {
-    let action = decide(&mut Frame::new(&context), &Maps, &mut Kernel, &mut CpuArea);
+    let action = decide(&mut Frame::new(&context), &Maps::<false>, &mut Kernel, &mut CpuArea);
+    #[cfg(feature = "log")]
+    log(&context);
+    action as u32
+}
+
+/// The same, for policies that ask for more than the outer headers and one schema.
+#[xdp(frags)]
+#[inline(always)]
+fn keysteer_deep(context: XdpContext) -> u32 {
+    let action = decide_deep(&mut Frame::new(&context), &Maps::<true>, &mut Kernel, &mut CpuArea);
     #[cfg(feature = "log")]
     log(&context);
     action as u32

@@ -4,19 +4,26 @@
 use core::arch::asm;
 
 use aya_ebpf::Global;
+use aya_ebpf::helpers::bpf_ktime_get_coarse_ns;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, CpuMap, DevMap, PerCpuArray};
+use aya_ebpf::maps::{Array, CpuMap, DevMap, LruHashMap, PerCpuArray, PerCpuHashMap};
 use keysteer_common::account::{Counter, KeyCounter, KeyEvents, Meters, TALLY_SHARDS, Tally, way};
 use keysteer_common::config::Config;
 use keysteer_common::headers::Work;
 use keysteer_common::overlay::{self, Chosen};
+use keysteer_common::prefix;
+use keysteer_common::shim::Signing;
 use keysteer_common::state::Area;
 use keysteer_common::tables::{
-    Exits, KeyEntry, KeyMeta, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables,
+    Datagram, Datagrams, Exits, KeyEntry, KeyMeta, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable,
+    Tables,
 };
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
 use crate::table::table;
+
+/// Inserts only what is not there: another packet on this CPU cannot have come between.
+const BPF_NOEXIST: u64 = 1;
 
 /// `BPF_F_MMAPABLE`: user space fills tables by memory copy, without a system call per entry.
 const MMAPABLE: u32 = 1 << 10;
@@ -38,6 +45,7 @@ table!(
     ShardEntry,
     ShardEntry { target: 0, port: 0, destination: [0; 6], source: [0; 6], _pad: [0; 12] }
 );
+table!(pairs, ".bss.pairs", u64, 0);
 
 #[map]
 static SERVICES: Array<ServiceSet> = Array::with_max_entries(1, MMAPABLE);
@@ -54,6 +62,18 @@ static KEY_EVENTS: PerCpuArray<KeyEvents> = PerCpuArray::with_max_entries(1, 0);
 static KEY_WORDS: Array<u64> = Array::with_max_entries(1, 0);
 #[map]
 static SHARD_WORDS: Array<u64> = Array::with_max_entries(1, 0);
+/// By the version of the schema.
+#[map]
+static VERSIONS: PerCpuArray<Counter> = PerCpuArray::with_max_entries(256, 0);
+/// By [`claim`]: what was claimed without right. What has no room is counted at 0, which user space puts there.
+#[map]
+static CLAIMS: PerCpuHashMap<u64, Counter> = PerCpuHashMap::with_max_entries(1, 0);
+/// What signed keys are verified with; user space changes it at any time.
+#[map]
+static SIGNING: Array<Signing> = Array::with_max_entries(1, 0);
+/// Datagrams whose first fragment was seen, with the index of their key's entry.
+#[map]
+static DATAGRAMS: LruHashMap<Datagram, u32> = LruHashMap::with_max_entries(1, 0);
 /// By shard index.
 #[map]
 static DEVICES: DevMap = DevMap::with_max_entries(1, 0);
@@ -77,8 +97,8 @@ impl Area for CpuArea {
     }
 }
 
-/// The tables.
-pub(crate) struct Maps;
+/// The tables. `DEEP` programs are long, and search prefixes in a function of its own.
+pub(crate) struct Maps<const DEEP: bool>;
 
 /// Counters and exits.
 pub(crate) struct Kernel;
@@ -87,15 +107,42 @@ pub(crate) struct Kernel;
 /// many ways that lead here. `row` is the row's first slot and, in the upper half, its length.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn keysteer_around(seed: u64, row: u64, column: u32, pool: u32) -> u32 {
+pub(crate) extern "C" fn keysteer_around(seed: u64, row: u64, column: u32, pool: u32) -> u32 {
     let chosen = Chosen { seed, row: (row as u32, (row >> 32) as u32), column, pool };
-    overlay::around(&Maps, chosen) as u32
+    overlay::around(&Maps::<true>, chosen) as u32
 }
 
-impl Tables for Maps {
+/// [`prefix::last_step`] of IPv4 addresses, likewise.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn keysteer_step4(first: u32, count: u32, address: u64) -> u32 {
+    prefix::last_step::<false, _>(&Maps::<true>, first, count, [address, 0])
+}
+
+/// [`prefix::last_step`] of IPv6 addresses, likewise.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn keysteer_step6(first: u32, count: u32, high: u64, low: u64) -> u32 {
+    prefix::last_step::<true, _>(&Maps::<true>, first, count, [high, low])
+}
+
+/// The key of a claim in `CLAIMS`.
+#[inline(always)]
+fn claim(id: u32, ingress: u32) -> u64 {
+    (id as u64) << 32 | ingress as u64
+}
+
+impl<const DEEP: bool> Tables for Maps<DEEP> {
     #[inline(always)]
     fn config(&self) -> &Config {
         let config: *const Config;
+        if DEEP {
+            // Not `pure`: where there is a loop, the addresses of its parts would be computed before and kept on the stack.
+            // SAFETY: loads an address.
+            unsafe { asm!("{c} = {s} ll", c = out(reg) config, s = sym CONFIG, options(nomem, nostack)) };
+            // SAFETY: as below.
+            return unsafe { &*config };
+        }
         // Hides from LLVM that the initial value is known: user space replaces it.
         // SAFETY: loads an address.
         unsafe { asm!("{c} = {s} ll", c = out(reg) config, s = sym CONFIG, options(pure, nomem, nostack)) };
@@ -161,6 +208,33 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
+    fn last_step<const LONG: bool>(&self, first: u32, count: u32, address: [u64; 2]) -> u32 {
+        if !DEEP {
+            prefix::last_step::<LONG, Self>(self, first, count, address)
+        } else if LONG {
+            keysteer_step6(first, count, address[0], address[1])
+        } else {
+            keysteer_step4(first, count, address[0])
+        }
+    }
+
+    #[inline(always)]
+    fn pair(&self, index: u32) -> Option<u64> {
+        Some(*pairs::get(index as usize, self.config().bounds.pairs))
+    }
+
+    #[inline(always)]
+    fn signing(&self) -> Option<&Signing> {
+        SIGNING.get(0)
+    }
+
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        // SAFETY: takes nothing and touches no memory.
+        unsafe { bpf_ktime_get_coarse_ns() }
+    }
+
+    #[inline(always)]
     fn shard_word(&self, shard: u32) -> u64 {
         // SAFETY: as in `key_word`.
         SHARD_WORDS.get_ptr(shard).map_or(0, |word| unsafe { word.read_volatile() })
@@ -176,6 +250,20 @@ impl Exits for Kernel {
     #[inline(always)]
     fn to_cpu(&mut self, cpu: u32) -> bool {
         CPUS.redirect(cpu, ON_MISS).is_ok()
+    }
+}
+
+impl Datagrams for Kernel {
+    #[inline(always)]
+    fn remember(&mut self, datagram: &Datagram, entry: u32) {
+        // Without room the later fragments meet what the policy says of such.
+        let _ = DATAGRAMS.insert(datagram, entry, 0);
+    }
+
+    #[inline(always)]
+    fn recall(&mut self, datagram: &Datagram) -> Option<u32> {
+        // SAFETY: a word, which another CPU may replace meanwhile: one datagram's or another's, it is an index.
+        DATAGRAMS.get_ptr(datagram).map(|entry| unsafe { entry.read_volatile() })
     }
 }
 
@@ -247,5 +335,28 @@ impl Meters for Kernel {
         {
             tally.shards[shard as usize % TALLY_SHARDS].flows += 1;
         }
+    }
+
+    #[inline(always)]
+    fn version(&mut self, version: u8, bytes: u64) {
+        if let Some(counter) = VERSIONS.get_ptr_mut(version as u32) {
+            // SAFETY: this CPU's own value; nothing else refers to it.
+            add(unsafe { &mut *counter }, bytes);
+        }
+    }
+
+    #[inline(always)]
+    fn claim(&mut self, id: u32, ingress: u32, bytes: u64) {
+        let key = claim(id, ingress);
+        let counter = match CLAIMS.get_ptr_mut(&key) {
+            Some(counter) => counter,
+            None if CLAIMS.insert(&key, &Counter { packets: 1, bytes }, BPF_NOEXIST).is_ok() => return,
+            None => match CLAIMS.get_ptr_mut(&0) {
+                Some(counter) => counter,
+                None => return,
+            },
+        };
+        // SAFETY: this CPU's own value; nothing else refers to it.
+        add(unsafe { &mut *counter }, bytes);
     }
 }

@@ -1,5 +1,7 @@
 //! Counters summed over CPUs, and the sums that they must satisfy.
 
+use std::collections::BTreeMap;
+
 use keysteer_common::account::{Counter, KeyCounter, KeyEvents, ShardCounter};
 use keysteer_common::vocabulary::{CLASSES, Class, REASONS, Reason, VERDICTS, Verdict};
 
@@ -39,6 +41,11 @@ pub struct Snapshot {
     pub events: Vec<KeyEvents>,
     /// By shard index.
     pub shards: Vec<ShardCounter>,
+    /// By version of the schema, frames of registered keys, where a program tells versions apart.
+    pub versions: BTreeMap<u8, Counter>,
+    /// By key id and interface index, frames that claimed the key there without right; id 0 is a key that is not registered.
+    /// What had no room is at (0, 0).
+    pub claims: BTreeMap<(u32, u32), Counter>,
 }
 
 /// Adds one counter to another.
@@ -62,8 +69,9 @@ pub struct Unbalanced {
 impl Snapshot {
     /// What was carried alone, without what happened, which of many keys is the larger part.
     pub fn carried(&self) -> Self {
-        let Self { node, keys, shards, .. } = self;
-        Self { node: *node, keys: keys.clone(), shards: shards.clone(), events: Vec::new() }
+        let Self { node, keys, shards, versions, claims, .. } = self;
+        let (versions, claims) = (versions.clone(), claims.clone());
+        Self { node: *node, keys: keys.clone(), shards: shards.clone(), events: Vec::new(), versions, claims }
     }
 
     /// All zero, for so many key ids and shards.
@@ -78,6 +86,8 @@ impl Snapshot {
             keys: vec![KeyCounter::default(); keys],
             events: Vec::new(),
             shards: vec![ShardCounter::default(); shards],
+            versions: BTreeMap::new(),
+            claims: BTreeMap::new(),
         }
     }
 

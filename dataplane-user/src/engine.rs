@@ -1,12 +1,15 @@
 //! The host home of the decision: the code that runs in the kernel, over an [`Image`] and byte slices,
 //! with the same counters.
 
+use std::collections::BTreeMap;
+
 use keysteer_common::account::{Counter, Meters, ShardCounter};
-use keysteer_common::decide::decide;
+use keysteer_common::decide::{decide, decide_deep};
 use keysteer_common::forward::Action;
 use keysteer_common::headers::Work;
+use keysteer_common::program::Program;
 use keysteer_common::slice::Frame;
-use keysteer_common::tables::{Exits, ShardEntry, target};
+use keysteer_common::tables::{Datagram, Datagrams, Exits, ShardEntry, target};
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
 use crate::counters::{Snapshot, add};
@@ -25,6 +28,8 @@ struct Counts<'a> {
     snapshot: Snapshot,
     shards: &'a [ShardEntry],
     lost: Vec<u32>,
+    /// The datagrams that are remembered; every one of them, where the kernel's table is bounded.
+    datagrams: BTreeMap<Datagram, u32>,
 }
 
 /// What became of a frame.
@@ -46,7 +51,10 @@ impl<'a> Engine<'a> {
     pub fn counting(image: &'a Image, keys: u32) -> Self {
         let keys = image.key_ids().min(keys);
         let snapshot = Snapshot::empty(keys as usize, image.shards.len());
-        Self { image, counts: Counts { snapshot, shards: &image.shards, lost: Vec::new() } }
+        Self {
+            image,
+            counts: Counts { snapshot, shards: &image.shards, lost: Vec::new(), datagrams: BTreeMap::new() },
+        }
     }
 
     /// Decides one frame that arrived on interface `ingress`, rewriting it as the kernel would.
@@ -59,7 +67,11 @@ impl<'a> Engine<'a> {
     /// Like [`Engine::decide`], over the work area that the previous frame left, as in the kernel: parts of it
     /// that this frame does not have keep their old values.
     pub fn decide_over(&mut self, frame: &mut [u8], ingress: u32, work: &mut Work) -> Action {
-        decide(&mut Frame::new(frame, ingress), self.image, &mut self.counts, work)
+        let packet = &mut Frame::new(frame, ingress);
+        match Program::of(&self.image.config) {
+            Program::Headers => decide(packet, self.image, &mut self.counts, work),
+            Program::Deep => decide_deep(packet, self.image, &mut self.counts, work),
+        }
     }
 
     /// Decides from now on as if the interface or the CPU of shard `index` had gone.
@@ -84,6 +96,16 @@ impl Exits for Counts<'_> {
     fn to_cpu(&mut self, cpu: u32) -> bool {
         let mut lost = self.lost.iter().filter_map(|shard| self.shards.get(*shard as usize));
         !lost.any(|entry| entry.target == target::CPU && entry.port == cpu)
+    }
+}
+
+impl Datagrams for Counts<'_> {
+    fn remember(&mut self, datagram: &Datagram, entry: u32) {
+        self.datagrams.insert(*datagram, entry);
+    }
+
+    fn recall(&mut self, datagram: &Datagram) -> Option<u32> {
+        self.datagrams.get(datagram).copied()
     }
 }
 
@@ -122,6 +144,14 @@ impl Meters for Counts<'_> {
         if let Some(counter) = self.shard(shard) {
             counter.flows += 1;
         }
+    }
+
+    fn version(&mut self, version: u8, bytes: u64) {
+        add(self.snapshot.versions.entry(version).or_default(), Counter { packets: 1, bytes });
+    }
+
+    fn claim(&mut self, id: u32, ingress: u32, bytes: u64) {
+        add(self.snapshot.claims.entry((id, ingress)).or_default(), Counter { packets: 1, bytes });
     }
 }
 

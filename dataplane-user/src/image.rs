@@ -6,9 +6,11 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use keysteer_common::carrier::Carrier;
 use keysteer_common::config::{Bounds, Config};
 use keysteer_common::shared::{Shared, bytes_of};
+use keysteer_common::shim::Signing;
 use keysteer_common::tables::{
     KeyEntry, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables, target,
 };
@@ -39,6 +41,12 @@ pub struct Image {
     pub slots: Vec<Slot>,
     /// Shards by dense index.
     pub shards: Vec<ShardEntry>,
+    /// The open-addressed table of sets of addresses and the keys that may be used from there; see [`keysteer_common::trust`].
+    pub pairs: Vec<u64>,
+    /// What signed keys are verified with.
+    pub signing: Signing,
+    /// The time that they are judged by: nanoseconds of the monotonic clock.
+    pub now: u64,
     /// Operators' words, which hold over this policy and any other.
     pub words: Words,
     /// What the numbers are called.
@@ -81,6 +89,10 @@ pub struct FieldInfo {
     pub name: String,
     /// Where it is read.
     pub carrier: Carrier,
+    /// Which carrier that is, in words: see [`Field::source`].
+    pub source: String,
+    /// The bits of the carrier that it takes, where not all: the first, and how many.
+    pub range: Option<(u16, u16)>,
     /// How many bits of the key it takes.
     pub bits: u8,
     /// The prefix table that it is looked up in.
@@ -100,8 +112,8 @@ impl FieldInfo {
             return label.cloned().unwrap_or_default();
         }
         let Self { carrier, bits, display, .. } = *self;
-        Field { name: String::new(), carrier, offset: 0, bits, place: 0, table: None, display }
-            .text(&[], value)
+        let (name, which, signed, table) = (String::new(), 0, false, None);
+        Field { name, carrier, which, signed, offset: 0, bits, place: 0, table, display }.text(&[], value)
     }
 
     /// A value as it is shown.
@@ -147,6 +159,8 @@ pub struct KeyInfo {
     pub vip: bool,
     /// Why it is denied, when it is.
     pub denied: Option<Arc<str>>,
+    /// The source addresses that may use it; all where it lists none.
+    pub sources: Option<Arc<[IpNet]>>,
 }
 
 /// A shard.
@@ -283,6 +297,7 @@ impl Image {
             && same(&self.slot_tables, &kernel.slot_tables)
             && same(&self.slots, &kernel.slots)
             && same(&self.shards, &kernel.shards)
+            && same(&self.pairs, &kernel.pairs)
     }
 
     /// Heeds `words` from now on, as a program in the kernel does that is loaded while there are any.
@@ -307,6 +322,7 @@ impl Image {
             + size_of_val(self.slot_tables.as_slice())
             + size_of_val(self.slots.as_slice())
             + size_of_val(self.shards.as_slice())
+            + size_of_val(self.pairs.as_slice())
     }
 
     /// The number that `address` maps to in `table`, through the code that runs in the kernel.
@@ -360,6 +376,18 @@ impl Tables for Image {
 
     fn shard(&self, index: u32) -> Option<&ShardEntry> {
         self.shards.get(index as usize)
+    }
+
+    fn pair(&self, index: u32) -> Option<u64> {
+        self.pairs.get(index as usize).copied()
+    }
+
+    fn signing(&self) -> Option<&Signing> {
+        Some(&self.signing)
+    }
+
+    fn now(&self) -> u64 {
+        self.now
     }
 
     fn key_word(&self, id: u32) -> u64 {

@@ -10,10 +10,12 @@
 //!  engine     the host home of the decision, with the same counters as the kernel
 //!  explain    why a packet goes where it goes, stage by stage
 //!  kernel     load the object, fill its maps, attach, read counters; one `sys` for raw bpf(2)
+//!  options    the options of a packet, one after another
 //!  capture    pcap and pcapng files, packet by packet
 //!  inspect    what captures carry, and a policy to begin with
 //!  replay     captures through either home of the decision
 //!  state      what outlives the agent: secrets, ids, generations, operators' words, the audit log
+//!  signing    secrets of signed keys, from their files
 //!  agent      the long-running process
 //!  control    the local API: types once, server and client
 //!  telemetry  OpenMetrics, windows
@@ -41,11 +43,15 @@ pub mod explain;
 
 pub mod kernel;
 
+mod options;
+
 pub mod capture;
 pub mod inspect;
 pub mod replay;
 
 pub mod state;
+
+pub mod signing;
 
 pub mod agent;
 pub mod control;

@@ -215,3 +215,111 @@ fn validate() {
         assert!(text.contains(said) && !text.contains(HIDDEN) && !text.contains("491555123"), "{text}");
     }
 }
+
+/// Networks of a tunnel masked, what is inside hashed, senders masked; a key of network `vni` that nobody may use from where
+/// the captures' packets come from.
+fn tunnels(vni: &str) -> String {
+    format!(
+        "apiVersion: keysteer.dev/v1alpha1
+kind: SteeringPolicy
+metadata: {{name: tunnels}}
+spec:
+  environment: prod
+  interfaces: [{{name: eth0}}]
+  scope: [{{services: [any]}}]
+  schemas:
+    - version: 1
+      fields:
+        - {{name: network, from: vxlan.vni, display: masked}}
+        - {{name: machine, from: inner.ethernet.dst, display: keyed-hash}}
+        - {{name: sender, from: ipv4.src, display: masked}}
+      levels: [[network, machine], [network, sender], [network]]
+  shards: [{{name: a, target: pass}}]
+  pools: [{{name: all, shards: [a]}}]
+  trust: {{default: verify}}
+  keys:
+    - {{name: claimed, match: {{network: {vni}}}, sources: [10.255.255.0/24], pool: all}}
+    - {{name: other, match: {{network: {vni}, machine: \"02:00:00:00:0a:0b\"}}, pool: all}}
+"
+    )
+}
+
+/// The parts of an explanation that do not repeat the packet.
+fn beyond_the_packet(said: &str) -> Value {
+    let mut said: Value = serde_json::from_str(said).expect("JSON");
+    let all = said.as_object_mut().expect("an object");
+    assert!(all.remove("frame").is_some() && all.remove("parse").is_some());
+    said
+}
+
+#[test]
+fn carriers_inside_of_tunnels() {
+    let place = Place::new();
+    let capture = top().join("tests/captures/carriers-tunnel.pcap");
+    let capture = capture.to_str().expect("a path of text");
+    place.write("t.yaml", &tunnels("16777215"));
+    let replay = ["replay", "--engine", "host", "--policy", "t.yaml", "-o", "jsonl", capture];
+    let lines = |more: &[&str]| -> Vec<Value> {
+        let (out, _) = place.said(&[&replay[..], more].concat());
+        out.lines().map(|line| serde_json::from_str(line).expect("an object")).collect()
+    };
+    let plain = lines(&["--reveal"]);
+    let networks: Vec<(usize, String)> = plain
+        .iter()
+        .enumerate()
+        .filter_map(|(at, line)| Some((at, line["fields"]["network"].as_u64()?.to_string())))
+        .filter(|(_, vni)| vni.len() > 5)
+        .collect();
+    assert!(networks.len() > 3, "{networks:?}");
+    for (hidden, plain) in lines(&[]).iter().zip(&plain) {
+        let (hidden, plain) = (&hidden["fields"], &plain["fields"]);
+        for (name, masked) in [("network", true), ("machine", false), ("sender", true)] {
+            let text = hidden[name].as_str();
+            assert_eq!(text.is_some(), !plain[name].is_null(), "{name}: {hidden} {plain}");
+            assert!(text.is_none_or(|text| if masked { text == "****" } else { text.starts_with("h:") }));
+        }
+    }
+
+    let mut claimed = 0;
+    for (at, vni) in &networks {
+        place.write("t.yaml", &tunnels(vni));
+        let number = (at + 1).to_string();
+        let packet = ["--capture", capture, "--packet", &number];
+        let ask =
+            |more: &[&str]| place.said(&[&["explain", "--policy", "t.yaml"], &packet[..], more].concat()).0;
+        let (json, table) = (ask(&["-o", "json"]), ask(&["-o", "table"]));
+        let (hidden, plain) =
+            (beyond_the_packet(&json), beyond_the_packet(&ask(&["-o", "json", "--reveal"])));
+        let (_, drawn) = table.split_once(" scope ").expect("the stage after the packet");
+        let fields = plain["extract"].as_array().expect("fields");
+        assert_eq!(fields[0]["value"].as_str(), Some(vni.as_str()));
+        for value in fields.iter().filter_map(|field| field["value"].as_str()) {
+            for said in [&hidden.to_string(), drawn] {
+                assert!(!said.contains(value), "{value} is told: {said}");
+            }
+        }
+        if fields[2]["value"].is_string() && plain["class"] == "unauthenticated" {
+            claimed += 1;
+            assert_eq!(plain["trust"]["source"], fields[2]["value"]);
+            assert_eq!(
+                (&hidden["trust"]["source"], &hidden["trust"]["key"]),
+                (&"****".into(), &"claimed".into())
+            );
+        }
+    }
+    assert!(claimed > 0, "no packet claims the key");
+
+    let (_, vni) = &networks[0];
+    place.write("t.yaml", &tunnels(vni));
+    place.write("next.yaml", &tunnels("16777213").replace("10.255.255.0/24", "10.255.254.0/24"));
+    for output in ["table", "json"] {
+        let ask = ["plan", "next.yaml", "--against", "t.yaml", "-o", output];
+        let (said, plain) = (place.said(&ask).0, place.said(&[&ask[..], &["--reveal"]].concat()).0);
+        assert!(plain.contains(vni) && plain.contains("16777213"), "{plain}");
+        assert!(said.contains("****") && !said.contains(vni) && !said.contains("16777213"), "{said}");
+    }
+    place.write("wrong.yaml", &tunnels("16777217"));
+    let refused = format!("{:?}", place.run(&["validate", "wrong.yaml"]));
+    assert!(refused.contains("is no value of 24 bits of vxlan.vni (display is masked"), "{refused}");
+    assert!(!refused.contains("16777217"), "{refused}");
+}

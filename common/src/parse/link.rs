@@ -22,7 +22,7 @@ pub(super) fn is_vlan(ether_type: u16) -> bool {
         || bug!(Link, ether_type == ETHER_TYPE_QINQ_OLD, false)
 }
 
-/// Fills `ether_type` and the VLAN tags. Gives the position of the IP header; `None` when the frame
+/// Fills `ether_type`, the VLAN tags, and in `l3` where what they announce begins. Gives the position of the IP header; `None` when the frame
 /// carries no IP (nor, behind more than two tags, any that is looked for): it is foreign.
 #[inline(always)]
 pub fn parse<P: Packet>(packet: &P, headers: &mut Headers) -> Option<Pos> {
@@ -43,5 +43,6 @@ pub fn parse<P: Packet>(packet: &P, headers: &mut Headers) -> Option<Pos> {
         }
     }
     headers.ether_type = ether_type;
+    headers.l3 = at.store();
     matches!(ether_type, ETHER_TYPE_IPV4 | ETHER_TYPE_IPV6).then_some(at)
 }

@@ -6,7 +6,6 @@ use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
 
 use crate::access::{Packet, Pos, Wire};
 use crate::headers::{Headers, found};
-use crate::parse::link::ETHER_TYPE_IPV4;
 use crate::seeded::bug;
 use crate::vocabulary::Fault;
 
@@ -37,18 +36,20 @@ pub enum Destination {
     V6([u64; 2]),
 }
 
-/// Fills what the IP header at `at` says and gives its destination. `None` when that cannot be read or
+/// Fills what the IP header at `at`, of IPv4 where `v4` says so, has and gives its destination. `None` when that cannot be read or
 /// believed (cut off, or another version): then the frame is foreign. A fault found later leaves the
 /// destination good.
 ///
 /// `bytes` is the frame's length as far as known; see [`crate::decide`].
 #[inline(always)]
-pub fn parse<P: Packet>(packet: &P, headers: &mut Headers, bytes: &mut u64, at: Pos) -> Option<Destination> {
-    if headers.ether_type == ETHER_TYPE_IPV4 {
-        ipv4(packet, headers, bytes, at)
-    } else {
-        ipv6(packet, headers, bytes, at)
-    }
+pub fn parse<P: Packet>(
+    packet: &P,
+    headers: &mut Headers,
+    bytes: &mut u64,
+    at: Pos,
+    v4: bool,
+) -> Option<Destination> {
+    if v4 { ipv4(packet, headers, bytes, at) } else { ipv6(packet, headers, bytes, at) }
 }
 
 /// [`parse`], for IPv4.

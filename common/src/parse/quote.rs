@@ -91,7 +91,11 @@ fn turn_round<P: Packet>(packet: &P, headers: &mut Headers, quoted: Quoted) {
     headers.source = quoted.source.store();
     headers.destination = quoted.destination.store();
     headers.protocol = quoted.protocol;
+    headers.l4 = quoted.l4.store();
     headers.set(found::QUOTED);
+    if quoted.later {
+        headers.set(found::LATER);
+    }
     if quoted.fragment {
         headers.set(found::FRAGMENT);
     }

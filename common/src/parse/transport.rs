@@ -20,7 +20,8 @@ pub const SCTP: u8 = 132;
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
-const AUTHENTICATION: u8 = 51;
+/// RFC 4302.
+pub(super) const AUTHENTICATION: u8 = 51;
 const DESTINATION_OPTIONS: u8 = 60;
 const MOBILITY: u8 = 135;
 
@@ -92,7 +93,10 @@ pub fn parse<P: Packet>(packet: &P, headers: &mut Headers) {
     }
     let mut at = Pos::from_stored(headers.l4);
     let mut later = false;
-    if headers.has(found::IPV6) {
+    // Of IPv4, only an authentication header stands before the transport header.
+    let walks = headers.has(found::IPV6)
+        || headers.found & found::FRAGMENT == 0 && headers.protocol == AUTHENTICATION;
+    if walks {
         let end = walk(packet, headers.protocol, at);
         if end.fragment {
             headers.set(found::FRAGMENT);
@@ -116,7 +120,9 @@ pub fn parse<P: Packet>(packet: &P, headers: &mut Headers) {
             None => true,
         };
     }
-    if !later && upper(packet, headers, at).is_none() {
+    if later {
+        headers.set(found::LATER);
+    } else if upper(packet, headers, at).is_none() {
         headers.fail(Fault::TransportCut);
     }
 }

@@ -1,9 +1,9 @@
 use std::hash::Hasher;
 
 use proptest::prelude::*;
-use siphasher::sip::SipHasher13;
+use siphasher::sip::{SipHasher13, SipHasher24};
 
-use crate::hash::{Sip13, key};
+use crate::hash::{Sip13, Sip24, key};
 
 proptest! {
     /// Our SipHash over words is the published one over their little-endian bytes.
@@ -16,6 +16,42 @@ proptest! {
             theirs.write(&word.to_le_bytes());
         }
         prop_assert_eq!(ours.finish(), theirs.finish());
+    }
+
+    /// So is the other one.
+    #[test]
+    fn sip24_is_siphash_2_4(secret: [u64; 2], words: Vec<u64>) {
+        let mut ours = Sip24::new(secret);
+        let mut theirs = SipHasher24::new_with_keys(secret[0], secret[1]);
+        for word in &words {
+            ours.word(*word);
+            theirs.write(&word.to_le_bytes());
+        }
+        prop_assert_eq!(ours.finish(), theirs.finish());
+    }
+}
+
+/// The vectors of Aumasson and Bernstein (`vectors_sip64` of the reference implementation): the secret is the bytes
+/// 00 to 0f and the message 00, 01, 02 and so on. These are the ones of whole words: 0, 8, 16, ... 56 bytes.
+#[test]
+fn sip24_hashes_the_published_vectors() {
+    let published: [u64; 8] = [
+        0x726f_db47_dd0e_0e31,
+        0x93f5_f579_9a93_2462,
+        0x3f2a_cc7f_57c2_9bdb,
+        0xb8ad_50c6_f649_af94,
+        0x7127_512f_72f2_7cce,
+        0x0e3e_a96b_5304_a7d0,
+        0xe612_a3cb_9ecb_a951,
+        0xb78d_bfaf_3a8d_83bd,
+    ];
+    let word = |n: u64| u64::from_le_bytes(std::array::from_fn(|i| (n * 8) as u8 + i as u8));
+    for (words, expected) in published.iter().enumerate() {
+        let mut sip = Sip24::new([word(0), word(1)]);
+        for n in 0..words {
+            sip.word(word(n as u64));
+        }
+        assert_eq!(sip.finish(), *expected, "a message of {} bytes", 8 * words);
     }
 }
 

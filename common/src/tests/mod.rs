@@ -9,5 +9,6 @@ mod junk;
 mod overlay;
 mod parse;
 mod prefix;
+mod shim;
 mod vocabulary;
 mod world;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use keysteer_common::shim::Signing;
 use keysteer_common::tables::Slot;
 
 use super::ground::{Compiled, Counted, Ground, Platform, Wanted};
@@ -12,6 +13,7 @@ use crate::image::{Image, Words};
 use crate::kernel::interfaces::{Interface, Interfaces};
 use crate::kernel::{self, Attachment, Pinned, Steering, WantedMode};
 use crate::policy::{AttachMode, Policy};
+use crate::signing::monotonic_ns;
 use crate::state::{Ids, Secrets};
 
 /// This host's kernel.
@@ -130,6 +132,14 @@ impl Ground for Steering {
         Ok(Self::set_words(self, words)?)
     }
 
+    fn signing(&self, number: u64) -> Result<Option<Signing>, Cause> {
+        Ok(Self::signing(self, number)?)
+    }
+
+    fn write_signing(&mut self, number: u64, signing: &Signing) -> Result<(), Cause> {
+        Ok(Self::write_signing(self, number, signing)?)
+    }
+
     fn program(&self, number: u64) -> Result<ProgramStatus, Cause> {
         Ok(self.generation(number)?.program()?)
     }
@@ -151,6 +161,12 @@ impl Ground for Steering {
     }
 
     fn tables(&self, number: u64) -> Result<Image, Cause> {
-        Ok(Image { words: Self::words(self)?, ..self.generation(number)?.tables_in_force()? })
+        let generation = self.generation(number)?;
+        Ok(Image {
+            words: Self::words(self)?,
+            signing: generation.signing()?.unwrap_or_default(),
+            now: monotonic_ns(),
+            ..generation.tables_in_force()?
+        })
     }
 }

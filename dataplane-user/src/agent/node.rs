@@ -39,7 +39,7 @@ impl Node {
         Self {
             generation: 0,
             digest: String::new(),
-            schema: image.config.schema,
+            schema: image.names.schema.into(),
             names: image.names,
             file,
             since,

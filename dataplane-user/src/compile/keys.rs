@@ -4,14 +4,14 @@
 
 use keysteer_common::config::MAX_KEY_PROBES;
 use keysteer_common::hash;
-use keysteer_common::headers::LEVELS;
+use keysteer_common::headers::ALL_LEVELS;
 use keysteer_common::tables::{KeyEntry, KeyMeta};
 use siphasher::sip::SipHasher24;
 
 use super::schema::halves;
 use super::slots::{Slots, Way};
 use super::{CompileError, Identities, slot};
-use crate::policy::{Policy, Schema};
+use crate::policy::Policy;
 use crate::state::KeyIds;
 
 /// The smallest table.
@@ -55,7 +55,7 @@ pub(super) fn entries(
             Way::Several { table } => (slot, KeyMeta::spread(key.level, table)),
         };
         let halves = halves(key.key);
-        let meta = meta.deny(key.denied.is_some());
+        let meta = meta.deny(key.denied.is_some()).restrict(key.sources.is_some());
         entries.push(Placed {
             entry: KeyEntry { key: halves[1], id: ids.id(&identity), place, meta },
             key: halves,
@@ -75,20 +75,20 @@ pub(super) struct KeyTable {
     /// What leaves a hash as an index.
     pub(super) shift: u32,
     /// The multipliers of each level.
-    pub(super) multipliers: [[u64; 2]; LEVELS],
+    pub(super) multipliers: [[u64; 2]; ALL_LEVELS],
 }
 
-/// Arranges the keys of `entries` under multipliers derived from `secret`.
+/// Arranges the keys of `entries`, which are of so many levels, under multipliers derived from `secret`.
 pub(super) fn arrange(
     entries: &[Placed],
-    schema: &Schema,
+    levels: usize,
     secret: u64,
     wide: bool,
 ) -> Result<KeyTable, CompileError> {
     let smallest = (entries.len() * 2).next_power_of_two().max(SMALLEST);
     for doubling in 0..=DOUBLINGS {
         for attempt in 0..ATTEMPTS {
-            let multipliers = multipliers(secret, attempt, schema.levels.len());
+            let multipliers = multipliers(secret, attempt, levels);
             if let Some(table) = try_arrange(entries, smallest << doubling, multipliers, wide) {
                 return Ok(table);
             }
@@ -98,9 +98,9 @@ pub(super) fn arrange(
 }
 
 /// Odd multipliers for each level, from the secret.
-fn multipliers(secret: u64, attempt: u64, levels: usize) -> [[u64; 2]; LEVELS] {
+fn multipliers(secret: u64, attempt: u64, levels: usize) -> [[u64; 2]; ALL_LEVELS] {
     let hasher = SipHasher24::new_with_keys(secret, attempt);
-    let mut multipliers = [[0; 2]; LEVELS];
+    let mut multipliers = [[0; 2]; ALL_LEVELS];
     for (number, multiplier) in multipliers.iter_mut().take(levels).flatten().enumerate() {
         *multiplier = hasher.hash(&(number as u64).to_le_bytes()) | 1;
     }
@@ -110,7 +110,7 @@ fn multipliers(secret: u64, attempt: u64, levels: usize) -> [[u64; 2]; LEVELS] {
 fn try_arrange(
     entries: &[Placed],
     capacity: usize,
-    multipliers: [[u64; 2]; LEVELS],
+    multipliers: [[u64; 2]; ALL_LEVELS],
     wide: bool,
 ) -> Option<KeyTable> {
     // The high bits of a multiply-shift hash are the good ones.

@@ -22,6 +22,7 @@ mod schema;
 mod services;
 mod shards;
 mod slots;
+mod trust;
 
 #[cfg(test)]
 #[path = "aiming_tests.rs"]
@@ -31,7 +32,11 @@ mod tests;
 
 use std::io;
 
-use keysteer_common::config::{ABI, ClassConfig, Config, class_action};
+use keysteer_common::config::{
+    ABI, ClassConfig, Config, FRAGMENT_CLASS, FieldConfig, LevelConfig, SchemaConfig, class_action, fragments,
+};
+use keysteer_common::headers::{ALL_LEVELS, FIELDS, SCHEMAS};
+use keysteer_common::shim::Signing;
 use keysteer_common::vocabulary::Class;
 
 use crate::both::{MANY, both};
@@ -42,7 +47,7 @@ use crate::policy::{ClassAction, Diagnostic, Mode, Policy, Target};
 use crate::state::{Ids, Secrets};
 
 pub use identity::{Identities, identity, of_compiled, shown, slot};
-pub use imagined::{Imagined, LOOPBACK, reachable};
+pub use imagined::{Imagined, LOOPBACK, arrive, reachable};
 
 /// A policy that cannot become an image.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +83,14 @@ pub enum CompileError {
         keys: usize,
         /// The largest table that was tried.
         entries: usize,
+    },
+    /// Too many pairs of an address range and a key that may come from there.
+    #[error(
+        "the sources of the keys make more than {most} pairs of an address range and a key that may come from there: list fewer or wider prefixes"
+    )]
+    Sources {
+        /// How many there can be.
+        most: usize,
     },
     /// Too many combinations of pool and width.
     #[error("the keys use more than {most} combinations of pool and width: use fewer")]
@@ -156,7 +169,20 @@ pub fn compile_for(
     let (services, destinations) = services::compile(&policy.scope);
     let scope = prefixes.add("the scope", &destinations)?;
 
-    let fields = schema::fields(&policy.schema, &tables);
+    let mut fields = [[FieldConfig::default(); FIELDS]; SCHEMAS];
+    let mut schemas = [SchemaConfig::default(); SCHEMAS];
+    let mut levels = [LevelConfig::default(); ALL_LEVELS];
+    let mut reads = 0;
+    let mut given = 0;
+    for ((schema, fields), config) in [&policy.schema].into_iter().zip(&mut fields).zip(&mut schemas) {
+        *fields = schema::fields(schema, &tables);
+        *config = schema::schema(schema, given);
+        for (to, level) in levels.iter_mut().skip(given).zip(schema::levels(schema)) {
+            *to = level;
+            given += 1;
+        }
+        reads |= schema::reads(schema);
+    }
     let wide = policy.schema.fields.iter().map(|field| u32::from(field.bits)).sum::<u32>() > 64;
     let mut slots = slots::Slots::new(policy, &indices);
     let mut class = |action| -> Result<ClassConfig, CompileError> {
@@ -168,36 +194,64 @@ pub fn compile_for(
             }
         })
     };
-    let mut config = Config { abi: ABI, flow_secret: secrets.flow, scope, fields, ..Config::ZERO };
+    let mut config = Config {
+        abi: ABI,
+        flow_secret: secrets.flow,
+        scope,
+        fields,
+        schemas,
+        reads,
+        ports: policy.carriers.ports,
+        quic_length: policy.carriers.quic_length,
+        ..Config::ZERO
+    };
     (config.services_len, config.services) = services::inline(&services);
+    let policy_fields = &policy.schema.fields;
+    if policy_fields.iter().any(|field| field.carrier.is_behind_fragmentation()) {
+        (config.fragments, config.datagrams) = match policy.datagrams {
+            Some(datagrams) => (fragments::FOLLOW, datagrams),
+            None => (fragments::AS_CLASS, 0),
+        };
+    }
     for (number, action) in [
-        (Class::Missing, class(policy.classes.missing)?),
-        (Class::Unregistered, class(policy.classes.unregistered)?),
-        (Class::Malformed, class(policy.classes.malformed)?),
+        (FRAGMENT_CLASS, class(policy.classes.fragments)?),
+        (Class::Missing as usize, class(policy.classes.missing)?),
+        (Class::Unregistered as usize, class(policy.classes.unregistered)?),
+        (Class::Malformed as usize, class(policy.classes.malformed)?),
+        (Class::Unauthenticated as usize, class(policy.classes.unauthenticated)?),
     ] {
-        if let Some(class) = config.classes.get_mut(number as usize) {
+        if let Some(class) = config.classes.get_mut(number) {
             *class = action;
         }
     }
 
     let entries = keys::entries(policy, &mut slots, &mut ids.keys)?;
+    let schemas = std::slice::from_ref(&policy.schema);
+    (config.interfaces_len, config.interfaces) = trust::interfaces(policy, schemas, host.interfaces);
+    let sources = trust::sources(policy, &entries, &mut prefixes)?;
+    let pairs = sources.map_or_else(Vec::new, |sources| {
+        sources.tell(&mut config);
+        sources.pairs
+    });
     let tables = slots.finish();
     let named = |keys| names::keys(policy, &indices, &entries, &tables, keys);
     // Names take three times as long as the table.
     let (first, most) = (entries.len() / 3, entries.len() >= MANY);
     let ((table, mut keys), mut rest) = both(
         most,
-        || (keys::arrange(&entries, &policy.schema, secrets.key, wide), named(0..first)),
+        || (keys::arrange(&entries, given, secrets.key, wide), named(0..first)),
         || named(first..entries.len()),
     );
     let table = table?;
     keys.append(&mut rest);
-    config.levels = schema::levels(&policy.schema, &table.multipliers);
+    for (level, multipliers) in levels.iter_mut().zip(table.multipliers).take(given) {
+        level.multipliers = multipliers;
+    }
+    config.levels = levels;
     config.key_mask = u32::try_from(table.entries.len().saturating_sub(1)).unwrap_or(u32::MAX);
     config.key_probes = table.probes;
     config.key_shift = table.shift;
     config.shards = u32::try_from(shards.len()).unwrap_or(u32::MAX);
-    config.schema = u32::from(policy.schema.version);
     config.observe = (policy.mode == Mode::Observe).into();
     config.wide = wide.into();
     // Tools and tests read the record; the kernel room turns it off for a program that is to forward.
@@ -214,6 +268,9 @@ pub fn compile_for(
         slot_tables: tables.list,
         slots: tables.slots,
         shards,
+        pairs,
+        signing: Signing::default(),
+        now: 0,
         words: Words::default(),
         names,
     })

@@ -237,7 +237,7 @@ fn a_crowded_table_stays_within_its_probes() {
         })
         .collect();
     for wide in [true, false] {
-        let table = keys::arrange(&entries, &policy.schema, 42, wide).unwrap();
+        let table = keys::arrange(&entries, policy.schema.levels.len(), 42, wide).unwrap();
         assert_eq!(table.entries.len(), 131_072);
         println!("65,536 keys in 131,072 entries: {} probes", table.probes);
         assert!(table.probes <= 12);

@@ -40,6 +40,9 @@ pub struct Status {
     /// What operators said that stands, whatever the policy says.
     #[serde(default)]
     pub words: Vec<Standing>,
+    /// The secrets that signed keys are verified with, by where they are.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub secrets: Vec<SecretStatus>,
     /// Where it is attached.
     pub interfaces: Vec<InterfaceStatus>,
     /// The program in the kernel.
@@ -82,6 +85,21 @@ pub struct PolicyStatus {
     pub keys: usize,
     /// Shards.
     pub shards: usize,
+}
+
+/// A secret that signed keys are verified with, by where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretStatus {
+    /// Its public id.
+    pub id: u8,
+    /// Its file.
+    pub file: String,
+    /// Whether keys that are signed with it are accepted.
+    pub in_force: bool,
+    /// Why the file as it is now cannot be used; what is in force then is what was read before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trouble: Option<String>,
 }
 
 /// An interface that is steered.
@@ -181,6 +199,30 @@ pub struct Key {
     pub flows: u64,
     /// Of those received, the dropped, by reason name.
     pub drops: BTreeMap<String, Count>,
+    /// The source prefixes that may use it; any where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub sources: Vec<String>,
+    /// Frames that claimed it without right, which are none of those received.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub claims: Vec<Claim>,
+}
+
+/// `GET /v1/claims` (a list): frames that claimed a key without right, by key and interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Claim {
+    /// The name of the key that was claimed; absent where the policy has none of that id.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub key: Option<String>,
+    /// Its id; 0: no registered key.
+    pub id: u32,
+    /// The interface that they came in by; absent of those that there was no room to tell apart.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub interface: Option<String>,
+    /// Frames.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// `GET /v1/shards` (a list)

@@ -5,6 +5,8 @@
 //!  flow      a five-tuple in words -> a frame
 //!  trace     the frame through the decision and its stages   (all that knows common's records)
 //!  stages    numbers -> names
+//!  inside    what is beyond the outer headers, in words
+//!  trust     who may assert the key
 //!  advice    what would change the outcome
 //!  types     the explanation, as the API and `-o json` have it
 //!  picture   the explanation, for people
@@ -18,17 +20,23 @@
 mod advice;
 pub mod flow;
 mod hex;
+mod inside;
 pub mod kernel;
 pub mod offline;
 pub mod picture;
 mod stages;
 mod trace;
+mod trust;
 pub mod types;
 
+#[cfg(test)]
+mod inside_tests;
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trust_tests;
 #[cfg(test)]
 mod words_tests;
 
@@ -69,7 +77,10 @@ impl Generation<'_> {
         let trace = trace::trace(self.image, self.names, &self.lost, frame, ingress);
         let ours = trace.class != Class::Foreign;
         let extracted = ours && trace.class != Class::Malformed;
-        let extract = extracted.then(|| stages::extract(self, &trace));
+        let rule = trust::Rule::of(self, &trace, interface, ingress);
+        let mut extract = extracted.then(|| stages::extract(self, &trace));
+        let ignored = extract.as_mut().map(|fields| rule.silence(fields)).unwrap_or_default();
+        let trust = if extracted { rule.explain(self, &trace, ignored) } else { None };
         let resolve = extract.as_ref().map(|fields| stages::resolve(self, &trace, fields));
         let key = self.names.key(trace.key_id).filter(|_| trace.class == Class::Assigned);
         let mut explanation = Explanation {
@@ -82,6 +93,7 @@ impl Generation<'_> {
             scope: stages::scope(self, &trace),
             extract,
             resolve,
+            trust,
             class: trace.class.name().to_owned(),
             key: key.map(stages::key),
             enforce: key.map(|info| stages::enforce(self, info)),

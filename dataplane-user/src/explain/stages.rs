@@ -2,7 +2,7 @@
 //! out.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use keysteer_common::carrier::Carrier;
 use keysteer_common::forward::Action;
@@ -11,11 +11,11 @@ use keysteer_common::tables::Service;
 use keysteer_common::tables::Tables;
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
-use super::Generation;
 use super::trace::{Link, Reading, Trace};
 use super::types::{
     Enforce, Field, Forward, Key, Level, LevelFinding, Scope, ScopeFinding, Select, Transport,
 };
+use super::{Generation, inside};
 use crate::compile;
 use crate::image::{FieldInfo, KeyInfo};
 use crate::policy::{mac_text, service_text};
@@ -60,30 +60,26 @@ fn is_for(trace: &Trace, service: &Service) -> bool {
 
 /// The schema's fields.
 pub(super) fn extract(generation: &Generation<'_>, trace: &Trace) -> Vec<Field> {
-    let infos = generation.names.fields.iter().zip(&trace.fields).zip(&generation.image.config.fields);
+    let infos = generation.names.fields.iter().zip(&trace.fields);
     infos
-        .map(|((info, reading), config)| {
-            let whole = info.table.is_some() || info.bits == info.carrier.bits();
-            let offset = info.carrier.bits().saturating_sub(config.shift).saturating_sub(info.bits);
-            Field {
-                name: info.name.clone(),
-                carrier: info.carrier.name().to_owned(),
-                bits: (!whole).then_some((offset, info.bits)),
-                raw: reading.raw.map(|raw| raw_text(generation, info, trace, raw)),
-                table: info.table.clone(),
-                value: reading.value.map(|value| info.shown(&generation.veil, value)),
-                absent: absent(generation, info, trace, reading),
-            }
+        .map(|(info, reading)| Field {
+            name: info.name.clone(),
+            carrier: info.source.clone(),
+            bits: info.range,
+            raw: reading.raw.map(|raw| raw_text(generation, info, reading, raw)),
+            table: info.table.clone(),
+            value: reading.value.map(|value| info.shown(&generation.veil, value)),
+            absent: absent(generation, info, trace, reading),
         })
         .collect()
 }
 
 /// What the frame has at a field's carrier, as it is shown. Only of an address is the family not said by the carrier.
-fn raw_text(generation: &Generation<'_>, info: &FieldInfo, trace: &Trace, raw: u128) -> String {
+fn raw_text(generation: &Generation<'_>, info: &FieldInfo, reading: &Reading, raw: u128) -> String {
     info.shown_text(&generation.veil, || {
-        match (info.carrier.is_address() && info.table.is_some(), trace.link) {
-            (true, Link::Ip(IpAddr::V4(_))) => Ipv4Addr::from_bits(raw as u32).to_string(),
-            (true, _) => Ipv6Addr::from_bits(raw).to_string(),
+        match (info.carrier.is_address() && info.table.is_some(), reading.v4) {
+            (true, true) => Ipv4Addr::from_bits(raw as u32).to_string(),
+            (true, false) => Ipv6Addr::from_bits(raw).to_string(),
             (false, _) => info.text(raw),
         }
     })
@@ -94,10 +90,15 @@ fn absent(generation: &Generation<'_>, info: &FieldInfo, trace: &Trace, reading:
     if reading.value.is_some() {
         return None;
     }
+    if let (None, Some(why)) =
+        (reading.raw, inside::absent(info, trace.later, &trace.inside, &generation.image.config))
+    {
+        return Some(why);
+    }
     let family = trace.parse.ip.as_ref().map_or(0, |ip| ip.version);
     Some(match (info.carrier, reading.raw, &info.table) {
         (_, Some(raw), Some(table)) => {
-            format!("{} is in no prefix of table {table}", raw_text(generation, info, trace, raw))
+            format!("{} is in no prefix of table {table}", raw_text(generation, info, reading, raw))
         }
         (Carrier::VlanId | Carrier::VlanPcp, ..) => "the frame has no VLAN tag".to_owned(),
         (Carrier::VlanInnerId, ..) => "the frame has no second VLAN tag".to_owned(),
@@ -126,6 +127,7 @@ fn absent(generation: &Generation<'_>, info: &FieldInfo, trace: &Trace, reading:
 pub(super) fn resolve(generation: &Generation<'_>, trace: &Trace, fields: &[Field]) -> Vec<Level> {
     let names = generation.names;
     let levels = names.levels.iter().enumerate();
+    let claimed = names.key(trace.claimed).map(|key| key.level);
     levels
         .map(|(number, members)| {
             let members: Vec<&Field> = members.iter().filter_map(|at| fields.get(*at)).collect();
@@ -135,7 +137,8 @@ pub(super) fn resolve(generation: &Generation<'_>, trace: &Trace, fields: &[Fiel
                 members.iter().filter_map(|field| Some((field.name.clone(), field.value.clone()?))).collect();
             let finding = match trace.level {
                 Some(taken) if taken == number => LevelFinding::Taken,
-                Some(taken) if taken < number => LevelFinding::Decided,
+                None if claimed == Some(number) => LevelFinding::Claimed,
+                taken if taken.or(claimed).is_some_and(|taken| taken < number) => LevelFinding::Decided,
                 _ if !lacks.is_empty() => LevelFinding::Incomplete,
                 _ => LevelFinding::NotRegistered,
             };

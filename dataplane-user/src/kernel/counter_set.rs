@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use aya::EbpfLoader;
-use aya::maps::{Array, Map, MapData};
-use keysteer_common::account::{KeyCounter, KeyEvents, TALLY_SHARDS, Tally, way_of};
+use aya::maps::{Array, Map, MapData, PerCpuHashMap, PerCpuValues};
+use aya::{EbpfLoader, Pod};
+use keysteer_common::account::{Counter, KeyCounter, KeyEvents, TALLY_SHARDS, Tally, way_of};
 use keysteer_common::shared::{Shared, from_bytes};
 
 use super::pins::PinError;
@@ -50,10 +50,17 @@ impl Capacity {
         match map {
             "TALLIES" => tallies(self.shards),
             "SHARD_WORDS" => self.shards,
+            "VERSIONS" => VERSIONS,
+            "CLAIMS" => CLAIMS,
             _ => self.keys,
         }
     }
 }
+
+/// Every version that a schema can have, and 0.
+const VERSIONS: u32 = 256;
+/// How many pairs of key and interface are told apart that keys are claimed by without right; the rest are counted together.
+const CLAIMS: u32 = 4096;
 
 /// How many tallies hold so many shards.
 fn tallies(shards: u32) -> u32 {
@@ -61,13 +68,23 @@ fn tallies(shards: u32) -> u32 {
 }
 
 /// Names in the object, and the bytes of a value.
-const MAPS: [(&str, usize); 5] = [
+const MAPS: [(&str, usize); 7] = [
     ("TALLIES", size_of::<Tally>()),
     ("KEY_COUNTERS", size_of::<KeyCounter>()),
     ("KEY_EVENTS", size_of::<KeyEvents>()),
     ("KEY_WORDS", size_of::<u64>()),
     ("SHARD_WORDS", size_of::<u64>()),
+    ("VERSIONS", size_of::<Counter>()),
+    ("CLAIMS", size_of::<Counter>()),
 ];
+
+/// A counter of claims as a map's value.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct Claim(Counter);
+
+// SAFETY: two u64.
+unsafe impl Pod for Claim {}
 
 /// Where a program counts, and whose words it heeds.
 #[derive(Clone, Copy, Debug)]
@@ -125,7 +142,9 @@ impl CounterSet {
             taken.push(map(name).ok_or_else(|| KernelError::Object { what: format!("map {name}") })?);
         }
         let maps = taken.try_into().map_err(|_| KernelError::Object { what: "counters".to_owned() })?;
-        Ok(Self { capacity, maps, cpus })
+        let mut set = Self { capacity, maps, cpus };
+        set.make_room_for_claims()?;
+        Ok(set)
     }
 
     /// A pinned set, checked map by map; `None` for one that was never completed.
@@ -193,7 +212,45 @@ impl CounterSet {
             if let Some(to) = snapshot.keys.get_mut(index) {
                 add(to, from);
             }
-        })
+        })?;
+        self.per_cpu::<Counter>(5, |index, from| {
+            if let (Ok(version), true) = (u8::try_from(index), from.packets != 0) {
+                add(snapshot.versions.entry(version).or_default(), from);
+            }
+        })?;
+        self.claims(&mut snapshot.claims)
+    }
+
+    /// Adds what was claimed without right.
+    fn claims(&self, claims: &mut BTreeMap<(u32, u32), Counter>) -> Result<(), KernelError> {
+        for claim in self.claims_map()?.iter() {
+            let (key, values) = claim.map_err(|error| KernelError::other("read the claims", error))?;
+            let total = values.iter().fold(Counter::default(), |mut total, value| {
+                add(&mut total, value.0);
+                total
+            });
+            if total.packets != 0 {
+                add(claims.entry(((key >> 32) as u32, key as u32)).or_default(), total);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the entry there that claims without room are counted in, unless it is.
+    fn make_room_for_claims(&mut self) -> Result<(), KernelError> {
+        let (name, _) = MAPS[6];
+        if self.claims_map()?.get(&0, 0).is_ok() {
+            return Ok(());
+        }
+        let zeros = PerCpuValues::try_from(vec![Claim(Counter::default()); self.cpus]);
+        let zeros = zeros.map_err(failed("fill", name))?;
+        let mut map: PerCpuHashMap<&mut MapData, u64, Claim> =
+            (&mut self.maps[6]).try_into().map_err(|error| KernelError::other("use the claims", error))?;
+        map.insert(0, zeros, 0).map_err(|error| KernelError::other("fill the claims", error))
+    }
+
+    fn claims_map(&self) -> Result<PerCpuHashMap<&MapData, u64, Claim>, KernelError> {
+        (&self.maps[6]).try_into().map_err(|error| KernelError::other("use the claims", error))
     }
 
     /// Operators' words.
@@ -296,7 +353,8 @@ pub(super) fn open_map(path: &Path, name: &str, value: Option<usize>) -> Result<
     let data = MapData::from_pin(path).map_err(|error| strange(error.to_string()))?;
     let info = data.info().map_err(|error| strange(error.to_string()))?;
     let size = info.value_size() as usize;
-    if info.key_size() != 4 || value.is_some_and(|value| value != size) {
+    let key = if name == "CLAIMS" { 8 } else { 4 };
+    if info.key_size() != key || value.is_some_and(|value| value != size) {
         return Err(strange(format!("keys of {} and values of {size} bytes", info.key_size())));
     }
     let flags = if name == "SERVICES" { MMAPABLE } else { 0 };
@@ -306,9 +364,10 @@ pub(super) fn open_map(path: &Path, name: &str, value: Option<usize>) -> Result<
     }
     let entries = info.max_entries();
     let map = Map::from_map_data(data).map_err(|error| strange(error.to_string()))?;
-    let per_cpu = matches!(name, "TALLIES" | "KEY_COUNTERS" | "KEY_EVENTS" | "WORK");
+    let per_cpu = matches!(name, "TALLIES" | "KEY_COUNTERS" | "KEY_EVENTS" | "VERSIONS" | "WORK");
     let right = match (&map, name) {
         (Map::PerCpuArray(_), _) => per_cpu,
+        (Map::PerCpuHashMap(_), "CLAIMS") => true,
         (Map::DevMap(_), "DEVICES") | (Map::CpuMap(_), "CPUS") => true,
         (Map::Array(_), _) => !per_cpu,
         _ => false,

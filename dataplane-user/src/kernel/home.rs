@@ -10,6 +10,7 @@ use aya::programs::Xdp;
 use aya_obj::programs::XdpAttachType;
 use keysteer_common::config::{ABI, Config};
 use keysteer_common::headers::Work;
+use keysteer_common::program::Program;
 use keysteer_common::shared::from_bytes;
 use keysteer_common::tables::ServiceSet;
 
@@ -17,13 +18,13 @@ use super::counter_set::open_map;
 use super::load::Shape;
 use super::pins::PinError;
 use super::tables::KEYS_MAP;
-use super::{KernelError, PROGRAM, sys};
+use super::{KernelError, sys};
 
 /// The map of the constants.
 pub(super) const CONSTANTS: &str = ".rodata";
 
 /// The maps of a policy by their names in the object, and the file that each is pinned in.
-pub(super) const PINNED: [(&str, &str); 13] = [
+pub(super) const PINNED: [(&str, &str); 15] = [
     (CONSTANTS, "constants"),
     (".bss.prefix_index", "prefix_index"),
     (".bss.prefix_steps", "prefix_steps"),
@@ -33,6 +34,8 @@ pub(super) const PINNED: [(&str, &str); 13] = [
     (".bss.slot_tables", "slot_tables"),
     (".bss.slots", "slots"),
     (".bss.shards", "shards"),
+    (".bss.pairs", "pairs"),
+    ("SIGNING", "signing"),
     ("SERVICES", "services"),
     ("WORK", "work"),
     ("DEVICES", "devices"),
@@ -45,8 +48,8 @@ pub(super) const PROGRAM_PIN: &str = "program";
 /// Where program and maps are held.
 #[expect(clippy::large_enum_variant, reason = "a node has three at most")]
 pub(super) enum Home {
-    /// Loaded by this process.
-    Loaded(Ebpf),
+    /// Loaded by this process: which program of the object is.
+    Loaded(Ebpf, Program),
     /// Taken from pins.
     Adopted {
         /// The program.
@@ -60,7 +63,7 @@ impl Home {
     /// A map by its name in the object.
     pub(super) fn map(&self, name: &str) -> Option<&Map> {
         match self {
-            Self::Loaded(ebpf) => ebpf.map(name),
+            Self::Loaded(ebpf, _) => ebpf.map(name),
             Self::Adopted { maps, .. } => maps.get(name),
         }
     }
@@ -68,7 +71,7 @@ impl Home {
     /// All maps.
     pub(super) fn maps<'s>(&'s self) -> Box<dyn Iterator<Item = (&'s str, &'s Map)> + 's> {
         match self {
-            Self::Loaded(ebpf) => Box::new(ebpf.maps()),
+            Self::Loaded(ebpf, _) => Box::new(ebpf.maps()),
             Self::Adopted { maps, .. } => Box::new(maps.iter().map(|(name, map)| (*name, map))),
         }
     }
@@ -76,9 +79,9 @@ impl Home {
     /// The program.
     pub(super) fn xdp(&self) -> Result<&Xdp, KernelError> {
         match self {
-            Self::Loaded(ebpf) => ebpf
-                .program(PROGRAM)
-                .ok_or_else(no_program)?
+            Self::Loaded(ebpf, program) => ebpf
+                .program(program.name())
+                .ok_or_else(|| no_program(*program))?
                 .try_into()
                 .map_err(|error| KernelError::other("use the program", error)),
             Self::Adopted { program, .. } => Ok(program),
@@ -88,9 +91,9 @@ impl Home {
     /// The program, to be changed.
     pub(super) fn xdp_mut(&mut self) -> Result<&mut Xdp, KernelError> {
         match self {
-            Self::Loaded(ebpf) => ebpf
-                .program_mut(PROGRAM)
-                .ok_or_else(no_program)?
+            Self::Loaded(ebpf, program) => ebpf
+                .program_mut(program.name())
+                .ok_or_else(|| no_program(*program))?
                 .try_into()
                 .map_err(|error| KernelError::other("use the program", error)),
             Self::Adopted { program, .. } => Ok(program),
@@ -98,8 +101,8 @@ impl Home {
     }
 }
 
-fn no_program() -> KernelError {
-    KernelError::Object { what: format!("program {PROGRAM}") }
+fn no_program(program: Program) -> KernelError {
+    KernelError::Object { what: format!("program {}", program.name()) }
 }
 
 impl Home {
@@ -146,10 +149,11 @@ impl Home {
             .map_err(|error| PinError::strange(&path, error.to_string()))?;
         // Any object can be opened as a program; what the kernel says of another makes no such name.
         let info = program.info().map_err(|error| PinError::strange(&path, error.to_string()))?;
-        if info.name_as_str() != Some(PROGRAM) {
-            return Err(PinError::strange(&path, format!("it is no program {PROGRAM}")).into());
-        }
         let config = config.ok_or_else(|| PinError::strange(directory, "no constants"))?;
+        let name = Program::of(&config).name();
+        if info.name_as_str() != Some(name) {
+            return Err(PinError::strange(&path, format!("it is no program {name}")).into());
+        }
         if config.abi != ABI {
             return Err(PinError::strange(directory, format!("ABI version {}", config.abi)).into());
         }

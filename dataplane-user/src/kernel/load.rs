@@ -7,7 +7,9 @@ use aya::programs::ProgramError;
 use aya::util::{KernelVersion, nr_cpus};
 use aya::{EbpfError, EbpfLoader};
 use keysteer_common::config::{ABI, Config};
+use keysteer_common::program::Program;
 use keysteer_common::shared::bytes_of;
+use keysteer_common::shim::Signing;
 
 use super::counter_set::{Capacity, CounterSet, Counting};
 use super::fill::fill;
@@ -146,6 +148,7 @@ impl Dataplane {
             .map_max_entries("SERVICES", shape.services)
             .map_max_entries("DEVICES", shape.devices)
             .map_max_entries("CPUS", entries(cpus))
+            .map_max_entries("DATAGRAMS", shape.config.datagrams.max(1))
             .override_global("CONFIG", bytes_of(std::slice::from_ref(&shape.config)), true);
         for (name, file) in PINNED.into_iter().filter(|(name, _)| holds_policy(name)) {
             if let Some(tables) = tables {
@@ -160,15 +163,18 @@ impl Dataplane {
         }
         let set = CounterSet::take(|name| ebpf.take_map(name), capacity, cpus)?;
         let about = About { shape: *shape, counted: capacity, to_cpu: false, cpus };
-        Ok(Self { home: Home::Loaded(ebpf), links: Vec::new(), set, about })
+        Ok(Self { home: Home::Loaded(ebpf, Program::of(&shape.config)), links: Vec::new(), set, about })
     }
 
     /// Fills the tables with those of `image`, which is of this shape, and of which `counted` is counted.
     pub(super) fn fill(&mut self, image: &Image, counted: Capacity) -> Result<(), KernelError> {
-        let Home::Loaded(ebpf) = &mut self.home else {
+        let Home::Loaded(ebpf, _) = &mut self.home else {
             return Err(KernelError::other("fill the tables", "they are another agent's"));
         };
         fill(ebpf, image)?;
+        if image.signing != Signing::default() {
+            self.write_signing(&image.signing)?;
+        }
         self.about.counted = counted;
         self.about.to_cpu = image.steers_to_cpus();
         Ok(())

@@ -27,6 +27,7 @@ pub mod pins;
 mod readback;
 mod record;
 mod runs;
+mod signing;
 mod steering;
 mod survey;
 mod sys;
@@ -44,9 +45,6 @@ pub use steering::{Counted, Link as SteeredInterface, Steering};
 pub use survey::Pinned;
 pub use tables::{KEYS_MAP, change_keys};
 pub use test_run::{TestRunOutcome, pin_to_cpu};
-
-/// Name of the XDP program in the object.
-const PROGRAM: &str = "keysteer_xdp";
 
 /// A loaded program with its maps, and where it is attached.
 pub struct Dataplane {

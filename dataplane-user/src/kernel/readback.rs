@@ -56,6 +56,7 @@ impl Home {
             slot_tables: self.table(".bss.slot_tables")?,
             slots: self.table(".bss.slots")?,
             shards: self.table(".bss.shards")?,
+            pairs: self.table(".bss.pairs")?,
             ..Image::default()
         })
     }

@@ -36,7 +36,7 @@ pub(super) enum ResizeError {
 }
 
 /// The sections, in the order of [`Bounds`].
-const SECTIONS: [&str; 8] = [
+const SECTIONS: [&str; 9] = [
     ".bss.prefix_index",
     ".bss.prefix_steps",
     ".bss.prefix_low",
@@ -45,13 +45,24 @@ const SECTIONS: [&str; 8] = [
     ".bss.slot_tables",
     ".bss.slots",
     ".bss.shards",
+    ".bss.pairs",
 ];
 
 /// The tables' sizes, in the order of [`Bounds`].
-pub(super) fn sizes(bounds: &Bounds) -> [u32; 8] {
-    let Bounds { prefix_index, prefix_steps, prefix_low, keys, keys_high, slot_tables, slots, shards } =
-        *bounds;
-    [prefix_index, prefix_steps, prefix_low, keys, keys_high, slot_tables, slots, shards]
+pub(super) fn sizes(bounds: &Bounds) -> [u32; 9] {
+    let Bounds {
+        prefix_index,
+        prefix_steps,
+        prefix_low,
+        keys,
+        keys_high,
+        slot_tables,
+        slots,
+        shards,
+        pairs,
+        _pad: _,
+    } = *bounds;
+    [prefix_index, prefix_steps, prefix_low, keys, keys_high, slot_tables, slots, shards, pairs]
         .map(|bound| bound.saturating_add(1))
 }
 
@@ -63,7 +74,7 @@ struct Table<'a> {
 }
 
 /// All tables of an image, in the order of [`Bounds`].
-pub(super) struct Tables<'a>([Table<'a>; 8]);
+pub(super) struct Tables<'a>([Table<'a>; 9]);
 
 impl<'a> Tables<'a> {
     /// The tables of `image`.
@@ -80,14 +91,26 @@ impl<'a> Tables<'a> {
             table(5, bytes_of(&image.slot_tables), size_of::<u64>())?,
             table(6, bytes_of(&image.slots), size_of::<u64>())?,
             table(7, bytes_of(&image.shards), 32)?,
+            table(8, bytes_of(&image.pairs), size_of::<u64>())?,
         ]))
     }
 
     /// What the program masks its offsets with.
     pub(super) fn bounds(&self) -> Bounds {
-        let [prefix_index, prefix_steps, prefix_low, keys, keys_high, slot_tables, slots, shards] =
+        let [prefix_index, prefix_steps, prefix_low, keys, keys_high, slot_tables, slots, shards, pairs] =
             self.0.each_ref().map(|table| table.size - 1);
-        Bounds { prefix_index, prefix_steps, prefix_low, keys, keys_high, slot_tables, slots, shards }
+        Bounds {
+            prefix_index,
+            prefix_steps,
+            prefix_low,
+            keys,
+            keys_high,
+            slot_tables,
+            slots,
+            shards,
+            pairs,
+            _pad: 0,
+        }
     }
 
     /// Copies the tables into their maps; fails with the map's name.

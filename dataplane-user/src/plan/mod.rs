@@ -313,6 +313,10 @@ fn field_changes(
             "costCentre" => text(&key.cost_centre),
             "account" => text(&key.account),
             "region" => key.region.as_deref().map(|region| names.shown_region(veil, region)),
+            "sources" => key
+                .sources
+                .as_ref()
+                .map(|sources| sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
             _ => Some(key.vip.to_string()),
         }
     };

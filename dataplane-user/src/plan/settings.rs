@@ -7,8 +7,8 @@ use super::Side;
 use super::types::{Changed, Changes, Difference, FieldChange, LISTED, Named};
 use crate::display::Veil;
 use crate::policy::{
-    AttachMode, ClassAction, Destination, Field, Mode, Policy, Pool, Schema, Shard, Share, Target, Tier,
-    Width, mac_text, service_text,
+    AttachMode, Carriers, ClassAction, Destination, Field, InterfaceTrust, Mode, Policy, Pool, Schema, Shard,
+    Share, Signing, SigningSecret, Target, Tier, Trust, TrustMode, TrustRule, Width, mac_text, service_text,
 };
 
 /// What changes from one policy to another; from nothing, everything is new.
@@ -117,15 +117,19 @@ fn settings(policy: &Policy) -> Fields {
         field("environment", &policy.environment),
         field("mode", mode),
     ];
-    for (name, action) in classes(policy) {
-        found.push(field(&format!("classes.{name}"), &action_text(policy, action)));
+    for (path, action) in policy.classes.all().into_iter().take(4) {
+        found.push(field(path, &action_text(policy, action)));
     }
+    found.extend(fragments(policy));
+    found.extend(carriers(policy));
     let budget =
         |name: &str, share: Option<Share>| share.map(|share| field(&format!("blastRadius.{name}"), &share));
     found.extend(budget("keys", policy.blast_radius.keys));
     found.extend(budget("traffic", policy.blast_radius.traffic));
+    found.extend(policy.trust.iter().flat_map(|trust| trusted(trust)));
     let residency = policy.residency.and_then(|at| policy.schema.fields.get(at));
     found.extend(residency.map(|region| field("residency.field", &region.name)));
+    found.extend(policy.signing.iter().flat_map(signing));
     // Not of the schema: how a value is shown changes no key.
     let hiding = policy.schema.fields.iter().filter(|field| field.display.hides());
     let mut hiding: Vec<_> =
@@ -135,10 +139,47 @@ fn settings(policy: &Policy) -> Fields {
     found
 }
 
-/// The classes that a policy decides about.
-pub(super) fn classes(policy: &Policy) -> [(&'static str, ClassAction); 3] {
-    let classes = &policy.classes;
-    [("missing", classes.missing), ("unregistered", classes.unregistered), ("malformed", classes.malformed)]
+/// How signed keys are verified.
+fn signing(signing: &Signing) -> Fields {
+    let secret = |secret: &SigningSecret| {
+        field(&format!("signing.secrets.{}", secret.id), &secret.file.display().to_string())
+    };
+    let mut found: Fields = signing.secrets.iter().map(secret).collect();
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    if let Some((v4, v6)) = signing.source {
+        found.push(field("signing.bind.source", &format!("IPv4 /{v4}, IPv6 /{v6}")));
+    }
+    if signing.destination {
+        found.push(field("signing.bind.destination", &true));
+    }
+    found
+}
+
+/// What is said of later fragments, if anything.
+fn fragments(policy: &Policy) -> Option<(String, Text)> {
+    let otherwise = action_text(policy, policy.classes.fragments);
+    match policy.datagrams {
+        Some(datagrams) => Some(field("fragments", &format!("table {datagrams}, otherwise {otherwise}"))),
+        None if policy.classes.fragments == policy.classes.missing => None,
+        None => Some(field("fragments", &otherwise)),
+    }
+}
+
+/// Ports and lengths that are not what everybody has.
+fn carriers(policy: &Policy) -> impl Iterator<Item = (String, Text)> {
+    let values = |Carriers { ports, quic_length }: Carriers| {
+        [
+            ("vxlan.port", u32::from(ports.vxlan)),
+            ("geneve.port", ports.geneve.into()),
+            ("gtpu.port", ports.gtpu.into()),
+            ("quic.port", ports.quic.into()),
+            ("quic.shortHeaderLength", quic_length.into()),
+            ("shim.port", ports.shim.into()),
+        ]
+    };
+    let both = values(policy.carriers).into_iter().zip(values(Carriers::default()));
+    both.filter(|(is, default)| is != default)
+        .map(|((name, value), _)| field(&format!("carriers.{name}"), &value))
 }
 
 /// What a class meets, in words.
@@ -148,6 +189,34 @@ pub(super) fn action_text(policy: &Policy, action: ClassAction) -> String {
         ClassAction::Drop => "drop".to_owned(),
         ClassAction::Pool(pool) => format!("pool {}", pool_name(policy, pool)),
     }
+}
+
+/// Who may assert keys, by interface.
+fn trusted(trust: &Trust) -> Fields {
+    let rule =
+        |named: &InterfaceTrust| field(&format!("trust.interfaces.{}", named.name), &trust_text(&named.rule));
+    let mut found: Fields = trust.interfaces.iter().map(rule).collect();
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    found.insert(0, field("trust.default", &trust_text(&trust.default)));
+    found
+}
+
+fn trust_text(rule: &TrustRule) -> String {
+    let mut text = rule.mode.map_or("by schema", TrustMode::name).to_owned();
+    let sorted = |mut words: Vec<String>| {
+        words.sort_unstable();
+        words.dedup();
+        words.join(" ")
+    };
+    if let Some(versions) = &rule.schemas {
+        let versions = versions.iter().map(ToString::to_string).collect();
+        text.push_str(&format!(", schemas {}", sorted(versions)));
+    }
+    if let Some(carriers) = &rule.carriers {
+        let carriers = carriers.iter().map(|carrier| carrier.name().to_owned()).collect();
+        text.push_str(&format!(", carriers {}", sorted(carriers)));
+    }
+    text
 }
 
 /// The name of a pool.
@@ -170,15 +239,11 @@ fn schema(policy: &Policy, schema: &Schema) -> Fields {
 
 /// Where a field is read, in words that differ when what it reads does.
 pub(super) fn carrier(policy: &Policy, field: &Field) -> String {
-    let mut text = field.carrier.name().to_owned();
+    let mut text = field.source();
     if let Some(table) = field.table.and_then(|at| policy.tables.get(at)) {
         text.push_str(&format!(" by table {}", table.name));
-    } else if !field.is_whole() {
-        text.push_str(&format!(
-            " bits {} to {}",
-            field.offset,
-            u16::from(field.offset) + u16::from(field.bits) - 1
-        ));
+    } else if let Some((first, bits)) = field.range() {
+        text.push_str(&format!(" bits {first} to {}", first + bits - 1));
     }
     text
 }

@@ -14,8 +14,8 @@ use super::{Side, overlap};
 use crate::image::KeyInfo;
 
 /// The fields of a key that can change, each by its name in the policy. Its bit is its index.
-pub(super) const FIELDS: [&str; 10] =
-    ["name", "tier", "pool", "width", "deny", "owner", "costCentre", "account", "region", "vip"];
+pub(super) const FIELDS: [&str; 11] =
+    ["name", "tier", "pool", "width", "deny", "owner", "costCentre", "account", "region", "vip", "sources"];
 
 /// A set of [`FIELDS`].
 pub(super) type Mask = u16;
@@ -307,6 +307,7 @@ impl Same {
             account,
             region,
             one.vip != other.vip,
+            one.sources != other.sources,
         ];
         (0..).zip(differ).fold(0, |mask, (bit, differ)| mask | Mask::from(differ) << bit)
     }

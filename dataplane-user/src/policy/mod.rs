@@ -20,6 +20,9 @@ mod lint;
 mod model;
 mod reader;
 mod share;
+mod signing;
+mod source;
+mod trust;
 mod values;
 mod yaml;
 
@@ -33,10 +36,12 @@ pub use bundle::{Bundle, File};
 pub use diagnostic::{Diagnostic, Place, PolicyError};
 pub use json_schema::json_schema;
 pub use model::{
-    AttachMode, BlastRadius, ClassAction, Classes, Destination, Field, Interface, Key, Mode, Policy, Pool,
-    PrefixTable, Schema, Shard, Target, Tier, Width, mac_text,
+    AttachMode, BlastRadius, Carriers, ClassAction, Classes, Destination, Field, Interface, Key, Mode,
+    Policy, Pool, PrefixTable, Schema, Shard, Target, Tier, Width, mac_text,
 };
 pub use share::Share;
+pub use signing::{Signing, SigningSecret};
+pub use trust::{InterfaceTrust, Trust, TrustMode, TrustRule};
 
 pub(crate) use diagnostic::lines;
 pub(crate) use values::{protocol, protocol_text, service_text};
@@ -75,6 +80,14 @@ fn parse_tree(tree: &yaml::Node, file: &str, keys: ReadKeys<'_>) -> Result<Polic
         Some(document) => check::check(&document, file, keys),
         None => Err(PolicyError::Invalid(context.report.finish())),
     }
+}
+
+/// A whole number, decimal or hexadecimal with `0x`.
+///
+/// # Errors
+/// It is none, in words.
+pub(crate) fn number(text: &str) -> Result<u128, String> {
+    values::number(text).map_err(|problem| problem.message)
 }
 
 /// A MAC address as the policy writes it.

@@ -7,11 +7,14 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use keysteer_common::carrier::Carrier;
+use keysteer_common::config::Ports;
 use keysteer_common::tables::Service;
 
 use super::diagnostic::{Diagnostic, Place};
 use super::digits::Digits;
 use super::share::Share;
+use super::signing::Signing;
+use super::trust::Trust;
 use crate::display::{Display, MASK};
 
 /// A checked policy.
@@ -33,6 +36,8 @@ pub struct Policy {
     pub tables: Vec<PrefixTable>,
     /// How a key is read from a packet.
     pub schema: Schema,
+    /// Where tunnels and connection ids are found.
+    pub carriers: Carriers,
     /// Shards, in the order of the document; their index is the dense shard index.
     pub shards: Vec<Shard>,
     /// Pools, in the order of the document.
@@ -41,12 +46,18 @@ pub struct Policy {
     pub tiers: Vec<Tier>,
     /// Keys: those of the document, then those of the file beside it.
     pub keys: Vec<Key>,
+    /// Who may assert keys where; where not given, anybody anywhere, but signed keys need their signature.
+    pub trust: Option<Trust>,
     /// What the other classes meet.
     pub classes: Classes,
+    /// How many datagrams' first fragments are remembered, so that their later ones follow; none where that is not asked for.
+    pub datagrams: Option<u32>,
     /// How much may hang on one shard.
     pub blast_radius: BlastRadius,
     /// Index of the field of the schema that is a key's region.
     pub residency: Option<usize>,
+    /// How signed keys are verified; without it there are none.
+    pub signing: Option<Signing>,
     /// What is not wrong but looks like a slip, or personal.
     pub warnings: Vec<Diagnostic>,
 }
@@ -118,6 +129,21 @@ impl PrefixTable {
     }
 }
 
+/// Where tunnels and connection ids are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carriers {
+    /// The UDP ports that say what a datagram carries.
+    pub ports: Ports,
+    /// Bytes of the connection id in a QUIC packet with a short header, at most 20.
+    pub quic_length: u8,
+}
+
+impl Default for Carriers {
+    fn default() -> Self {
+        Self { ports: Ports::IANA, quic_length: 8 }
+    }
+}
+
 /// How a key is read from a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schema {
@@ -129,6 +155,13 @@ pub struct Schema {
     pub levels: Vec<Vec<usize>>,
 }
 
+impl Schema {
+    /// Whether keys of it are signed.
+    pub fn is_signed(&self) -> bool {
+        self.fields.iter().any(|field| field.signed)
+    }
+}
+
 /// A field of the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
@@ -136,8 +169,12 @@ pub struct Field {
     pub name: String,
     /// Where it is read.
     pub carrier: Carrier,
+    /// Which one, of a carrier that there are several of: see [`keysteer_common::config::FieldConfig::which`].
+    pub which: u32,
+    /// Whether the carrier is a signed block, whose key is the value.
+    pub signed: bool,
     /// First bit of the carrier that it takes, counted from the most significant.
-    pub offset: u8,
+    pub offset: u16,
     /// How many bits of the key it takes: those of the carrier, or 32 behind a prefix table.
     pub bits: u8,
     /// Left shift that puts it at its place in the key; the last field's is 0.
@@ -169,7 +206,7 @@ impl Field {
 
     /// Whether it takes its carrier whole.
     pub fn is_whole(&self) -> bool {
-        self.table.is_none() && self.bits == self.carrier.bits()
+        self.table.is_none() && u16::from(self.bits) == self.carrier.bits()
     }
 
     /// A value, or what was given as one, as messages about the policy quote it: not where values are hidden. The place in the
@@ -196,7 +233,7 @@ impl Field {
         }
         // Writing to a string cannot fail.
         let _ = match self.carrier {
-            Carrier::Ipv4Src | Carrier::Ipv4Dst if self.is_whole() => {
+            carrier if carrier.family() == Some(true) && self.is_whole() => {
                 let mut digits = Digits::default();
                 for (nth, byte) in value.to_le_bytes().into_iter().take(4).enumerate() {
                     if nth > 0 {
@@ -207,10 +244,10 @@ impl Field {
                 digits.append_to(text);
                 Ok(())
             }
-            Carrier::Ipv6Src | Carrier::Ipv6Dst if self.is_whole() => {
+            carrier if carrier.family() == Some(false) && self.is_whole() => {
                 write!(text, "{}", Ipv6Addr::from_bits(value))
             }
-            Carrier::EthernetSrc | Carrier::EthernetDst if self.is_whole() => {
+            carrier if carrier.is_mac() && self.is_whole() => {
                 let [.., a, b, c, d, e, f] = value.to_be_bytes();
                 write!(text, "{}", mac_text([a, b, c, d, e, f]))
             }
@@ -339,6 +376,8 @@ pub struct Key {
     pub region: Option<Arc<str>>,
     /// Whether it may not come to a lower tier unnoticed.
     pub vip: bool,
+    /// The source addresses that may use it, sorted, each once; all where not given.
+    pub sources: Option<Arc<[IpNet]>>,
     /// Where it is declared: in the policy, or in the file beside it when `from_file`.
     pub at: Place,
     /// Whether it comes from `keysFrom`.
@@ -363,11 +402,34 @@ pub struct Classes {
     pub unregistered: ClassAction,
     /// Headers that contradict themselves or are cut off.
     pub malformed: ClassAction,
+    /// A key that is asserted without right.
+    pub unauthenticated: ClassAction,
+    /// A later fragment, where a field is in what only the first has: it is missing, and may be treated otherwise.
+    pub fragments: ClassAction,
+}
+
+impl Classes {
+    /// Each treatment, by the path in `spec` that says it.
+    pub const fn all(&self) -> [(&'static str, ClassAction); 5] {
+        [
+            ("classes.missing", self.missing),
+            ("classes.unregistered", self.unregistered),
+            ("classes.malformed", self.malformed),
+            ("classes.unauthenticated", self.unauthenticated),
+            ("fragments", self.fragments),
+        ]
+    }
 }
 
 impl Default for Classes {
     fn default() -> Self {
-        Self { missing: ClassAction::Pass, unregistered: ClassAction::Pass, malformed: ClassAction::Drop }
+        Self {
+            missing: ClassAction::Pass,
+            unregistered: ClassAction::Pass,
+            malformed: ClassAction::Drop,
+            unauthenticated: ClassAction::Drop,
+            fragments: ClassAction::Pass,
+        }
     }
 }
 

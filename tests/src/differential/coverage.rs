@@ -6,6 +6,7 @@ use std::fmt;
 
 use keysteer_common::carrier::Carrier;
 use keysteer_common::headers::{Decision, LEVELS, NO_SHARD, found};
+use keysteer_common::inside::within;
 use keysteer_common::tables::target;
 use keysteer_common::vocabulary::{Class, Fault, Reason, Verdict};
 
@@ -18,7 +19,7 @@ pub struct Coverage(BTreeMap<(&'static str, String), u64>);
 
 /// One in so many packets must meet each thing.
 const ONE_IN: u64 = 3_000;
-/// One in so many packets must be assigned, in per cent.
+/// So many of the generated packets must be assigned, in per cent.
 const ASSIGNED_PERCENT: u64 = 30;
 
 const TARGETS: [(u32, &str); 5] = [
@@ -28,7 +29,7 @@ const TARGETS: [(u32, &str); 5] = [
     (target::INTERFACE, "interface"),
     (target::NEXT_HOP, "next_hop"),
 ];
-const FACTS: [(u16, &str); 10] = [
+const FACTS: [(u16, &str); 11] = [
     (found::IPV4, "ipv4"),
     (found::IPV6, "ipv6"),
     (found::VLAN, "vlan"),
@@ -39,6 +40,24 @@ const FACTS: [(u16, &str); 10] = [
     (found::OPENS, "opens"),
     (found::QUOTED, "quoted"),
     (found::DISCOVERY, "discovery"),
+    (found::LATER, "later"),
+];
+/// What the deep program finds.
+const WITHIN: [(u32, &str); 14] = [
+    (within::MPLS, "mpls"),
+    (within::VXLAN, "vxlan"),
+    (within::VXLAN_POLICY, "vxlan_policy"),
+    (within::GENEVE, "geneve"),
+    (within::GRE_KEY, "gre_key"),
+    (within::GTPU, "gtpu"),
+    (within::NSH, "nsh"),
+    (within::NSH_CONTEXT, "nsh_context"),
+    (within::QUIC, "quic"),
+    (within::ETHERNET, "ethernet"),
+    (within::IPV4, "ipv4"),
+    (within::IPV6, "ipv6"),
+    (within::PROTOCOL, "protocol"),
+    (within::PORTS, "ports"),
 ];
 /// What operators' words make of a packet: it is denied; it is steered though its policy denies it; another shard takes
 /// it; none does.
@@ -58,6 +77,9 @@ impl Coverage {
         self.add("verdict", Verdict::from_number(decision.verdict).map_or("?", Verdict::name));
         for (_, name) in FACTS.iter().filter(|(bit, _)| headers.has(*bit)) {
             self.add("fact", name);
+        }
+        for (_, name) in WITHIN.iter().filter(|(bit, _)| outcome.work.inside.has(*bit)) {
+            self.add("within", name);
         }
         if outcome.frame.len() > JUMBO {
             self.add("fact", "jumbo");
@@ -121,11 +143,11 @@ impl Coverage {
         self.0.get(&(kind, name.to_owned())).copied().unwrap_or(0)
     }
 
-    /// What was met too rarely in a run of `packets`; in words.
-    pub fn gaps(&self, packets: u64) -> Vec<String> {
+    /// What was met too rarely in a run of `packets`, of which so many are `captured`; in words.
+    pub fn gaps(&self, packets: u64, captured: u64) -> Vec<String> {
         let least = packets / ONE_IN;
-        let classes = Class::ALL.iter().filter(|class| **class != Class::Unauthenticated);
-        let required = classes
+        let required = Class::ALL
+            .iter()
             .map(|class| ("class", class.name().to_owned()))
             .chain(Reason::ALL.iter().map(|reason| ("reason", reason.name().to_owned())))
             .chain(Verdict::ALL.iter().map(|verdict| ("verdict", verdict.name().to_owned())))
@@ -136,14 +158,18 @@ impl Coverage {
             .chain(WIDTHS.map(|name| ("width", name.to_owned())))
             .chain(WORDS.map(|name| ("word", name.to_owned())))
             .chain(FACTS.map(|(_, name)| ("fact", name.to_owned())))
+            .chain(WITHIN.map(|(_, name)| ("within", name.to_owned())))
             .chain([("fact", "jumbo".to_owned())]);
         let mut gaps: Vec<String> = required
             .filter(|(kind, name)| self.of(kind, name) < least)
             .map(|(kind, name)| format!("{kind} {name}: {} of at least {least}", self.of(kind, &name)))
             .collect();
         let assigned = self.of("class", Class::Assigned.name());
-        if assigned * 100 < packets * ASSIGNED_PERCENT {
-            gaps.push(format!("assigned: {assigned} of {packets}, less than {ASSIGNED_PERCENT} %"));
+        let generated = packets.saturating_sub(captured);
+        if assigned * 100 < generated * ASSIGNED_PERCENT {
+            gaps.push(format!(
+                "assigned: {assigned}, less than {ASSIGNED_PERCENT} % of {generated} generated"
+            ));
         }
         gaps
     }

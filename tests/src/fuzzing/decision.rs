@@ -5,11 +5,14 @@ use std::sync::LazyLock;
 use keysteer::engine::Engine;
 use keysteer::policy::{ClassAction, Key, Policy};
 use keysteer_common::account::{Counter, Meters, drop_slot};
-use keysteer_common::decide::{decide, headers_of};
+use keysteer_common::config::{class_action, fragments};
+use keysteer_common::decide::{decide, decide_deep, facts_of};
 use keysteer_common::forward::Action;
 use keysteer_common::headers::{Decision, Headers, NO_LEVEL, NO_SHARD, NO_SLOT, Record, Work, found};
+use keysteer_common::inside::Inside;
+use keysteer_common::program::Program;
 use keysteer_common::slice::Frame;
-use keysteer_common::tables::{Exits, ShardEntry, target};
+use keysteer_common::tables::{Datagram, Datagrams, Exits, ShardEntry, target};
 use keysteer_common::vocabulary::{Class, Fault, Reason, Verdict};
 
 use super::model::Expected;
@@ -92,6 +95,8 @@ struct Counted {
     node: Vec<(Class, Verdict, Reason, u64)>,
     keys: Vec<(u32, u64, bool, Option<usize>)>,
     shards: Vec<(u32, u64, bool, bool)>,
+    versions: Vec<(u8, u64)>,
+    claims: Vec<(u32, u32, u64)>,
 }
 
 /// Counts, and exits of which some have gone.
@@ -131,6 +136,23 @@ impl Meters for Node<'_> {
             shard.expect("a flow of a shard that was counted").2 = true;
         }
     }
+
+    fn version(&mut self, version: u8, bytes: u64) {
+        self.counted.versions.push((version, bytes));
+    }
+
+    fn claim(&mut self, id: u32, ingress: u32, bytes: u64) {
+        self.counted.claims.push((id, ingress, bytes));
+    }
+}
+
+/// One frame comes alone: there is nothing to recall of others.
+impl Datagrams for Node<'_> {
+    fn remember(&mut self, _: &Datagram, _: u32) {}
+
+    fn recall(&mut self, _: &Datagram) -> Option<u32> {
+        None
+    }
 }
 
 impl Exits for Node<'_> {
@@ -151,8 +173,11 @@ impl Case<'_> {
         let mut work = littered();
         let mut node = Node { counted: Counted::default(), lost: self.lost, exits: Vec::new() };
         let mut bytes = frame.to_vec();
-        let action =
-            decide(&mut Frame::new(&mut bytes, self.ingress), &self.subject.image, &mut node, &mut work);
+        let (packet, image) = (&mut Frame::new(&mut bytes, self.ingress), &self.subject.image);
+        let action = match Program::of(&image.config) {
+            Program::Headers => decide(packet, image, &mut node, &mut work),
+            Program::Deep => decide_deep(packet, image, &mut node, &mut work),
+        };
         assert!(node.exits.len() <= 1, "two exits for one frame: {:?}", node.exits);
         Answer { action, work, frame: bytes, counted: node.counted }
     }
@@ -161,15 +186,15 @@ impl Case<'_> {
     fn check(&self, frame: &[u8], answer: &Answer) {
         let Subject { policy, image, .. } = self.subject;
         let decision = &answer.work.record.decision;
-        let headers = headers_of(&Frame::new(&mut frame.to_vec(), self.ingress));
-        let expected = Expected::of(policy, frame, &headers);
+        let (headers, inside) = facts_of(&Frame::new(&mut frame.to_vec(), self.ingress), &image.config);
+        let expected = Expected::of(policy, &image.signing, frame, &headers, &inside);
         let class = answer.class();
         assert_eq!(class, expected.class, "{expected:?}, {headers:?}");
         assert_eq!(decision.bytes as usize, frame.len());
         if class != Class::Foreign {
             assert_eq!(meaningful(&answer.work.headers), meaningful(&headers));
         }
-        if matches!(class, Class::Assigned | Class::Unregistered | Class::Missing) {
+        if !matches!(class, Class::Foreign | Class::Malformed) {
             assert_eq!((decision.present, decision.tried), (expected.present, expected.tried));
             assert_eq!(
                 u128::from(answer.work.record.key[0]) << 64 | u128::from(answer.work.record.key[1]),
@@ -185,9 +210,13 @@ impl Case<'_> {
             }
             None => assert_eq!((decision.key_id, decision.level), (0, NO_LEVEL)),
         }
-        self.placed(policy, expected.entry, answer);
+        let claimed =
+            expected.claimed.and_then(|key| image.names.keys.iter().find(|info| info.name == key.name));
+        assert_eq!(decision.claimed, claimed.map_or(0, |info| info.id));
+        let later = headers.has(found::LATER) && image.config.fragments != fragments::ALIKE;
+        self.placed(policy, expected.entry, later, answer);
 
-        let (action, verdict, reason) = self.way_out(class, expected.entry, decision.shard);
+        let (action, verdict, reason) = self.way_out(class, expected.entry, later, decision.shard);
         assert_eq!((answer.action, decision.verdict, decision.reason), (action, verdict as u8, reason as u8));
         self.rewritten(frame, answer, verdict, reason);
         let bytes = frame.len() as u64;
@@ -197,6 +226,12 @@ impl Case<'_> {
         if class == Class::Assigned {
             let drop = if dropped { drop_slot(reason) } else { None };
             counted.keys.push((decision.key_id, bytes, opens, drop));
+            if Program::of(&image.config) == Program::Deep {
+                counted.versions.push((policy.schema.version, bytes));
+            }
+        }
+        if class == Class::Unauthenticated {
+            counted.claims.push((decision.claimed, self.ingress, bytes));
         }
         // A slot can name a shard that is not there; nobody counts for it.
         if usize::from(decision.shard) < self.subject.image.shards.len() {
@@ -207,12 +242,13 @@ impl Case<'_> {
     }
 
     /// The shard is one of those that the key or the class may use.
-    fn placed(&self, policy: &Policy, key: Option<&Key>, answer: &Answer) {
+    fn placed(&self, policy: &Policy, key: Option<&Key>, later: bool, answer: &Answer) {
         let image = &self.subject.image;
         let decision = &answer.work.record.decision;
         let pool = match (answer.class(), key) {
             (_, Some(key)) if key.denied.is_some() => None,
             (_, Some(key)) => key.pool,
+            (Class::Missing, _) if later => pool_of(policy.classes.fragments),
             (Class::Missing, _) => pool_of(policy.classes.missing),
             (Class::Unregistered, _) => pool_of(policy.classes.unregistered),
             (Class::Malformed, _) => pool_of(policy.classes.malformed),
@@ -242,10 +278,15 @@ impl Case<'_> {
     }
 
     /// What becomes of a frame, given the shard that was chosen.
-    fn way_out(&self, class: Class, key: Option<&Key>, shard: u16) -> (Action, Verdict, Reason) {
+    fn way_out(&self, class: Class, key: Option<&Key>, later: bool, shard: u16) -> (Action, Verdict, Reason) {
         let Subject { policy, image, .. } = self.subject;
         let action = match class {
+            Class::Missing if later => policy.classes.fragments,
             Class::Missing => policy.classes.missing,
+            Class::Unauthenticated => match image.config.classes[class as usize].action {
+                class_action::DROP => ClassAction::Drop,
+                _ => ClassAction::Pass,
+            },
             Class::Unregistered => policy.classes.unregistered,
             Class::Malformed => policy.classes.malformed,
             // Assigned: to its shard, unless it is denied.
@@ -255,6 +296,10 @@ impl Case<'_> {
         let out = match action {
             _ if class == Class::Foreign => return (Action::Pass, Verdict::Pass, Reason::OutOfScope),
             _ if key.is_some_and(|key| key.denied.is_some()) => dropped(Reason::Denied),
+            ClassAction::Pass if later && class == Class::Missing => {
+                (Action::Pass, Verdict::Pass, Reason::FragmentPass)
+            }
+            ClassAction::Drop if later && class == Class::Missing => dropped(Reason::FragmentDrop),
             ClassAction::Pass => (Action::Pass, Verdict::Pass, Reason::ClassPass),
             ClassAction::Drop => dropped(Reason::ClassDrop),
             ClassAction::Pool(_) => match image.shards.get(usize::from(shard)) {
@@ -336,7 +381,10 @@ fn littered() -> Work {
     };
     let decision =
         Decision { key_id: 1, slot: 5, flow: 5, shard: 0, present: 0xff, level: 0, ..Decision::NONE };
-    Work { zero: 0, headers, record: Record { fields: [[0xa5; 2]; 4], key: [0xa5; 2], decision } }
+    let inside =
+        Inside { found: 0xa5a5, id: 30, id_length: 20, option: 30, option_length: 8, ..Inside::NONE };
+    let record = Record { fields: [[0xa5; 2]; 4], key: [0xa5; 2], decision };
+    Work { headers, inside, fields: [[0xa5; 2]; 4], record, ..Work::default() }
 }
 
 /// Headers without what their own bits say is not there.

@@ -20,6 +20,7 @@ mod rebuild;
 mod scale;
 mod secrets;
 mod targets;
+mod trust;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -61,7 +61,9 @@ pub(super) fn keys(policy: &Policy, image: &Image, pinned: &Image) -> Option<Vec
 /// Whether both take the same bits of a packet for a key, at the same levels.
 fn reads_alike(one: &Config, other: &Config) -> bool {
     let fields = |config: &Config| {
-        config.fields.map(|field| FieldConfig { prefixes: PrefixTable::default(), ..field })
+        config
+            .fields
+            .map(|fields| fields.map(|field| FieldConfig { prefixes: PrefixTable::default(), ..field }))
     };
     let levels = |config: &Config| config.levels.map(|level| LevelConfig { multipliers: [0; 2], ..level });
     one.wide == other.wide && fields(one) == fields(other) && levels(one) == levels(other)
@@ -76,7 +78,7 @@ fn labels(
     pinned: &Image,
 ) -> Option<HashMap<u128, u128>> {
     let table = policy.tables.get(field.table?)?;
-    let [ours, theirs] = [image, pinned].map(|image| image.config.fields.get(at));
+    let [ours, theirs] = [image, pinned].map(|image| image.config.fields[0].get(at));
     let (ours, theirs) = (&ours?.prefixes, &theirs?.prefixes);
     // By label: its number there; `None` where it has several.
     let mut met: BTreeMap<u32, Option<u32>> = BTreeMap::new();

@@ -17,7 +17,7 @@ pub(super) fn summary(tally: &Tally, image: &Image, top: usize) -> String {
         tally.all.bytes,
         names.policy,
         names.environment,
-        image.config.schema
+        names.schema
     )];
     let all = tally.all.packets;
     parts.push(by(

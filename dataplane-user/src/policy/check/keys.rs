@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use keysteer_common::carrier::Carrier;
+use ipnet::IpNet;
 
 use crate::both::{MANY, both};
 use crate::policy::diagnostic::{Place, Problem};
@@ -50,6 +50,8 @@ pub(super) struct Keys<'c> {
     texts: HashSet<Arc<str>>,
     /// What looks personal of them: key by its index in `spec.keys`, place, field, problem.
     personal: Vec<(Option<usize>, Place, &'static str, String)>,
+    /// The same of lists of sources.
+    sources: HashSet<Arc<[IpNet]>>,
     found: Vec<Key>,
     /// By key: its index in `spec.keys`.
     indices: Vec<Option<usize>>,
@@ -78,6 +80,7 @@ impl<'c> Keys<'c> {
             levels: levels.collect(),
             texts: HashSet::new(),
             personal: Vec::new(),
+            sources: HashSet::new(),
             found: Vec::new(),
             indices: Vec::new(),
         }
@@ -172,6 +175,7 @@ impl<'c> Keys<'c> {
                 .or_else(|| rest.deny.then(|| self.keep("denied"))),
             region: region.map(|region| self.keep(&region)),
             vip: rest.vip.unwrap_or_else(|| tier_entry.is_some_and(|tier| tier.vip)),
+            sources: rest.sources.as_ref().map(|sources| self.keep_sources(&sources.value)),
             // A row's places count cells; the key is found by its line.
             at: if draft.index.is_some() { draft.name.at } else { Place { column: 1, ..draft.name.at } },
             from_file: draft.index.is_none(),
@@ -316,6 +320,18 @@ impl<'c> Keys<'c> {
         Some(self.keep(text.value))
     }
 
+    /// A list of sources in an order of its own, without those that others hold.
+    fn keep_sources(&mut self, sources: &[IpNet]) -> Arc<[IpNet]> {
+        let mut sources: Vec<IpNet> = IpNet::aggregate(&sources.to_vec());
+        sources.sort_unstable();
+        if let Some(kept) = self.sources.get(sources.as_slice()) {
+            return kept.clone();
+        }
+        let kept: Arc<[IpNet]> = sources.into();
+        self.sources.insert(kept.clone());
+        kept
+    }
+
     fn keep(&mut self, text: &str) -> Arc<str> {
         if let Some(kept) = self.texts.get(text) {
             return kept.clone();
@@ -402,14 +418,14 @@ pub(super) fn plain_value(field: &Field, text: &str) -> Result<u128, Problem> {
 fn read_value(field: &Field, text: &str) -> Result<u128, Problem> {
     let address = |what: &str| Problem::from(format!("\"{text}\" is not an {what} address"));
     let value = match field.carrier {
-        Carrier::EthernetSrc | Carrier::EthernetDst if field.is_whole() && text.contains(':') => {
+        carrier if carrier.is_mac() && field.is_whole() && text.contains(':') => {
             let [a, b, c, d, e, f] = values::mac(text)?;
             u128::from(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
         }
-        Carrier::Ipv4Src | Carrier::Ipv4Dst if field.is_whole() && text.contains(['.', ':']) => {
+        carrier if carrier.family() == Some(true) && field.is_whole() && text.contains(['.', ':']) => {
             u128::from(text.parse::<Ipv4Addr>().map_err(|_| address("IPv4"))?.to_bits())
         }
-        Carrier::Ipv6Src | Carrier::Ipv6Dst if field.is_whole() && text.contains(['.', ':']) => {
+        carrier if carrier.family() == Some(false) && field.is_whole() && text.contains(['.', ':']) => {
             text.parse::<Ipv6Addr>().map_err(|_| address("IPv6"))?.to_bits()
         }
         _ => values::number(text)?,

@@ -13,8 +13,20 @@ use super::Checker;
 use super::keys::{Draft, Keys};
 
 /// Columns other than `match.<field>`.
-const COLUMNS: [&str; 11] =
-    ["name", "tier", "pool", "width", "owner", "costCentre", "account", "deny", "reason", "region", "vip"];
+const COLUMNS: [&str; 12] = [
+    "name",
+    "tier",
+    "pool",
+    "width",
+    "owner",
+    "costCentre",
+    "account",
+    "deny",
+    "reason",
+    "region",
+    "vip",
+    "sources",
+];
 
 /// What a column holds.
 #[derive(Clone, Copy, PartialEq)]
@@ -153,6 +165,13 @@ impl<'r> Row<'r> {
                     Err(problem) => {
                         sound = false;
                         fail(cell.at, "width", problem);
+                    }
+                },
+                Column::Named("sources") => match values::prefixes(cell.value) {
+                    Ok(prefixes) => rest.sources = Some(At { value: prefixes, at: cell.at }),
+                    Err(problem) => {
+                        sound = false;
+                        fail(cell.at, "sources", problem);
                     }
                 },
                 Column::Named(column) => match (*column, cell.value.parse()) {

@@ -1,6 +1,7 @@
 //! Whether a document of the right shape makes sense: every name it uses is declared, once; what it
 //! declares fits together. All problems are listed. Every check is linear in the document's size.
 
+mod carriers;
 mod duplicates;
 mod keys;
 mod keys_file;
@@ -8,7 +9,9 @@ mod residency;
 mod schema;
 mod scope;
 mod shards;
+mod signing;
 mod tables;
+mod trust;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,6 +23,8 @@ use super::lint;
 use super::model::{BlastRadius, Interface, Policy};
 use super::reader::At;
 use super::share::Share;
+
+pub(super) use signing::SECRETS;
 
 /// What the checks share: the document's name, and where problems and warnings go.
 pub(super) struct Checker<'d> {
@@ -112,11 +117,15 @@ pub(super) fn check(
     let displays = tables::Displays::of(&document.schemas.value);
     let tables = tables::check(&mut checker, &document.tables, &displays);
     let schema = schema::check(&mut checker, &document.schemas, &document.tables, &tables);
+    let fields = schema.as_ref().map_or(&[][..], |schema| &schema.fields);
+    let carriers = carriers::carriers(&mut checker, document, fields);
+    carriers::fragments(&mut checker, document, fields);
     let mut places = shards::check(&mut checker, document);
     let residency = schema.as_ref().map_or_else(Default::default, |schema| {
         residency::check(&mut checker, document, schema, &tables, &mut places.pools)
     });
     let blast_radius = blast_radius(&mut checker, document);
+    let signing = signing::check(&mut checker, document);
     let keys = schema.as_ref().map(|schema| {
         let mut keys = keys::Keys::new(&tables, schema, &places, &residency);
         keys.of_document(&mut checker, &document.keys);
@@ -126,6 +135,9 @@ pub(super) fn check(
         keys.finish(&mut checker, document.keys_from.as_ref().map(|from| from.value))
     });
     let keys = keys.unwrap_or_default();
+    let trust = schema
+        .as_ref()
+        .and_then(|schema| trust::check(&mut checker, document, std::slice::from_ref(schema), &keys));
     shards::unused(&mut checker, document, &places, &keys);
     lint::labels(&mut checker.warnings, file, &document.tables, |table| !displays.hidden(table));
     if checker.errors.is_empty() && keys.is_empty() {
@@ -146,13 +158,17 @@ pub(super) fn check(
         scope,
         tables,
         schema,
+        carriers,
         shards,
         pools,
         tiers,
         keys,
+        trust,
         classes,
+        datagrams: document.fragments.as_ref().and_then(|fragments| fragments.value.table),
         blast_radius,
         residency: residency.field,
+        signing,
         warnings: Vec::new(),
     };
     residency::guards(&mut checker, document, &policy);

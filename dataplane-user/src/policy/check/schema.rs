@@ -8,28 +8,12 @@ use crate::policy::document::{RawField, RawSchema, RawTable};
 use crate::policy::model::{Field, PrefixTable, Schema};
 use crate::policy::reader::At;
 
-use super::{Checker, Names};
+use super::{Checker, Names, carriers};
 
 /// The bits of the key that a field behind a prefix table takes.
 const LABEL_BITS: u8 = 32;
 /// The bits of a key.
 const KEY_BITS: u32 = 128;
-
-/// Carriers of the policy language that this version cannot read.
-const LATER: [&str; 12] = [
-    "mpls.label",
-    "vxlan.vni",
-    "vxlan.policy",
-    "geneve.vni",
-    "geneve.option",
-    "gre.key",
-    "gtpu.teid",
-    "nsh.spi",
-    "nsh.context",
-    "quic.dcid",
-    "tcp.option",
-    "shim.key",
-];
 
 pub(super) fn check(
     checker: &mut Checker<'_>,
@@ -121,37 +105,11 @@ fn field_of(
 ) -> Option<Field> {
     let path = |field: &str| format!("spec.schemas[0].fields[{index}].{field}");
     let Some(carrier) = Carrier::ALL.iter().copied().find(|carrier| carrier.name() == raw.from.value) else {
-        checker.error(raw.from.at, path("from"), unknown_carrier(raw.from.value));
+        let known = Carrier::ALL.iter().map(|carrier| carrier.name());
+        checker.error(raw.from.at, path("from"), Problem::unknown("carrier", raw.from.value, known));
         return None;
     };
-    let (offset, bits) = match &raw.bits {
-        None => (0, carrier.bits()),
-        Some(range) => {
-            let (offset, length) = range.value;
-            let size = u32::from(carrier.bits());
-            if raw.table.is_some() {
-                checker.error(
-                    range.at,
-                    path("bits"),
-                    "a field behind a prefix table takes the whole address",
-                );
-                return None;
-            }
-            if offset + length > size {
-                checker.error(
-                    range.at,
-                    path("bits"),
-                    format!(
-                        "bits {offset} to {} are beyond the {size} bits of {}",
-                        offset + length - 1,
-                        carrier.name()
-                    ),
-                );
-                return None;
-            }
-            (u8::try_from(offset).ok()?, u8::try_from(length).ok()?)
-        }
-    };
+    let (which, signed) = carriers::which(checker, raw, carrier, &path)?;
     let Some(name) = &raw.table else {
         if carrier.needs_table() {
             checker.error(
@@ -166,9 +124,12 @@ fn field_of(
             );
             return None;
         }
+        let (offset, bits) = carriers::range(checker, raw, carrier, signed, &path)?;
         return Some(Field {
             name: raw.name.value.clone(),
             carrier,
+            which,
+            signed,
             offset,
             bits,
             place: 0,
@@ -184,29 +145,23 @@ fn field_of(
         );
         return None;
     }
+    if let Some(range) = &raw.bits {
+        checker.error(range.at, path("bits"), "a field behind a prefix table takes the whole address");
+        return None;
+    }
     let at = checker.resolve(table_names, "prefix table", name, path("table"))?;
     one_family(checker, carrier, tables.get(at), name, &path("table"));
     Some(Field {
         name: raw.name.value.clone(),
         carrier,
+        which: 0,
+        signed: false,
         offset: 0,
         bits: LABEL_BITS,
         place: 0,
         table: Some(at),
         display: raw.display,
     })
-}
-
-fn unknown_carrier(name: &str) -> Problem {
-    if LATER.contains(&name) || name.starts_with("inner.") {
-        let names: Vec<&str> = Carrier::ALL.iter().map(|carrier| carrier.name()).collect();
-        return format!(
-            "the carrier {name} is not available in this version; available are {}",
-            names.join(", ")
-        )
-        .into();
-    }
-    Problem::unknown("carrier", name, Carrier::ALL.iter().map(|carrier| carrier.name()))
 }
 
 /// Warns when a table has no prefix of the only family that the carrier has.
@@ -220,11 +175,8 @@ fn one_family(
     let has = |v4: bool| {
         table.is_some_and(|table| table.prefixes.iter().any(|(net, _)| net.addr().is_ipv4() == v4))
     };
-    let family = match carrier {
-        Carrier::Ipv4Src | Carrier::Ipv4Dst if !has(true) => "IPv4",
-        Carrier::Ipv6Src | Carrier::Ipv6Dst if !has(false) => "IPv6",
-        _ => return,
-    };
+    let Some(v4) = carrier.family().filter(|v4| !has(*v4)) else { return };
+    let family = if v4 { "IPv4" } else { "IPv6" };
     checker.warn(
         name.at,
         field,

@@ -1,13 +1,16 @@
 //! The shape of a key in the document, and of the values that keys and tiers share.
 
+use ipnet::IpNet;
+
 use crate::policy::model::Width;
 use crate::policy::reader::{At, Context, Cursor};
 use crate::policy::values;
 
+use super::filled;
 use super::types::{KeyRest, RawKey};
 
 /// The fields of a key.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "name",
     "match",
     "tier",
@@ -20,6 +23,7 @@ const FIELDS: [&str; 12] = [
     "reason",
     "region",
     "vip",
+    "sources",
 ];
 
 pub(super) fn key<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawKey<'n>> {
@@ -37,6 +41,7 @@ pub(super) fn key<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<
         reason: fields.get("reason").and_then(|at| free_text(&at, context)),
         region: fields.get("region").and_then(|at| region(&at, context)),
         vip: fields.get("vip").and_then(|at| at.boolean(context)).map(|vip| vip.value),
+        sources: fields.get("sources").and_then(|at| sources(&at, context)),
     };
     Some(RawKey { name: name?, values: values?, rest })
 }
@@ -81,6 +86,12 @@ pub(super) fn region<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Opti
         Ok(_) => Some(text),
         Err(problem) => at.fail(context, problem),
     }
+}
+
+/// Source prefixes.
+fn sources(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<At<Vec<IpNet>>> {
+    let prefixes = filled(at, context, |item, context| item.parsed(context, values::prefix))?;
+    Some(At { value: prefixes.into_iter().map(|prefix| prefix.value).collect(), at: at.node.at })
 }
 
 /// A width: a number, or `all`.

@@ -1,8 +1,11 @@
 //! The document's shape: which fields there are and what type each has. Whether names exist and widths
 //! fit is for [`super::check`]; here nothing is looked up.
 
+mod carriers;
 mod key;
 mod places;
+mod signing;
+mod trust;
 mod types;
 
 use ipnet::IpNet;
@@ -14,9 +17,12 @@ use super::reader::{At, Context, Cursor};
 use super::values;
 use super::yaml::Node;
 
+pub(super) use carriers::{MAX_DATAGRAMS, SECTIONS};
+pub(super) use signing::{RawSecret, RawSigning};
+pub(super) use trust::{RawTrust, RawTrustRule};
 use types::RawLevel;
 pub(super) use types::{
-    Document, KeyRest, RawClass, RawField, RawKey, RawSchema, RawScope, RawTable, RawTier,
+    Document, KeyRest, RawClass, RawField, RawKey, RawOption, RawSchema, RawScope, RawTable, RawTier,
 };
 
 /// The only `apiVersion`.
@@ -25,7 +31,7 @@ pub(super) const API_VERSION: &str = "keysteer.dev/v1alpha1";
 pub(super) const KIND: &str = "SteeringPolicy";
 
 /// Names of the classes that a policy can decide about, in the order of [`Document::classes`].
-pub(super) const CLASSES: [&str; 3] = ["missing", "unregistered", "malformed"];
+pub(super) const CLASSES: [&str; 4] = ["missing", "unregistered", "malformed", "unauthenticated"];
 
 /// Reads the whole document; `None` when something was reported.
 pub(super) fn read<'n>(node: &'n Node, context: &mut Context<'_>) -> Option<Document<'n>> {
@@ -52,14 +58,18 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         "scope",
         "prefixTables",
         "schemas",
+        "carriers",
+        "fragments",
         "shards",
         "pools",
         "tiers",
         "keys",
         "keysFrom",
+        "trust",
         "classes",
         "blastRadius",
         "residency",
+        "signing",
     ];
     let fields = spec.fields(&allowed, context)?;
     let environment = fields.require("environment", context).and_then(|at| at.parsed(context, values::name));
@@ -76,17 +86,21 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
     let schemas = fields
         .require("schemas", context)
         .and_then(|at| Some(At { value: filled(&at, context, schema)?, at: at.node.at }));
+    let carriers = fields.get("carriers").and_then(|at| carriers::carriers(&at, context));
+    let fragments = fields.get("fragments").and_then(|at| carriers::fragments(&at, context));
     let shards = optional_list(fields.get("shards"), context, places::shard);
     let pools = optional_list(fields.get("pools"), context, places::pool);
     let tiers = optional_list(fields.get("tiers"), context, places::tier);
     let keys = optional_list(fields.get("keys"), context, key::key);
     let keys_from = fields.get("keysFrom").map(|at| at.text(context));
+    let trust = fields.get("trust").and_then(|at| trust::trust(&at, context));
     let classes = match fields.get("classes") {
         Some(at) => places::classes(&at, context),
-        None => Some([None, None, None]),
+        None => Some([const { None }; CLASSES.len()]),
     };
     let blast_radius = fields.get("blastRadius").and_then(|at| places::blast_radius(&at, context));
     let residency = fields.get("residency").and_then(|at| places::residency(&at, context));
+    let signing = fields.get("signing").and_then(|at| signing::signing(&at, context));
     Some(Document {
         name,
         environment: environment?.value,
@@ -95,14 +109,18 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         scope: scope?,
         tables: tables?,
         schemas: schemas?,
+        carriers: carriers.unwrap_or_default(),
+        fragments,
         shards: shards?,
         pools: pools?,
         tiers: tiers?,
         keys: keys?,
         keys_from: keys_from.flatten(),
+        trust,
         classes: classes?,
         blast_radius: blast_radius.unwrap_or_default(),
         residency,
+        signing,
     })
 }
 
@@ -231,7 +249,8 @@ fn level<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawLevel<
 }
 
 fn field<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawField<'n>> {
-    let fields = at.fields(&["name", "from", "bits", "table", "display"], context)?;
+    let fields =
+        at.fields(&["name", "from", "option", "rotation", "signed", "bits", "table", "display"], context)?;
     let name = fields.require("name", context).and_then(|at| at.parsed(context, values::name));
     let from = fields.require("from", context).and_then(|at| at.text(context));
     let bits = match fields.get("bits") {
@@ -246,12 +265,15 @@ fn field<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawField<
         Some(at) => at.choice("display", &Display::NAMED, context)?,
         None => Display::Plain,
     };
-    Some(RawField { name: name?, from: from?, bits, table, display })
+    let option = fields.get("option").and_then(|at| carriers::option(&at, context));
+    let rotation = fields.get("rotation").and_then(|at| at.number(0, 6, context));
+    let signed = fields.get("signed").and_then(|at| at.boolean(context));
+    Some(RawField { name: name?, from: from?, bits, option, rotation, signed, table, display })
 }
 
 fn bits(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<At<(u32, u32)>> {
     let fields = at.fields(&["offset", "length"], context)?;
-    let offset = fields.require("offset", context).and_then(|at| at.number(0, 127, context));
+    let offset = fields.require("offset", context).and_then(|at| at.number(0, 991, context));
     let length = fields.require("length", context).and_then(|at| at.number(1, 128, context));
     Some(At { value: (offset?.value, length?.value), at: at.node.at })
 }

@@ -8,6 +8,8 @@ use crate::policy::model::{Interface, Mode, Target, Width};
 use crate::policy::reader::At;
 use crate::policy::share::Share;
 
+use super::{CLASSES, RawSigning, RawTrust};
+
 /// A document of the right shape.
 #[derive(Debug)]
 pub(in crate::policy) struct Document<'n> {
@@ -18,15 +20,19 @@ pub(in crate::policy) struct Document<'n> {
     pub(in crate::policy) scope: Vec<RawScope>,
     pub(in crate::policy) tables: Vec<RawTable<'n>>,
     pub(in crate::policy) schemas: At<Vec<RawSchema<'n>>>,
+    pub(in crate::policy) carriers: RawCarriers,
+    pub(in crate::policy) fragments: Option<At<RawFragments<'n>>>,
     pub(in crate::policy) shards: Vec<RawShard>,
     pub(in crate::policy) pools: Vec<RawPool<'n>>,
     pub(in crate::policy) tiers: Vec<RawTier<'n>>,
     pub(in crate::policy) keys: Vec<RawKey<'n>>,
     pub(in crate::policy) keys_from: Option<At<&'n str>>,
-    pub(in crate::policy) classes: [Option<RawClass<'n>>; 3],
+    pub(in crate::policy) trust: Option<RawTrust<'n>>,
+    pub(in crate::policy) classes: [Option<RawClass<'n>>; CLASSES.len()],
     pub(in crate::policy) blast_radius: RawBlastRadius,
     /// The name of the field that is the region.
     pub(in crate::policy) residency: Option<At<&'n str>>,
+    pub(in crate::policy) signing: Option<RawSigning>,
 }
 
 /// An entry of the scope.
@@ -60,8 +66,39 @@ pub(in crate::policy) struct RawField<'n> {
     pub(in crate::policy) name: At<String>,
     pub(in crate::policy) from: At<&'n str>,
     pub(in crate::policy) bits: Option<At<(u32, u32)>>,
+    pub(in crate::policy) option: Option<At<RawOption>>,
+    pub(in crate::policy) rotation: Option<At<u32>>,
+    pub(in crate::policy) signed: Option<At<bool>>,
     pub(in crate::policy) table: Option<At<&'n str>>,
     pub(in crate::policy) display: Display,
+}
+
+/// Which option of a packet a field is.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::policy) enum RawOption {
+    /// Of Geneve: its class and type.
+    Geneve(u32, u32),
+    /// Of TCP: its kind, and the id of an experiment.
+    Tcp(u32, Option<u32>),
+}
+
+/// Where tunnels and connection ids are found.
+#[derive(Debug, Default)]
+pub(in crate::policy) struct RawCarriers {
+    /// What is said, and of which carriers: their names in `spec.carriers`.
+    pub(in crate::policy) ports: Vec<(&'static str, At<u32>)>,
+    pub(in crate::policy) quic_length: Option<At<u32>>,
+    /// The sections that are there, each at its first value.
+    pub(in crate::policy) sections: Vec<At<&'static str>>,
+}
+
+/// What later fragments meet.
+#[derive(Debug, Default)]
+pub(in crate::policy) struct RawFragments<'n> {
+    /// How many datagrams are remembered.
+    pub(in crate::policy) table: Option<u32>,
+    /// What those meet that follow none.
+    pub(in crate::policy) otherwise: Option<RawClass<'n>>,
 }
 
 /// A shard.
@@ -115,6 +152,7 @@ pub(in crate::policy) struct KeyRest<'n> {
     pub(in crate::policy) reason: Option<At<&'n str>>,
     pub(in crate::policy) region: Option<At<&'n str>>,
     pub(in crate::policy) vip: Option<bool>,
+    pub(in crate::policy) sources: Option<At<Vec<IpNet>>>,
 }
 
 /// How much may hang on one shard.

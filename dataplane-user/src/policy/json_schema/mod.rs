@@ -11,11 +11,14 @@ use serde_json::{Value, json};
 use crate::display::Display;
 
 use super::document::{API_VERSION, CLASSES, KIND};
+use super::trust::TrustMode;
 use super::values::PROTOCOLS;
 
 use leaves::{boolean, filled, integer, list, name, name_pattern, region, share, text, with_default};
 
+mod carriers;
 mod leaves;
+mod signing;
 
 /// The schema.
 pub fn json_schema() -> Value {
@@ -68,6 +71,9 @@ fn spec() -> Value {
                 "description": "More keys, in a CSV file beside the policy.",
                 "type": "string",
             },
+            "carriers": carriers::carriers(),
+            "fragments": carriers::fragments(),
+            "trust": trust(),
             "classes": classes(),
             "blastRadius": {
                 "description": "The largest shares that may hang on one shard; a plan that goes beyond is refused.",
@@ -86,6 +92,7 @@ fn spec() -> Value {
                 "required": ["field"],
                 "additionalProperties": false,
             },
+            "signing": signing::schema(),
         },
         "required": ["environment", "interfaces", "scope", "schemas"],
         "additionalProperties": false,
@@ -197,12 +204,15 @@ fn field() -> Value {
                 "description": "A range of the carrier's bits; all where not given.",
                 "type": "object",
                 "properties": {
-                    "offset": integer("The first bit, counted from the carrier's most significant.", 0, 127),
+                    "offset": integer("The first bit, counted from the carrier's most significant.", 0, 991),
                     "length": integer("How many bits.", 1, 128),
                 },
                 "required": ["offset", "length"],
                 "additionalProperties": false,
             },
+            "option": carriers::option(),
+            "rotation": integer("Of quic.dcid: only ids of this configuration rotation; of any where not given.", 0, 6),
+            "signed": boolean("Whether a geneve.option is a signed block, whose key is the value; a shim always is."),
             "table": name("The prefix table that the address is looked up in; the field is its label."),
             "display": {
                 "description": "How its values are shown in logs, events and answers: as they are, as a hash that only tells equal ones, or not at all.",
@@ -312,6 +322,7 @@ fn key() -> Value {
             "reason": text("Why it is denied."),
             "region": region("Its region, where no field of its level is."),
             "vip": boolean("Whether it is a VIP, which may not come to a tier of lower rank; the tier's where not given."),
+            "sources": filled("The source addresses that may use it; all where not given.", &prefix()),
         },
         "required": ["name", "match"],
         "anyOf": [
@@ -334,29 +345,64 @@ fn width() -> Value {
     })
 }
 
-fn classes() -> Value {
-    let class = |name: &str| {
-        let (when, default) = match name {
-            "missing" => ("Not all fields of any level are in the packet.", "pass"),
-            "unregistered" => ("A well-formed key that is not registered.", "pass"),
-            _ => ("Headers that are cut off or contradict themselves.", "drop"),
-        };
-        json!({
-            "description": when,
-            "default": default,
-            "oneOf": [
-                {"enum": ["pass", "drop"]},
-                {
+fn trust() -> Value {
+    let modes: Vec<&str> = TrustMode::ALL.iter().map(|(name, _)| *name).collect();
+    let mode = |description: &str| json!({"description": description, "enum": modes});
+    let carriers: Vec<&str> = Carrier::ALL.iter().map(|carrier| carrier.name()).collect();
+    json!({
+        "description": "Who may assert keys where.",
+        "type": "object",
+        "properties": {
+            "default": mode("What is asked of packets that come in by interfaces that are not named."),
+            "interfaces": {
+                "description": "By the names of interfaces.",
+                "type": "object",
+                "additionalProperties": {
                     "type": "object",
-                    "properties": {"pool": self::name("Spread over this pool by flow.")},
-                    "required": ["pool"],
+                    "properties": {
+                        "mode": mode("trusted: nothing; verify: a valid signature, or a source that the key lists; ignore: they have no key."),
+                        "schemas": filled("The versions of the schema that are read; all where not given.", &integer("A version.", 1, 255)),
+                        "carriers": filled("The carriers that are read; all where not given.", &json!({"enum": carriers})),
+                    },
+                    "anyOf": [{"required": ["mode"]}, {"required": ["schemas"]}, {"required": ["carriers"]}],
                     "additionalProperties": false,
                 },
-            ],
-        })
+            },
+        },
+        "anyOf": [{"required": ["default"]}, {"required": ["interfaces"]}],
+        "additionalProperties": false,
+    })
+}
+
+/// What is done with a class.
+fn class(when: &str, default: Option<&str>) -> Value {
+    let mut class = json!({
+        "description": when,
+        "oneOf": [
+            {"enum": ["pass", "drop"]},
+            {
+                "type": "object",
+                "properties": {"pool": name("Spread over this pool by flow.")},
+                "required": ["pool"],
+                "additionalProperties": false,
+            },
+        ],
+    });
+    if let Some(default) = default {
+        class["default"] = default.into();
+    }
+    class
+}
+
+fn classes() -> Value {
+    let of = |name: &str| match name {
+        "missing" => class("Not all fields of any level are in the packet.", Some("pass")),
+        "unregistered" => class("A well-formed key that is not registered.", Some("pass")),
+        "unauthenticated" => class("A key that is asserted without right.", Some("drop")),
+        _ => class("Headers that are cut off or contradict themselves.", Some("drop")),
     };
     let properties: serde_json::Map<String, Value> =
-        CLASSES.iter().map(|name| ((*name).to_owned(), class(name))).collect();
+        CLASSES.iter().map(|name| ((*name).to_owned(), of(name))).collect();
     json!({
         "description": "What packets without a registered key meet.",
         "type": "object",

@@ -2,10 +2,12 @@
 
 mod broken;
 mod bundle;
+mod carriers;
 mod files;
 mod hidden;
 mod json_schema;
 mod placed;
+mod trust;
 mod understood;
 
 use super::*;
