@@ -21,18 +21,18 @@ fn inner(last: u8) -> Vec<u8> {
     packet.frame().unwrap()
 }
 
-fn frame(packet: flow::Packet) -> Vec<u8> {
+fn frame(packet: &flow::Packet) -> Vec<u8> {
     packet.frame().unwrap()
 }
 
 fn vxlan(n: u8, vni: u8) -> Vec<u8> {
-    frame(datagram(n, 4789, [&[0x08, 0, 0, 0, 0, 0x13, vni, 0], inner(n).as_slice()].concat()))
+    frame(&datagram(n, 4789, [&[0x08, 0, 0, 0, 0, 0x13, vni, 0], inner(n).as_slice()].concat()))
 }
 
 /// With an option of class 258 and type 3.
 fn geneve(n: u8, vni: u8, data: [u8; 4]) -> Vec<u8> {
     let header = [&[2, 0, 0x65, 0x58, 0, 0, vni, 0, 1, 2, 3, 1][..], &data].concat();
-    frame(datagram(n, 6081, [header, inner(n)].concat()))
+    frame(&datagram(n, 6081, [header, inner(n)].concat()))
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn an_option_tells_apart_where_no_identifier_does() {
         let mut packet = flow::Packet::new([198, 51, 100, n].into(), [192, 0, 2, 1].into());
         packet.ports.1 = 443;
         packet.tcp_options = vec![2, 4, 5, 0xb4, 253, 6, 0x12, 0x34, 9, n % 2, 0, 0];
-        frame(packet)
+        frame(&packet)
     }));
     let report = report.report();
     assert_eq!(of(&report, Carrier::TcpOption).top[0].value, "kind 253 experiment 4660");
@@ -83,7 +83,7 @@ fn labels_are_seen_and_what_is_behind_them() {
     let report = inspect((0..40_u8).map(|n| {
         let mut packet = datagram(n, 53, vec![0; 20]);
         packet.below = Some((0x8847, vec![0, 0, 0x10 + (n % 2) * 0x10, 64, 0, 0, 0x21, 64]));
-        frame(packet)
+        frame(&packet)
     }));
     let report = report.report();
     assert_eq!((report.ip, of(&report, Carrier::MplsLabel).values), (40, 2));
@@ -93,18 +93,18 @@ fn labels_are_seen_and_what_is_behind_them() {
 #[test]
 fn connection_ids_and_shims_are_seen_where_they_are() {
     let id = |n: u8| [&[0x40, 0x20, n, 3, 4, 5, 6, 7, 8][..], &[0; 20]].concat();
-    let quic = inspect((0..10).map(|n| frame(datagram(n, 443, id(n))))).report();
+    let quic = inspect((0..10).map(|n| frame(&datagram(n, 443, id(n))))).report();
     assert_eq!(of(&quic, Carrier::QuicDcid).top[0].value, "0x20000304");
     assert_eq!(of(&quic, Carrier::ShimKey).packets, 0);
     let shim = |n: u8| [[0x13, 0, 0, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, n], [9; 8]].concat();
-    let report = inspect((0..10).map(|n| frame(datagram(n, 7000, shim(n))))).report();
+    let report = inspect((0..10).map(|n| frame(&datagram(n, 7000, shim(n))))).report();
     let keys = of(&report, Carrier::ShimKey);
     assert_eq!((keys.packets, keys.values, keys.top[0].value.as_str()), (10, 10, "0x0000000000000000"));
     // What only begins like one is none.
     let other = |n: u8| [&[0x13, 0, 0, 1, 7, 0, 0, n][..], &[0; 16]].concat();
-    let report = inspect((0..10).map(|n| frame(datagram(n, 7000, other(n))))).report();
+    let report = inspect((0..10).map(|n| frame(&datagram(n, 7000, other(n))))).report();
     assert_eq!(of(&report, Carrier::ShimKey).packets, 0);
     // A port is no proof: what is too short for a tunnel is an ordinary datagram.
-    let report = inspect([frame(datagram(1, 4789, vec![8]))]).report();
+    let report = inspect([frame(&datagram(1, 4789, vec![8]))]).report();
     assert_eq!((report.malformed, of(&report, Carrier::VxlanVni).packets), (0, 0));
 }
