@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use keysteer::engine::Engine;
 use keysteer::policy::{ClassAction, Key, Policy};
 use keysteer_common::account::{Counter, Meters, drop_slot};
-use keysteer_common::config::{class_action, fragments};
+use keysteer_common::config::fragments;
 use keysteer_common::decide::{decide, decide_deep, facts_of};
 use keysteer_common::forward::Action;
 use keysteer_common::headers::{Decision, Headers, NO_LEVEL, NO_SHARD, NO_SLOT, Record, Work, found};
@@ -24,8 +24,16 @@ use crate::lab::imagined;
 const LONGEST: usize = 4096;
 
 /// The policies of the differential test, on a host that is imagined.
-static SUBJECTS: LazyLock<Vec<Subject>> =
-    LazyLock::new(|| subjects_on(&imagined()).expect("the policies of the differential test are right"));
+static SUBJECTS: LazyLock<Vec<Subject>> = LazyLock::new(|| {
+    modelled(subjects_on(&imagined()).expect("the policies of the differential test are right"))
+});
+
+/// Without those of what interfaces may assert: of that the differential test compares the kernel and the host, and the
+/// model here knows nothing.
+pub(super) fn modelled(mut subjects: Vec<Subject>) -> Vec<Subject> {
+    subjects.retain(|subject| subject.policy.trust.is_none());
+    subjects
+}
 
 /// Decides a frame. The first byte chooses the policy; of the second, the low bits choose the interface
 /// that the frame arrives on, and the highest takes some shards' interfaces away; the rest is the frame.
@@ -252,6 +260,7 @@ impl Case<'_> {
             (Class::Missing, _) => pool_of(policy.classes.missing),
             (Class::Unregistered, _) => pool_of(policy.classes.unregistered),
             (Class::Malformed, _) => pool_of(policy.classes.malformed),
+            (Class::Unauthenticated, _) => pool_of(policy.classes.unauthenticated),
             _ => None,
         };
         let Some(pool) = pool.and_then(|pool| policy.pools.get(pool)) else {
@@ -283,10 +292,7 @@ impl Case<'_> {
         let action = match class {
             Class::Missing if later => policy.classes.fragments,
             Class::Missing => policy.classes.missing,
-            Class::Unauthenticated => match image.config.classes[class as usize].action {
-                class_action::DROP => ClassAction::Drop,
-                _ => ClassAction::Pass,
-            },
+            Class::Unauthenticated => policy.classes.unauthenticated,
             Class::Unregistered => policy.classes.unregistered,
             Class::Malformed => policy.classes.malformed,
             // Assigned: to its shard, unless it is denied.
