@@ -234,9 +234,6 @@ impl Case<'_> {
         if class == Class::Assigned {
             let drop = if dropped { drop_slot(reason) } else { None };
             counted.keys.push((decision.key_id, bytes, opens, drop));
-            if Program::of(&image.config) == Program::Deep {
-                counted.versions.push((policy.schema.version, bytes));
-            }
         }
         if class == Class::Unauthenticated {
             counted.claims.push((decision.claimed, self.ingress, bytes));

@@ -192,7 +192,7 @@ fn facts(headers: &Headers, frame: &[u8]) {
         assert_eq!(protocol, headers.protocol);
     }
     if headers.has(found::QUOTED) {
-        let [kind] = bytes(frame, l4);
+        let [kind] = bytes(frame, icmp(headers));
         let error: &[u8] = if headers.has(found::IPV4) { &[3, 4, 5, 11, 12] } else { &[1, 2, 3, 4] };
         assert!(error.contains(&kind), "a quote in ICMP type {kind}");
     }
@@ -220,15 +220,18 @@ fn extensions(headers: &Headers, frame: &[u8]) {
         };
         next = following as u8;
     }
-    assert_eq!(
-        (usize::from(headers.l4), headers.has(found::FRAGMENT)),
-        (at, fragment || quotes_one(headers))
-    );
+    let l4 = if headers.has(found::QUOTED) { icmp(headers) } else { headers.l4.into() };
+    assert_eq!((l4, headers.has(found::FRAGMENT)), (at, fragment || quotes_one(headers)));
     if headers.has(found::QUOTED) {
         assert_eq!(next, 58, "a quote in something else than ICMPv6");
     } else if headers.has(found::PROTOCOL) {
         assert_eq!(headers.protocol, next);
     }
+}
+
+/// Where the ICMP error is: eight bytes before the quoted header, whose source is the flow's destination.
+fn icmp(headers: &Headers) -> usize {
+    usize::from(headers.destination) - if headers.has(found::IPV4) { 12 + 8 } else { 8 + 8 }
 }
 
 /// Whether it may be a quoted packet that is a fragment.
