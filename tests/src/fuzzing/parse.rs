@@ -77,6 +77,15 @@ fn tunnels(frame: &mut [u8]) {
         let end = usize::from(at) + length;
         assert!(!there || end <= frame.len(), "{length} bytes at {at} of {}: {inside:?}", frame.len());
     }
+    if has(within::GRE_KEY) {
+        // Behind the checksum, where there is one (RFC 2890).
+        let [flags] = bytes(frame, inside.tunnel.into());
+        assert_eq!(inside.id, inside.tunnel + 4 + if flags & 0x80 == 0 { 0 } else { 4 });
+    }
+    if has(within::MPLS) {
+        let tags = [found::VLAN, found::VLAN_INNER].iter().filter(|tag| headers.has(**tag)).count();
+        assert_eq!(inside.label, u32::from_be_bytes(bytes(frame, 14 + 4 * tags)) >> 12, "not the top label");
+    }
     if has(within::PORTS) {
         let [mut from, mut to] = [inside.source_port, inside.destination_port].map(u16::to_be_bytes);
         if headers.has(found::QUOTED) {
