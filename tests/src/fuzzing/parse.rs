@@ -31,11 +31,15 @@ pub fn parse(data: &[u8]) {
     others(&headers, &frame);
 }
 
+/// What has everything looked for.
+pub(super) fn everything() -> Config {
+    Config { reads: reads::ALL, ports: Ports::IANA, quic_length: 8, ..Config::ZERO }
+}
+
 /// What is found beyond the outer headers, by a policy that reads everything, is in the frame, and what goes together
 /// is there together.
 fn tunnels(frame: &mut [u8]) {
-    let config = Config { reads: reads::ALL, ports: Ports::IANA, quic_length: 8, ..Config::ZERO };
-    let (headers, inside) = facts_of(&Frame::new(frame, 1), &config);
+    let (headers, inside) = facts_of(&Frame::new(frame, 1), &everything());
     let has = |bits| inside.has(bits);
     assert_eq!(inside.found >> 14, 0, "a bit without a meaning");
     assert!(!has(within::IPV4 | within::IPV6), "two families inside");
@@ -67,7 +71,6 @@ fn tunnels(frame: &mut [u8]) {
         (has(within::GRE_KEY), inside.id, 4),
         (has(within::QUIC), inside.id, usize::from(inside.id_length)),
         (has(within::NSH), inside.nsh, 8),
-        (has(within::NSH_CONTEXT), inside.nsh, 24),
         (has(within::ETHERNET), inside.ethernet, 14),
         (has(within::IPV4), inside.l3, 20),
         (has(within::IPV6), inside.l3, 40),
