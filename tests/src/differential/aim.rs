@@ -47,10 +47,11 @@ pub(super) fn packet(policy: &Policy, dice: &mut Dice) -> Packet {
     for (field, value) in wanted {
         write(&mut packet, policy, field, value, dice);
     }
-    if let Some(sources) = key.and_then(|key| key.sources.as_ref())
-        && !dice.once_in(4)
+    // From where the key may be used, or another.
+    let whose = if dice.once_in(4) { dice.pick(&policy.keys) } else { key };
+    if let Some(sources) = whose.and_then(|key| key.sources.as_ref())
+        && !dice.once_in(8)
     {
-        // From where the key may be used.
         let of_family: Vec<&IpNet> = sources.iter().filter(|net| net.addr().is_ipv4() == v4).collect();
         if let Some(net) = dice.pick(&of_family) {
             packet.source = within(**net, dice);

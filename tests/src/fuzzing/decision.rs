@@ -6,7 +6,7 @@ use keysteer::engine::Engine;
 use keysteer::policy::{ClassAction, Key, Policy};
 use keysteer_common::account::{Counter, Meters, drop_slot};
 use keysteer_common::config::fragments;
-use keysteer_common::decide::{decide, decide_deep, facts_of};
+use keysteer_common::decide::{decide, decide_deep, facts_of, headers_of};
 use keysteer_common::forward::Action;
 use keysteer_common::headers::{Decision, Headers, NO_LEVEL, NO_SHARD, NO_SLOT, Record, Work, found};
 use keysteer_common::inside::Inside;
@@ -15,7 +15,7 @@ use keysteer_common::slice::Frame;
 use keysteer_common::tables::{Datagram, Datagrams, Exits, ShardEntry, target};
 use keysteer_common::vocabulary::{Class, Fault, Reason, Verdict};
 
-use super::model::Expected;
+use super::model::{Expected, address};
 use super::{again, kernel};
 use crate::differential::{Subject, subjects_on};
 use crate::lab::imagined;
@@ -66,7 +66,16 @@ pub(super) fn answered(which: usize, frame: &[u8]) -> String {
     let class = Class::from_number(decided.class).map_or("", Class::name);
     let reason = Reason::from_number(decided.reason).map_or("", Reason::name);
     let verdict = Verdict::from_number(decided.verdict).map_or("", Verdict::name);
-    format!("{}-{class}-{reason}-{verdict}", subject.name)
+    if decided.claimed == 0 {
+        return format!("{}-{class}-{reason}-{verdict}", subject.name);
+    }
+    // From where a key is claimed matters: from nowhere that is named, or from where others may be used.
+    let headers = headers_of(&Frame::new(&mut frame.to_vec(), 1));
+    let source = address(frame, headers.has(found::IPV4), headers.source);
+    let mut named =
+        subject.policy.keys.iter().flat_map(|key| key.sources.iter().flat_map(|nets| nets.iter()));
+    let named = named.any(|net| net.contains(&source));
+    format!("{}-{class}-{reason}-{verdict}-{}-{named}", subject.name, decided.claimed)
 }
 
 /// What a frame is decided by.
