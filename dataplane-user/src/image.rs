@@ -84,6 +84,10 @@ pub struct FieldInfo {
     pub name: String,
     /// Where it is read.
     pub carrier: Carrier,
+    /// Which carrier that is, in words: see [`Field::source`].
+    pub source: String,
+    /// The bits of the carrier that it takes, where not all: the first, and how many.
+    pub range: Option<(u16, u16)>,
     /// How many bits of the key it takes.
     pub bits: u8,
     /// The prefix table that it is looked up in.

@@ -71,6 +71,8 @@ fn field_info(policy: &Policy, field: &Field) -> FieldInfo {
     FieldInfo {
         name: field.name.clone(),
         carrier: field.carrier,
+        source: field.source(),
+        range: field.range(),
         bits: field.bits,
         table: table.map(|table| table.name.clone()),
         labels: labels.unwrap_or_default(),

@@ -42,7 +42,10 @@ pub(super) fn advice(
         Class::Missing | Class::Unregistered => {
             lines.extend(unassigned(explanation));
             lines.extend(near(generation, explanation));
-            lines.push(class_action_line(generation, class));
+            lines.push(match reason {
+                Reason::FragmentPass | Reason::FragmentDrop => fragment_line(reason),
+                _ => class_action_line(generation, class),
+            });
         }
         Class::Assigned => lines.extend(assigned(generation, explanation)),
     }
@@ -91,6 +94,15 @@ fn service_of(explanation: &Explanation) -> String {
         Some(port) => format!("{protocol}/{port}"),
         None => protocol.to_owned(),
     }
+}
+
+/// What a later fragment without the key meets now, and what else it could.
+fn fragment_line(reason: Reason) -> String {
+    let now = if reason == Reason::FragmentDrop { "drops" } else { "passes" };
+    format!(
+        "the policy {now} later fragments, which lack the key: `fragments: {{table: 65536}}` would let them follow their first, \
+        `{{pool: NAME}}` steer them to a shard"
+    )
 }
 
 /// What a class meets now, and what else it could.

@@ -5,6 +5,7 @@
 //!  flow      a five-tuple in words -> a frame
 //!  trace     the frame through the decision and its stages   (all that knows common's records)
 //!  stages    numbers -> names
+//!  inside    what is beyond the outer headers, in words
 //!  trust     who may assert the key
 //!  advice    what would change the outcome
 //!  types     the explanation, as the API and `-o json` have it
@@ -19,6 +20,7 @@
 mod advice;
 pub mod flow;
 mod hex;
+mod inside;
 pub mod kernel;
 pub mod offline;
 pub mod picture;
@@ -27,6 +29,8 @@ mod trace;
 mod trust;
 pub mod types;
 
+#[cfg(test)]
+mod inside_tests;
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]

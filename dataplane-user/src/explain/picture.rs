@@ -154,6 +154,9 @@ fn parse(parse: &Parse) -> Vec<String> {
             end(&flow.destination, flow.destination_port)
         ));
     }
+    for it in &parse.beyond {
+        lines.push(format!("{} at {}: {}", it.what, it.at, it.says));
+    }
     if let Some(fault) = &parse.fault {
         lines.push(format!("fault: {fault}"));
     }
@@ -288,6 +291,8 @@ fn meaning(reason: &str) -> &'static str {
         "steered" => "its shard takes it",
         "class_pass" => "the policy passes its class",
         "class_drop" => "the policy drops its class",
+        "fragment_pass" => "the policy passes later fragments without the key",
+        "fragment_drop" => "the policy drops later fragments without the key",
         "denied" => "the policy denies its key",
         "target_drop" => "its shard's target is drop",
         "no_shard" => "its slot names no shard",

@@ -2,7 +2,7 @@
 //! out.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use keysteer_common::carrier::Carrier;
 use keysteer_common::forward::Action;
@@ -11,11 +11,11 @@ use keysteer_common::tables::Service;
 use keysteer_common::tables::Tables;
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
-use super::Generation;
 use super::trace::{Link, Reading, Trace};
 use super::types::{
     Enforce, Field, Forward, Key, Level, LevelFinding, Scope, ScopeFinding, Select, Transport,
 };
+use super::{Generation, inside};
 use crate::compile;
 use crate::image::{FieldInfo, KeyInfo};
 use crate::policy::{mac_text, service_text};
@@ -60,43 +60,43 @@ fn is_for(trace: &Trace, service: &Service) -> bool {
 
 /// The schema's fields.
 pub(super) fn extract(generation: &Generation<'_>, trace: &Trace) -> Vec<Field> {
-    let infos = generation.names.fields.iter().zip(&trace.fields).zip(&generation.image.config.fields[0]);
+    let infos = generation.names.fields.iter().zip(&trace.fields);
     infos
-        .map(|((info, reading), config)| {
-            let whole = info.table.is_some() || u16::from(info.bits) == info.carrier.bits();
-            let offset =
-                info.carrier.bits().saturating_sub(config.shift.into()).saturating_sub(info.bits.into());
-            Field {
-                name: info.name.clone(),
-                carrier: info.carrier.name().to_owned(),
-                bits: (!whole).then_some((offset, u16::from(info.bits))),
-                raw: reading.raw.map(|raw| raw_text(info, trace, raw)),
-                table: info.table.clone(),
-                value: reading.value.map(|value| info.text(value)),
-                absent: absent(info, trace, reading),
-            }
+        .map(|(info, reading)| Field {
+            name: info.name.clone(),
+            carrier: info.source.clone(),
+            bits: info.range,
+            raw: reading.raw.map(|raw| raw_text(info, reading, raw)),
+            table: info.table.clone(),
+            value: reading.value.map(|value| info.text(value)),
+            absent: absent(generation, info, trace, reading),
         })
         .collect()
 }
 
 /// What the frame has at a field's carrier. Only of an address is the family not said by the carrier.
-fn raw_text(info: &FieldInfo, trace: &Trace, raw: u128) -> String {
-    match (info.carrier.is_address() && info.table.is_some(), trace.link) {
-        (true, Link::Ip(IpAddr::V4(_))) => Ipv4Addr::from_bits(raw as u32).to_string(),
-        (true, _) => Ipv6Addr::from_bits(raw).to_string(),
+fn raw_text(info: &FieldInfo, reading: &Reading, raw: u128) -> String {
+    match (info.carrier.is_address() && info.table.is_some(), reading.v4) {
+        (true, true) => Ipv4Addr::from_bits(raw as u32).to_string(),
+        (true, false) => Ipv6Addr::from_bits(raw).to_string(),
         (false, _) => info.text(raw),
     }
 }
 
 /// Why a field has no value.
-fn absent(info: &FieldInfo, trace: &Trace, reading: &Reading) -> Option<String> {
+fn absent(generation: &Generation<'_>, info: &FieldInfo, trace: &Trace, reading: &Reading) -> Option<String> {
     if reading.value.is_some() {
         return None;
+    }
+    if let (None, Some(why)) =
+        (reading.raw, inside::absent(info, trace.later, &trace.inside, &generation.image.config))
+    {
+        return Some(why);
     }
     let family = trace.parse.ip.as_ref().map_or(0, |ip| ip.version);
     Some(match (info.carrier, reading.raw, &info.table) {
         (_, Some(raw), Some(table)) => {
-            format!("{} is in no prefix of table {table}", raw_text(info, trace, raw))
+            format!("{} is in no prefix of table {table}", raw_text(info, reading, raw))
         }
         (Carrier::VlanId | Carrier::VlanPcp, ..) => "the frame has no VLAN tag".to_owned(),
         (Carrier::VlanInnerId, ..) => "the frame has no second VLAN tag".to_owned(),

@@ -5,14 +5,15 @@ use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use keysteer_common::carrier::{self, Carrier};
-use keysteer_common::decide::headers_of;
-use keysteer_common::extract;
+use keysteer_common::decide::facts_of;
 use keysteer_common::forward::Action;
-use keysteer_common::headers::{FIELDS, Headers, NO_LEVEL, NO_SHARD, NO_SLOT, Work, found};
+use keysteer_common::headers::{Headers, NO_LEVEL, NO_SHARD, NO_SLOT, Work, found};
+use keysteer_common::inside::{Inside, within};
 use keysteer_common::scope;
 use keysteer_common::slice::Frame;
 use keysteer_common::vocabulary::{Class, Fault, Reason, Verdict};
 
+use super::inside;
 use super::types::{Ethernet, Flow, Ip, Parse, Transport, Vlan};
 use crate::engine::{Decided, Engine};
 use crate::image::{Image, Names};
@@ -23,6 +24,10 @@ use crate::policy::{mac_text, protocol_text};
 pub(super) struct Trace {
     pub(super) parse: Parse,
     pub(super) link: Link,
+    /// What is beyond the outer headers.
+    pub(super) inside: Inside,
+    /// A fragment other than the first.
+    pub(super) later: bool,
     /// Neighbour or listener discovery.
     pub(super) discovery: bool,
     /// The protocol and, where it has them and is no fragment, the destination port of its flow; none where not even the
@@ -70,6 +75,8 @@ pub(super) enum Link {
 pub(super) struct Reading {
     /// What the frame has at its carrier, cut to the field's bits, before any table.
     pub(super) raw: Option<u128>,
+    /// Whether `raw`, where it is an address, is one of IPv4.
+    pub(super) v4: bool,
     /// Its value in the key: `raw`, or the label's number behind a table.
     pub(super) value: Option<u128>,
 }
@@ -84,7 +91,7 @@ pub(super) fn trace(image: &Image, names: &Names, lost: &[u16], frame: &[u8], in
 
     let mut bytes = frame.to_vec();
     let packet = Frame::new(&mut bytes, ingress);
-    let headers = headers_of(&packet);
+    let (headers, inside) = facts_of(&packet, &image.config);
     let link = link(frame, &headers);
     let set = match link {
         Link::Ip(destination) => image.find_prefix(&image.config.scope, destination),
@@ -92,7 +99,11 @@ pub(super) fn trace(image: &Image, names: &Names, lost: &[u16], frame: &[u8], in
     };
     let ports = headers.has(found::PORTS) && !headers.has(found::FRAGMENT);
     Trace {
-        parse: parse(frame, &packet, &headers),
+        parse: Parse {
+            beyond: inside::found(frame, &headers, &inside, &image.config),
+            ..parse(frame, &packet, &headers)
+        },
+        later: headers.has(found::LATER),
         link,
         discovery: headers.has(found::DISCOVERY),
         wanted: headers
@@ -100,7 +111,8 @@ pub(super) fn trace(image: &Image, names: &Names, lost: &[u16], frame: &[u8], in
             .then_some((headers.protocol, ports.then_some(headers.destination_port))),
         set,
         in_service: set != 0 && scope::service(image, &headers, set),
-        fields: fields(image, names, &packet, &headers),
+        fields: fields(image, names, &packet, &headers, inside, &work),
+        inside,
         // The engine writes nothing but numbers of the vocabulary.
         class: Class::from_number(decision.class).unwrap_or(Class::Foreign),
         key_id: decision.key_id,
@@ -218,17 +230,26 @@ fn ip(frame: &[u8], packet: &Frame<'_>, headers: &Headers) -> Option<Ip> {
     })
 }
 
-fn fields(image: &Image, names: &Names, packet: &Frame<'_>, headers: &Headers) -> Vec<Reading> {
-    let mut raw = [[0; 2]; FIELDS];
-    let key = extract::extract(packet, image, headers, Some(&mut raw));
+/// What the decision, of which `work` is left, read of each field.
+fn fields(
+    image: &Image,
+    names: &Names,
+    packet: &Frame<'_>,
+    headers: &Headers,
+    mut inside: Inside,
+    work: &Work,
+) -> Vec<Reading> {
+    let record = &work.record;
     let whole = |[high, low]: [u64; 2]| u128::from(high) << 64 | u128::from(low);
-    let readings = image.config.fields[0].iter().zip(raw).zip(&names.fields).zip(0_u32..);
+    let readings = image.config.fields[0].iter().zip(record.fields).zip(&names.fields).zip(0_u32..);
     readings
         .map(|(((config, raw), info), index)| Reading {
-            raw: carrier::read(packet, headers, config.carrier).map(|_| whole(raw)),
-            value: (key.present >> index & 1 == 1).then(|| {
+            raw: carrier::read_deep(packet, headers, &mut inside, &image.config.ports, config)
+                .map(|_| whole(raw)),
+            v4: if info.carrier.is_inner() { inside.has(within::IPV4) } else { headers.has(found::IPV4) },
+            value: (record.decision.present >> index & 1 == 1).then(|| {
                 let largest = u128::MAX >> (128 - u32::from(info.bits.clamp(1, 128)));
-                whole(key.key) >> (config.place & 127) & largest
+                whole(record.key) >> (config.place & 127) & largest
             }),
         })
         .collect()

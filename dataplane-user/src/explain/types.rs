@@ -85,9 +85,24 @@ pub struct Parse {
     /// The flow that an ICMP error is about, which it is decided as.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub quoted: Option<Flow>,
+    /// What is beyond the outer headers, as far as the policy reads it: labels, tunnels, and what is inside.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub beyond: Vec<Found>,
     /// What contradicts itself or is cut off.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub fault: Option<String>,
+}
+
+/// Something beyond the outer headers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Found {
+    /// Where it begins.
+    pub at: usize,
+    /// `mpls`, `nsh`, `vxlan`, `geneve`, `gre`, `gtpu`, `quic`, `tcp option`, `inner ethernet`, `inner ipv4` or `inner ipv6`.
+    pub what: String,
+    /// What it says, in words.
+    pub says: String,
 }
 
 /// The Ethernet header.

@@ -113,9 +113,6 @@ fn signing(signing: &Signing) -> Fields {
     if signing.destination {
         found.push(field("signing.bind.destination", &true));
     }
-    if let Some((class, kind)) = signing.geneve_option {
-        found.push(field("signing.geneveOption", &format!("class {class:#06x}, type {kind}")));
-    }
     found
 }
 
@@ -206,8 +203,8 @@ pub(super) fn carrier(policy: &Policy, field: &Field) -> String {
     let mut text = field.source();
     if let Some(table) = field.table.and_then(|at| policy.tables.get(at)) {
         text.push_str(&format!(" by table {}", table.name));
-    } else if !field.is_whole() && !(field.signed && field.carrier.is_variable()) {
-        text.push_str(&format!(" bits {} to {}", field.offset, field.offset + u16::from(field.bits) - 1));
+    } else if let Some((first, bits)) = field.range() {
+        text.push_str(&format!(" bits {first} to {}", first + bits - 1));
     }
     text
 }

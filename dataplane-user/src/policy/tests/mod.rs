@@ -2,6 +2,7 @@
 
 mod broken;
 mod bundle;
+mod carriers;
 mod files;
 mod json_schema;
 mod placed;
