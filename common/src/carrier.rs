@@ -306,16 +306,16 @@ pub fn read_deep<P: Packet>(
     let has = |bits| inside.found & bits == bits;
     let (at, d, length) = match field.carrier {
         number::MPLS_LABEL if has(within::MPLS) => return low(inside.label as u64),
-        number::VXLAN_VNI if has(within::VXLAN) => (inside.id, 0, 3),
+        number::VXLAN_VNI if has(within::VXLAN) => return upper24(packet, inside.id, 0),
         number::VXLAN_POLICY if has(within::VXLAN_POLICY) => (inside.tunnel, 2, 2),
-        number::GENEVE_VNI if has(within::GENEVE) => (inside.id, 0, 3),
+        number::GENEVE_VNI if has(within::GENEVE) => return upper24(packet, inside.id, 0),
         number::GENEVE_OPTION if has(within::GENEVE) => {
             option::geneve(packet, inside, field.which);
             return of_option(packet, inside, field);
         }
         number::GRE_KEY if has(within::GRE_KEY) => (inside.id, 0, 4),
         number::GTPU_TEID if has(within::GTPU) => (inside.id, 0, 4),
-        number::NSH_SPI if has(within::NSH) => (inside.nsh, 4, 3),
+        number::NSH_SPI if has(within::NSH) => return upper24(packet, inside.nsh, 4),
         number::NSH_CONTEXT if has(within::NSH_CONTEXT) => (inside.nsh, 8, 16),
         number::QUIC_DCID if has(within::QUIC) => return connection_id(packet, inside, field),
         number::TCP_OPTION
@@ -346,6 +346,12 @@ pub fn read_deep<P: Packet>(
         _ => return None,
     };
     load_bytes(packet, Pos::from_stored(at), d, length)
+}
+
+/// Three bytes, of four that are there.
+#[inline(always)]
+fn upper24<P: Packet>(packet: &P, at: u16, d: usize) -> Option<[u64; 2]> {
+    low((load_u32(packet, Pos::from_stored(at), d)? >> 8) as u64)
 }
 
 /// The bytes that a field takes of the option that was found last.

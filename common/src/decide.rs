@@ -20,7 +20,7 @@ use crate::inside::{Inside, kind, within};
 use crate::overlay::Chosen;
 use crate::parse::plain::{self, Family};
 use crate::parse::{below, inner, link, network, transport, tunnel};
-use crate::resolve::{Resolved, resolve};
+use crate::resolve::{Hit, Resolved, resolve};
 use crate::schemas::Desk;
 use crate::select::Choice;
 use crate::state::{Apart, Area, Notes};
@@ -277,7 +277,7 @@ fn follow<'t, P: PacketMut, T: Tables, H: Datagrams>(
     home: &mut H,
     headers: &Headers,
     class: Class,
-    hit: schemas::Hit<'t>,
+    hit: Hit<'t>,
 ) -> Option<&'t KeyEntry> {
     let datagram = fragment::datagram(packet, headers)?;
     if !headers.has(found::LATER) {

@@ -44,27 +44,35 @@ impl<'t> Resolved<'t> {
 #[inline(always)]
 pub fn resolve<'t, T: Tables>(tables: &'t T, key: &Key) -> Resolved<'t> {
     let mut tried = 0;
-    // Nested, not a loop: each level's branches are constant for the verifier, and a hit ends the search.
-    let found = match level::<0, T>(tables, key, &mut tried) {
-        None => match level::<1, T>(tables, key, &mut tried) {
-            None => match level::<2, T>(tables, key, &mut tried) {
-                None => level::<3, T>(tables, key, &mut tried),
-                found => found,
-            },
-            found => found,
-        },
-        found => found,
-    };
-    match found {
-        Some(entry) => Resolved::assigned(entry, tried),
+    match walk(tables, key, &mut tried) {
+        Some((_, entry)) => Resolved::assigned(entry, tried),
         None if tried != 0 => Resolved::none(Class::Unregistered, tried),
         None => Resolved::none(Class::Missing, tried),
     }
 }
 
+/// A key's entry, and its index.
+pub(crate) type Hit<'t> = Option<(u64, &'t KeyEntry)>;
+
+/// Looks the levels of the first schema up, the most specific first.
+#[inline(always)]
+pub(crate) fn walk<'t, T: Tables>(tables: &'t T, key: &Key, tried: &mut u8) -> Hit<'t> {
+    // Nested, not a loop: each level's branches are constant for the verifier, and a hit ends the search.
+    match level::<0, T>(tables, key, tried) {
+        None => match level::<1, T>(tables, key, tried) {
+            None => match level::<2, T>(tables, key, tried) {
+                None => level::<3, T>(tables, key, tried),
+                found => found,
+            },
+            found => found,
+        },
+        found => found,
+    }
+}
+
 /// Tries level `L`, if there is such a level and the key has its fields.
 #[inline(always)]
-fn level<'t, const L: usize, T: Tables>(tables: &'t T, key: &Key, tried: &mut u8) -> Option<&'t KeyEntry> {
+fn level<'t, const L: usize, T: Tables>(tables: &'t T, key: &Key, tried: &mut u8) -> Hit<'t> {
     let level = &tables.config().levels[L];
     if level.fields == 0 || key.present & level.fields != level.fields {
         return None;
@@ -73,7 +81,7 @@ fn level<'t, const L: usize, T: Tables>(tables: &'t T, key: &Key, tried: &mut u8
         rare();
     }
     *tried |= 1 << L;
-    Some(look_up(tables, level, L as u8, key.key)?.1)
+    look_up(tables, level, L as u8, key.key)
 }
 
 /// Looks a key up in the open-addressed table: at most [`MAX_KEY_PROBES`] entries from where its hash
@@ -84,7 +92,7 @@ pub(crate) fn look_up<'t, T: Tables>(
     level: &LevelConfig,
     number: u8,
     key: [u64; 2],
-) -> Option<(u64, &'t KeyEntry)> {
+) -> Hit<'t> {
     let config = tables.config();
     let low = key[1] & level.mask[1];
     let mut hash = hash::low(level.multipliers, low);

@@ -1,8 +1,8 @@
 //! Several versions of the schema, in the order that the policy declares: the first one by which the packet has a registered key
 //! decides. The deep program's way from facts to class and entry, where the other has `extract` and `resolve` alone.
 //!
-//! The versions are walked in a loop, whose index the verifier knows, so that the code is there once; their fields are written out,
-//! so that with one version what is not used is removed.
+//! The first is by itself, at constant places. The others are walked in a loop, whose index the verifier knows, so that their code is
+//! there once. Fields are written out, so that what is not used is removed.
 
 use crate::access::Packet;
 use crate::carrier::{self, Carrier};
@@ -10,14 +10,11 @@ use crate::extract::{Key, place};
 use crate::headers::{FIELDS, Headers, LEVELS, Record, SCHEMAS, found};
 use crate::hint::rare;
 use crate::inside::{Inside, within};
-use crate::resolve::{Resolved, look_up};
+use crate::resolve::{Hit, Resolved, look_up, walk};
 use crate::seeded::bug;
-use crate::tables::{KeyEntry, Tables};
+use crate::tables::Tables;
 use crate::trust::{self, Trust};
 use crate::vocabulary::Class;
-
-/// A key's entry, and its index.
-pub(crate) type Hit<'t> = Option<(u64, &'t KeyEntry)>;
 
 /// Where the deep program reads and writes beside the outer headers.
 pub(crate) struct Desk<'a> {
@@ -29,6 +26,16 @@ pub(crate) struct Desk<'a> {
     pub(crate) record: &'a mut Record,
 }
 
+/// What has been found of a packet, schema after schema.
+struct Search<'t> {
+    trust: Trust,
+    tried: u8,
+    hit: Hit<'t>,
+    version: u8,
+    /// Something claims a key, and may not.
+    unproven: bool,
+}
+
 /// The class of a packet, its key's entry, and that entry's index.
 #[inline(always)]
 pub(crate) fn judge<'t, P: Packet, T: Tables>(
@@ -38,68 +45,84 @@ pub(crate) fn judge<'t, P: Packet, T: Tables>(
     desk: &mut Desk<'_>,
 ) -> (Resolved<'t>, Hit<'t>) {
     let config = tables.config();
-    // Always both, not an option: the verifier refuses what is kept in a register that holds nothing.
+    // Always there, not an option: the verifier refuses what is kept in a register that holds nothing.
     let mut trust = Trust { allowed: u32::MAX, verify: 0 };
     if config.interfaces_len != 0 {
         rare();
         trust = trust::on_interface(packet, tables);
     }
-    let mut tried = 0;
-    let mut hit: Hit<'t> = None;
-    let mut version = 0;
-    let mut proven = true;
-    let mut at = 0;
-    while at < SCHEMAS {
-        let Some(schema) = config.schemas.get(at) else { break };
-        if schema.levels == 0 {
-            break;
-        }
-        let allowed = (trust.allowed >> (8 * at)) as u8;
-        let listed = config.interfaces_len != 0;
-        let verify = if listed { trust.verify >> at & 1 != 0 } else { schema.verify != 0 };
-        let desk = &mut Desk {
-            inside: packet.anew(&mut *desk.inside),
-            fields: packet.anew(&mut *desk.fields),
-            record: packet.anew(&mut *desk.record),
-        };
-        desk.inside.signed = 0;
-        let key = extract(packet, tables, headers, desk, at, allowed);
-        let signed = desk.inside.signed != 0;
-        let found = levels(packet, tables, at, &key, &mut tried);
-        if config.record != 0 {
-            rare();
-            let first = at == 0 || key.present != 0 && desk.record.decision.present == 0;
-            if first || found.is_some() {
-                note(desk, &key, at);
+    let mut search = Search { trust, tried: 0, hit: None, version: 0, unproven: false };
+    // The first by itself: where all is constant, most of it costs nothing.
+    by_schema::<true, P, T>(packet, tables, headers, desk, 0, &mut search);
+    if config.schemas[1].levels != 0 {
+        rare();
+        let mut at = 1;
+        while at < SCHEMAS && search.hit.is_none() && !search.unproven {
+            if config.schemas.get(at).is_none_or(|schema| schema.levels == 0) {
+                break;
             }
+            by_schema::<false, P, T>(packet, tables, headers, desk, at, &mut search);
+            at += 1;
         }
-        version = schema.version;
-        // A block that is not signed as it must be proves that something is wrong, whatever it names.
-        let forged = verify && signed && !trust::is_signed(packet, tables, headers, desk.inside);
-        if let Some((_, entry)) = found {
-            let restricted = config.has_sources != 0 && entry.meta.is_restricted();
-            proven = (!verify || signed || restricted)
-                && (!restricted || trust::from_its_sources(packet, tables, headers, entry.id));
-        }
-        if forged {
-            proven = false;
-        }
-        if forged || found.is_some() {
-            hit = found;
-            break;
-        }
-        at += 1;
+    }
+    let Search { tried, hit, version, unproven, .. } = search;
+    if unproven {
+        rare();
+        let claimed = hit.map_or(0, |(_, entry)| entry.id);
+        return (Resolved { claimed, ..Resolved::none(Class::Unauthenticated, tried) }, None);
     }
     let resolved = match hit {
         // Of one version alone, the counters of its keys are its own.
-        Some((_, entry)) if proven && config.schemas[1].levels == 0 => Resolved::assigned(entry, tried),
-        Some((_, entry)) if proven => Resolved { version: Some(version), ..Resolved::assigned(entry, tried) },
-        Some((_, entry)) => Resolved { claimed: entry.id, ..Resolved::none(Class::Unauthenticated, tried) },
-        None if !proven => Resolved::none(Class::Unauthenticated, tried),
+        Some((_, entry)) if config.schemas[1].levels == 0 => Resolved::assigned(entry, tried),
+        Some((_, entry)) => Resolved { version: Some(version), ..Resolved::assigned(entry, tried) },
         None if tried != 0 => Resolved::none(Class::Unregistered, tried),
         None => Resolved::none(Class::Missing, tried),
     };
-    (resolved, if proven { hit } else { None })
+    (resolved, hit)
+}
+
+/// Looks for a key by schema `at`, which is the `FIRST` or not.
+#[inline(always)]
+fn by_schema<'t, const FIRST: bool, P: Packet, T: Tables>(
+    packet: &P,
+    tables: &'t T,
+    headers: &Headers,
+    desk: &mut Desk<'_>,
+    at: usize,
+    search: &mut Search<'t>,
+) {
+    let config = tables.config();
+    let Some(schema) = config.schemas.get(at) else { return };
+    let allowed = (search.trust.allowed >> (8 * at)) as u8;
+    let listed = config.interfaces_len != 0;
+    let verify = if listed { search.trust.verify >> at & 1 != 0 } else { schema.verify != 0 };
+    desk.inside.signed = 0;
+    let key = extract(packet, tables, headers, desk, at, allowed);
+    let found = if FIRST {
+        walk(tables, &key, &mut search.tried)
+    } else {
+        levels(packet, tables, at, &key, &mut search.tried)
+    };
+    if config.record != 0 {
+        rare();
+        let first = FIRST || key.present != 0 && desk.record.decision.present == 0;
+        if first || found.is_some() {
+            note(desk, &key, at);
+        }
+    }
+    search.version = schema.version;
+    search.hit = found;
+    let signed = desk.inside.signed != 0;
+    if let Some((_, entry)) = found {
+        let restricted = config.has_sources != 0 && entry.meta.is_restricted();
+        let proven = (!verify || signed || restricted)
+            && (!restricted || trust::from_its_sources(packet, tables, headers, entry.id));
+        search.unproven = !proven;
+    }
+    // A block that is not signed as it must be proves that something is wrong, whatever it names.
+    if verify && signed && !trust::is_signed(packet, tables, headers, desk.inside) {
+        search.unproven = true;
+    }
 }
 
 /// Notes the key that a packet has by schema `at`.

@@ -100,31 +100,41 @@ fn udp<P: Packet>(
     let port = if headers.has(found::QUOTED) { headers.source_port } else { headers.destination_port };
     let read = |bits| config.reads & bits != 0;
     let ports = &config.ports;
-    let vxlan = read(reads::VXLAN | reads::INNER) && port == ports.vxlan;
-    let geneve = read(reads::GENEVE | reads::NSH | reads::INNER) && port == ports.geneve;
-    let gtpu = read(reads::GTPU | reads::INNER) && port == ports.gtpu;
-    let quic = read(reads::QUIC) && port == ports.quic;
-    if !(vxlan || geneve || gtpu || quic) {
-        return Some(());
+    // One after the other, not a choice among all: what the policy does not read is removed, with its comparison.
+    if read(reads::QUIC) && port == ports.quic {
+        return connection_id(packet, config, headers, inside, packet.advance(at, UDP_HEADER)?);
     }
+    if read(reads::VXLAN | reads::INNER) && port == ports.vxlan {
+        let (at, header) = header(packet, headers, inside, at)?;
+        return vxlan(packet, inside, header, at);
+    }
+    if read(reads::GENEVE | reads::NSH | reads::INNER) && port == ports.geneve {
+        let (at, header) = header(packet, headers, inside, at)?;
+        return geneve(packet, headers, inside, header, at);
+    }
+    if read(reads::GTPU | reads::INNER) && port == ports.gtpu {
+        let (at, header) = header(packet, headers, inside, at)?;
+        return gtpu(packet, headers, inside, header, at);
+    }
+    Some(())
+}
+
+/// The header behind the UDP header at `at`: where it is, and its bytes. VNI and TEID are at the same place in it.
+#[inline(always)]
+fn header<P: Packet>(
+    packet: &P,
+    headers: &Headers,
+    inside: &mut Inside,
+    at: Pos,
+) -> Option<(Pos, [u8; HEADER])> {
     let at = packet.advance(at, UDP_HEADER)?;
-    if quic {
-        return connection_id(packet, config, headers, inside, at);
-    }
     if !in_datagram(headers, at, HEADER) {
         return None;
     }
     let header = packet.load::<[u8; HEADER]>(at, 0)?;
     inside.tunnel = at.store();
-    // VNI and TEID are at the same place.
     inside.id = at.plus::<4>().store();
-    if vxlan {
-        self::vxlan(packet, inside, header, at)
-    } else if geneve {
-        self::geneve(packet, headers, inside, header, at)
-    } else {
-        self::gtpu(packet, headers, inside, header, at)
-    }
+    Some((at, header))
 }
 
 /// VXLAN (RFC 7348), with the group policy extension.

@@ -126,7 +126,7 @@ fn settings(policy: &Policy) -> Fields {
         |name: &str, share: Option<Share>| share.map(|share| field(&format!("blastRadius.{name}"), &share));
     found.extend(budget("keys", policy.blast_radius.keys));
     found.extend(budget("traffic", policy.blast_radius.traffic));
-    found.extend(policy.trust.iter().flat_map(|trust| trusted(trust)));
+    found.extend(policy.trust.iter().flat_map(trusted));
     let residency = policy.residency.and_then(|at| policy.schema.fields.get(at));
     found.extend(residency.map(|region| field("residency.field", &region.name)));
     found.extend(policy.signing.iter().flat_map(signing));

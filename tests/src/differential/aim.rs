@@ -47,6 +47,16 @@ pub(super) fn packet(policy: &Policy, dice: &mut Dice) -> Packet {
     for (field, value) in wanted {
         write(&mut packet, policy, field, value, dice);
     }
+    // From where the key may be used, or another.
+    let whose = if dice.once_in(4) { dice.pick(&policy.keys) } else { key };
+    if let Some(sources) = whose.and_then(|key| key.sources.as_ref())
+        && !dice.once_in(8)
+    {
+        let of_family: Vec<&IpNet> = sources.iter().filter(|net| net.addr().is_ipv4() == v4).collect();
+        if let Some(net) = dice.pick(&of_family) {
+            packet.source = within(**net, dice);
+        }
+    }
     if dice.once_in(12) {
         let kind = if v4 { dice.one([3, 4, 5, 11, 12]) } else { dice.one([1, 2, 3, 4]) };
         let router = if v4 { any4(dice) } else { any6(dice) };

@@ -12,7 +12,7 @@ use super::signed;
 use crate::lab::{Lab, compile};
 
 /// Policies as files. Together they use every carrier, level, target, width and class action.
-const POLICIES: [(&str, &str); 19] = [
+const POLICIES: [(&str, &str); 21] = [
     ("tenants", include_str!("policies/tenants.yaml")),
     ("composite", include_str!("policies/composite.yaml")),
     ("hardware", include_str!("policies/hardware.yaml")),
@@ -31,6 +31,8 @@ const POLICIES: [(&str, &str); 19] = [
     ("clients", include_str!("policies/clients.yaml")),
     ("segments", include_str!("policies/segments.yaml")),
     ("signed", include_str!("policies/signed.yaml")),
+    ("sources", include_str!("policies/sources.yaml")),
+    ("trust", include_str!("policies/trust.yaml")),
     (GAPS, include_str!("policies/gaps.yaml")),
 ];
 

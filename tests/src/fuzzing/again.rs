@@ -46,10 +46,9 @@ fn padding(case: &Case<'_>, frame: &[u8], answer: &Answer) {
     }
 }
 
-/// The fragments of a datagram meet, unless the policy looks at ports.
+/// The fragments of a datagram meet, unless the policy looks at what only the first has.
 fn fragments(case: &Case<'_>, frame: &[u8], headers: &Headers) {
-    let by_port = |carrier| matches!(carrier, Carrier::L4SrcPort | Carrier::L4DstPort);
-    if case.subject.policy.schema.fields.iter().any(|field| by_port(field.carrier)) {
+    if reads(case, Carrier::is_behind_fragmentation) {
         return;
     }
     let l3 = usize::from(headers.l3);
@@ -66,6 +65,11 @@ fn fragments(case: &Case<'_>, frame: &[u8], headers: &Headers) {
         case.decide(&later).decision(),
         "the first and a later fragment"
     );
+}
+
+/// Whether the policy has a field of such a carrier.
+fn reads(case: &Case<'_>, such: fn(Carrier) -> bool) -> bool {
+    case.subject.policy.schema.fields.iter().any(|field| such(field.carrier))
 }
 
 /// The datagram with other fragment bits.
@@ -89,8 +93,11 @@ fn fragment6(frame: &[u8], l3: usize, bits: u16) -> Option<Vec<u8>> {
     Some(fragment)
 }
 
-/// An ICMP error about the answer to a packet goes where the packet went.
+/// An ICMP error about the answer to a packet goes where the packet went, unless the policy looks at more than it quotes.
 fn error(case: &Case<'_>, frame: &[u8], answer: &Answer) {
+    if reads(case, |carrier| carrier.is_deep() && carrier.is_behind_fragmentation()) {
+        return;
+    }
     let headers = &answer.work.headers;
     let l3 = usize::from(headers.l3);
     let (link, ip) = frame.split_at(l3.min(frame.len()));

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use keysteer::engine::Engine;
 use keysteer::policy::{ClassAction, Key, Policy};
 use keysteer_common::account::{Counter, Meters, drop_slot};
-use keysteer_common::config::{class_action, fragments};
-use keysteer_common::decide::{decide, decide_deep, facts_of};
+use keysteer_common::config::fragments;
+use keysteer_common::decide::{decide, decide_deep, facts_of, headers_of};
 use keysteer_common::forward::Action;
 use keysteer_common::headers::{Decision, Headers, NO_LEVEL, NO_SHARD, NO_SLOT, Record, Work, found};
 use keysteer_common::inside::Inside;
@@ -15,7 +15,7 @@ use keysteer_common::slice::Frame;
 use keysteer_common::tables::{Datagram, Datagrams, Exits, ShardEntry, target};
 use keysteer_common::vocabulary::{Class, Fault, Reason, Verdict};
 
-use super::model::Expected;
+use super::model::{Expected, address};
 use super::{again, kernel};
 use crate::differential::{Subject, subjects_on};
 use crate::lab::imagined;
@@ -24,8 +24,16 @@ use crate::lab::imagined;
 const LONGEST: usize = 4096;
 
 /// The policies of the differential test, on a host that is imagined.
-static SUBJECTS: LazyLock<Vec<Subject>> =
-    LazyLock::new(|| subjects_on(&imagined()).expect("the policies of the differential test are right"));
+static SUBJECTS: LazyLock<Vec<Subject>> = LazyLock::new(|| {
+    modelled(subjects_on(&imagined()).expect("the policies of the differential test are right"))
+});
+
+/// Without those that operators have words on, and those of what interfaces may assert: of that the differential test
+/// compares the kernel and the host, and the model here knows nothing.
+pub(super) fn modelled(mut subjects: Vec<Subject>) -> Vec<Subject> {
+    subjects.retain(|subject| subject.policy.trust.is_none() && subject.deaf.is_none());
+    subjects
+}
 
 /// Decides a frame. The first byte chooses the policy; of the second, the low bits choose the interface
 /// that the frame arrives on, and the highest takes some shards' interfaces away; the rest is the frame.
@@ -58,7 +66,16 @@ pub(super) fn answered(which: usize, frame: &[u8]) -> String {
     let class = Class::from_number(decided.class).map_or("", Class::name);
     let reason = Reason::from_number(decided.reason).map_or("", Reason::name);
     let verdict = Verdict::from_number(decided.verdict).map_or("", Verdict::name);
-    format!("{}-{class}-{reason}-{verdict}", subject.name)
+    if decided.claimed == 0 {
+        return format!("{}-{class}-{reason}-{verdict}", subject.name);
+    }
+    // From where a key is claimed matters: from nowhere that is named, or from where others may be used.
+    let headers = headers_of(&Frame::new(&mut frame.to_vec(), 1));
+    let source = address(frame, headers.has(found::IPV4), headers.source);
+    let mut named =
+        subject.policy.keys.iter().flat_map(|key| key.sources.iter().flat_map(|nets| nets.iter()));
+    let named = named.any(|net| net.contains(&source));
+    format!("{}-{class}-{reason}-{verdict}-{}-{named}", subject.name, decided.claimed)
 }
 
 /// What a frame is decided by.
@@ -226,9 +243,6 @@ impl Case<'_> {
         if class == Class::Assigned {
             let drop = if dropped { drop_slot(reason) } else { None };
             counted.keys.push((decision.key_id, bytes, opens, drop));
-            if Program::of(&image.config) == Program::Deep {
-                counted.versions.push((policy.schema.version, bytes));
-            }
         }
         if class == Class::Unauthenticated {
             counted.claims.push((decision.claimed, self.ingress, bytes));
@@ -252,6 +266,7 @@ impl Case<'_> {
             (Class::Missing, _) => pool_of(policy.classes.missing),
             (Class::Unregistered, _) => pool_of(policy.classes.unregistered),
             (Class::Malformed, _) => pool_of(policy.classes.malformed),
+            (Class::Unauthenticated, _) => pool_of(policy.classes.unauthenticated),
             _ => None,
         };
         let Some(pool) = pool.and_then(|pool| policy.pools.get(pool)) else {
@@ -283,10 +298,7 @@ impl Case<'_> {
         let action = match class {
             Class::Missing if later => policy.classes.fragments,
             Class::Missing => policy.classes.missing,
-            Class::Unauthenticated => match image.config.classes[class as usize].action {
-                class_action::DROP => ClassAction::Drop,
-                _ => ClassAction::Pass,
-            },
+            Class::Unauthenticated => policy.classes.unauthenticated,
             Class::Unregistered => policy.classes.unregistered,
             Class::Malformed => policy.classes.malformed,
             // Assigned: to its shard, unless it is denied.

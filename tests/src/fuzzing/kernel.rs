@@ -5,7 +5,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread;
 
-use crate::differential::{Subject, subjects};
+use super::decision::modelled;
+use crate::differential::subjects;
 use crate::lab::{Lab, in_lab};
 use crate::pair::Pair;
 
@@ -62,7 +63,7 @@ fn serve(
     questions: Receiver<Question>,
     answer: &SyncSender<Result<(), String>>,
 ) -> Result<(), String> {
-    let subjects: Vec<Subject> = subjects(lab)?;
+    let subjects = modelled(subjects(lab)?);
     let pairs: Result<Vec<Pair<'_>>, _> = subjects.iter().map(|subject| Pair::new(&subject.image)).collect();
     let mut pairs = pairs.map_err(|error| error.to_string())?;
     for (number, (policy, frame, ingress)) in questions.into_iter().enumerate() {

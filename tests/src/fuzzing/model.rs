@@ -90,6 +90,12 @@ impl<'p> Expected<'p> {
         if policy.schema.fields.iter().any(|field| field.signed) {
             expected.doubt(signing, frame, headers);
         }
+        let source = address(frame, headers.has(found::IPV4), headers.source);
+        let sources = expected.entry.and_then(|key| key.sources.as_ref());
+        if sources.is_some_and(|nets| !nets.iter().any(|net| net.contains(&source))) {
+            expected.class = Class::Unauthenticated;
+            expected.claimed = expected.entry.take();
+        }
         expected
     }
 }

@@ -31,11 +31,15 @@ pub fn parse(data: &[u8]) {
     others(&headers, &frame);
 }
 
+/// What has everything looked for.
+pub(super) fn everything() -> Config {
+    Config { reads: reads::ALL, ports: Ports::IANA, quic_length: 8, ..Config::ZERO }
+}
+
 /// What is found beyond the outer headers, by a policy that reads everything, is in the frame, and what goes together
 /// is there together.
 fn tunnels(frame: &mut [u8]) {
-    let config = Config { reads: reads::ALL, ports: Ports::IANA, quic_length: 8, ..Config::ZERO };
-    let (headers, inside) = facts_of(&Frame::new(frame, 1), &config);
+    let (headers, inside) = facts_of(&Frame::new(frame, 1), &everything());
     let has = |bits| inside.has(bits);
     assert_eq!(inside.found >> 14, 0, "a bit without a meaning");
     assert!(!has(within::IPV4 | within::IPV6), "two families inside");
@@ -67,7 +71,6 @@ fn tunnels(frame: &mut [u8]) {
         (has(within::GRE_KEY), inside.id, 4),
         (has(within::QUIC), inside.id, usize::from(inside.id_length)),
         (has(within::NSH), inside.nsh, 8),
-        (has(within::NSH_CONTEXT), inside.nsh, 24),
         (has(within::ETHERNET), inside.ethernet, 14),
         (has(within::IPV4), inside.l3, 20),
         (has(within::IPV6), inside.l3, 40),
@@ -76,6 +79,15 @@ fn tunnels(frame: &mut [u8]) {
     ] {
         let end = usize::from(at) + length;
         assert!(!there || end <= frame.len(), "{length} bytes at {at} of {}: {inside:?}", frame.len());
+    }
+    if has(within::GRE_KEY) {
+        // Behind the checksum, where there is one (RFC 2890).
+        let [flags] = bytes(frame, inside.tunnel.into());
+        assert_eq!(inside.id, inside.tunnel + 4 + if flags & 0x80 == 0 { 0 } else { 4 });
+    }
+    if has(within::MPLS) {
+        let tags = [found::VLAN, found::VLAN_INNER].iter().filter(|tag| headers.has(**tag)).count();
+        assert_eq!(inside.label, u32::from_be_bytes(bytes(frame, 14 + 4 * tags)) >> 12, "not the top label");
     }
     if has(within::PORTS) {
         let [mut from, mut to] = [inside.source_port, inside.destination_port].map(u16::to_be_bytes);
@@ -145,7 +157,7 @@ fn inside(headers: &Headers, frame: &[u8]) {
         }
     } else {
         // The quoted header is turned round: its destination is the flow's source.
-        assert!(destination > l4 && source == destination + long);
+        assert!(destination > l3 + header && source == destination + long && l4 >= source + long);
     }
 }
 
@@ -192,7 +204,7 @@ fn facts(headers: &Headers, frame: &[u8]) {
         assert_eq!(protocol, headers.protocol);
     }
     if headers.has(found::QUOTED) {
-        let [kind] = bytes(frame, l4);
+        let [kind] = bytes(frame, icmp(headers));
         let error: &[u8] = if headers.has(found::IPV4) { &[3, 4, 5, 11, 12] } else { &[1, 2, 3, 4] };
         assert!(error.contains(&kind), "a quote in ICMP type {kind}");
     }
@@ -220,15 +232,18 @@ fn extensions(headers: &Headers, frame: &[u8]) {
         };
         next = following as u8;
     }
-    assert_eq!(
-        (usize::from(headers.l4), headers.has(found::FRAGMENT)),
-        (at, fragment || quotes_one(headers))
-    );
+    let l4 = if headers.has(found::QUOTED) { icmp(headers) } else { headers.l4.into() };
+    assert_eq!((l4, headers.has(found::FRAGMENT)), (at, fragment || quotes_one(headers)));
     if headers.has(found::QUOTED) {
         assert_eq!(next, 58, "a quote in something else than ICMPv6");
     } else if headers.has(found::PROTOCOL) {
         assert_eq!(headers.protocol, next);
     }
+}
+
+/// Where the ICMP error is: eight bytes before the quoted header, whose source is the flow's destination.
+fn icmp(headers: &Headers) -> usize {
+    usize::from(headers.destination) - if headers.has(found::IPV4) { 12 + 8 } else { 8 + 8 }
 }
 
 /// Whether it may be a quoted packet that is a fragment.

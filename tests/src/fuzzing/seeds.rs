@@ -6,9 +6,10 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use super::parse::everything;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use keysteer_common::decide::headers_of;
+use keysteer_common::decide::facts_of;
 use keysteer_common::headers::found;
 use keysteer_common::slice::Frame;
 use keysteer_common::vocabulary::Fault;
@@ -77,12 +78,16 @@ fn parse(captured: &[Vec<u8>]) -> Seeds {
         seeds.insert(format!("behind-{extension}"), packet.bytes());
     }
     for frame in captured.iter().cloned().chain(generated().map(|(_, frame)| frame)) {
-        let headers = headers_of(&Frame::new(&mut frame.clone(), 1));
+        let (headers, inside) = facts_of(&Frame::new(&mut frame.clone(), 1), &everything());
         // Of protocols that are only passed by, one does for all.
         let protocol = if FOLLOWED.contains(&headers.protocol) { headers.protocol } else { 0 };
         let fault = Fault::from_number(headers.fault).map_or("", Fault::name);
         // One tag is as good as none.
-        let name = format!("{:03x}-{protocol}-{fault}", headers.found & !found::VLAN);
+        let name = if inside.found == 0 {
+            format!("{:03x}-{protocol}-{fault}", headers.found & !found::VLAN)
+        } else {
+            format!("{:04x}-inside", inside.found)
+        };
         keep(&mut seeds, name, frame);
     }
     seeds

@@ -5,6 +5,7 @@ use keysteer::image::Image;
 use keysteer_common::account::{Counter, drop_slot};
 use keysteer_common::forward::Action;
 use keysteer_common::headers::NO_SHARD;
+use keysteer_common::program::Program;
 use keysteer_common::vocabulary::{Class, REASONS, Reason, Verdict};
 use keysteer_tests::frames::Packet;
 use keysteer_tests::lab::{Lab, lab};
@@ -201,6 +202,10 @@ impl Table<'_> {
             counters.keys[id].packets += 1;
             counters.keys[id].bytes += bytes;
             counters.events[id].flows += u64::from(expect.opens);
+            if Program::of(&self.image.config) == Program::Deep {
+                let version = self.image.config.schemas[0].version;
+                add(counters.versions.entry(version).or_default(), one);
+            }
             if let (true, Some(slot)) = (dropped, drop_slot(expect.reason)) {
                 add(&mut counters.events[id].drops[slot], one);
             }
