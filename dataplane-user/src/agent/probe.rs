@@ -10,7 +10,7 @@ use keysteer_common::parse::transport::{TCP, UDP};
 use crate::engine::Engine;
 use crate::explain::flow::Packet;
 use crate::image::Image;
-use crate::policy::{Destination, Field, Key, Policy};
+use crate::policy::{Destination, Field, Key, Policy, Spelling};
 
 /// The interface that probes arrive on, in either home: the loopback.
 const INGRESS: u32 = 1;
@@ -50,7 +50,7 @@ pub(super) fn frames(policy: &Policy, image: &Image) -> Vec<Vec<u8>> {
     let step = policy.keys.len().div_ceil(KEYS).max(1);
     for key in policy.keys.iter().step_by(step) {
         for place in &places {
-            if let Some(packet) = with_key(policy, place.packet(), key) {
+            if let Some(packet) = with_key(policy, &place.packet(), key) {
                 for port in [49_152, 49_153, 50_001] {
                     let mut packet = packet.clone();
                     if packet.ports.0 == 49_152 {
@@ -102,11 +102,18 @@ fn places(policy: &Policy) -> Vec<Place> {
     of(true).chain(of(false)).map(place).collect()
 }
 
-/// The packet with the fields of a key; `None` where it cannot carry them.
-fn with_key(policy: &Policy, mut packet: Packet, key: &Key) -> Option<Packet> {
-    for at in policy.schema.levels.get(usize::from(key.level))? {
-        let field = policy.schema.fields.get(*at)?;
-        set(policy, &mut packet, field, field.value(key.key))?;
+/// The packet with the fields of a key, by the first spelling that it can carry; `None` where there is none.
+fn with_key(policy: &Policy, packet: &Packet, key: &Key) -> Option<Packet> {
+    let first = Spelling { level: key.level, key: key.key };
+    let mut all = std::iter::once(first).chain(key.also.iter().copied());
+    all.find_map(|spelling| spelt(policy, packet.clone(), spelling))
+}
+
+fn spelt(policy: &Policy, mut packet: Packet, spelling: Spelling) -> Option<Packet> {
+    let level = policy.level(spelling.level)?;
+    for at in level.members {
+        let field = level.schema.fields.get(*at)?;
+        set(policy, &mut packet, field, field.value(spelling.key))?;
     }
     Some(packet)
 }

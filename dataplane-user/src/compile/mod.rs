@@ -44,7 +44,7 @@ use crate::kernel::interfaces::Interfaces;
 use crate::policy::{ClassAction, Diagnostic, Mode, Policy, Target};
 use crate::state::{Ids, Secrets};
 
-pub use identity::{Identities, identity, of_compiled, slot};
+pub use identity::{Identities, identity, of_compiled, slot, slot_of};
 pub use imagined::{Imagined, LOOPBACK, reachable};
 
 /// A policy that cannot become an image.
@@ -164,7 +164,7 @@ pub fn compile_for(
     let mut levels = [LevelConfig::default(); ALL_LEVELS];
     let mut reads = 0;
     let mut given = 0;
-    for ((schema, fields), config) in [&policy.schema].into_iter().zip(&mut fields).zip(&mut schemas) {
+    for ((schema, fields), config) in policy.schemas.iter().zip(&mut fields).zip(&mut schemas) {
         *fields = schema::fields(schema, &tables);
         *config = schema::schema(schema, given);
         for (to, level) in levels.iter_mut().skip(given).zip(schema::levels(schema)) {
@@ -173,7 +173,7 @@ pub fn compile_for(
         }
         reads |= schema::reads(schema);
     }
-    let wide = policy.schema.fields.iter().map(|field| u32::from(field.bits)).sum::<u32>() > 64;
+    let wide = policy.schemas.iter().any(schema::is_wide);
     let mut slots = slots::Slots::new(policy, &indices);
     let mut class = |action| -> Result<ClassConfig, CompileError> {
         Ok(match action {

@@ -58,9 +58,11 @@ fn is_for(trace: &Trace, service: &Service) -> bool {
     }
 }
 
-/// The schema's fields.
-pub(super) fn extract(generation: &Generation<'_>, trace: &Trace) -> Vec<Field> {
-    let infos = generation.names.fields.iter().zip(&trace.fields).zip(&generation.image.config.fields[0]);
+/// The fields of version `at` of the schema.
+pub(super) fn extract(generation: &Generation<'_>, trace: &Trace, at: usize) -> Vec<Field> {
+    let schema = generation.names.schemas.get(at).into_iter().flat_map(|schema| &schema.fields);
+    let configs = generation.image.config.fields.get(at).into_iter().flatten();
+    let infos = schema.zip(trace.readings.get(at).into_iter().flatten()).zip(configs);
     infos
         .map(|((info, reading), config)| {
             let whole = info.table.is_some() || u16::from(info.bits) == info.carrier.bits();
@@ -121,18 +123,27 @@ fn absent(info: &FieldInfo, trace: &Trace, reading: &Reading) -> Option<String> 
     })
 }
 
-/// The schema's levels.
-pub(super) fn resolve(generation: &Generation<'_>, trace: &Trace, fields: &[Field]) -> Vec<Level> {
-    let names = generation.names;
-    let levels = names.levels.iter().enumerate();
+/// The levels of version `at` of the schema, whose fields are these.
+pub(super) fn resolve(
+    generation: &Generation<'_>,
+    trace: &Trace,
+    at: usize,
+    fields: &[Field],
+) -> Vec<Level> {
+    let schemas = &generation.names.schemas;
+    let before: usize = schemas.iter().take(at).map(|schema| schema.levels.len()).sum();
+    let levels = schemas.get(at).into_iter().flat_map(|schema| &schema.levels);
+    // Levels are numbered over all versions: those of a later one than decided were not tried.
+    let taken = trace.level;
+    let levels = levels.zip(before..);
     levels
-        .map(|(number, members)| {
+        .map(|(members, number)| {
             let members: Vec<&Field> = members.iter().filter_map(|at| fields.get(*at)).collect();
             let lacking = members.iter().filter(|field| field.value.is_none());
             let lacks: Vec<String> = lacking.map(|field| field.name.clone()).collect();
             let values: BTreeMap<String, String> =
                 members.iter().filter_map(|field| Some((field.name.clone(), field.value.clone()?))).collect();
-            let finding = match trace.level {
+            let finding = match taken {
                 Some(taken) if taken == number => LevelFinding::Taken,
                 Some(taken) if taken < number => LevelFinding::Decided,
                 _ if !lacks.is_empty() => LevelFinding::Incomplete,
@@ -144,11 +155,12 @@ pub(super) fn resolve(generation: &Generation<'_>, trace: &Trace, fields: &[Fiel
 }
 
 /// The key that was found.
-pub(super) fn key(info: &KeyInfo) -> Key {
+pub(super) fn key(generation: &Generation<'_>, info: &KeyInfo) -> Key {
     let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(str::to_owned);
     Key {
         id: info.id,
         name: info.name.clone(),
+        alias_of: info.alias_of.and_then(|of| generation.names.key(of)).map(|key| key.name.clone()),
         tier: text(&info.tier),
         owner: text(&info.owner),
         cost_centre: text(&info.cost_centre),
@@ -209,7 +221,7 @@ pub(super) fn select(generation: &Generation<'_>, trace: &Trace, key: Option<&Ke
     // A key of width 1 has the shard of its slot in its entry: the compiler read the slot.
     let compiled = || {
         let key = key.filter(|key| key.width == 1)?;
-        Some(u32::from(compile::slot(&compile::of_compiled(names, key))))
+        Some(u32::from(compile::slot_of(names, key)))
     };
     Some(Select {
         pool,

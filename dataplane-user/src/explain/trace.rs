@@ -5,17 +5,19 @@ use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use keysteer_common::carrier::{self, Carrier};
+use keysteer_common::config::{FieldConfig, SchemaConfig};
 use keysteer_common::decide::headers_of;
-use keysteer_common::extract;
 use keysteer_common::forward::Action;
-use keysteer_common::headers::{FIELDS, Headers, NO_LEVEL, NO_SHARD, NO_SLOT, Work, found};
+use keysteer_common::headers::{
+    FIELDS, Headers, NO_LEVEL, NO_SHARD, NO_SLOT, Record, SCHEMAS, Work, found,
+};
 use keysteer_common::scope;
 use keysteer_common::slice::Frame;
 use keysteer_common::vocabulary::{Class, Fault, Reason, Verdict};
 
 use super::types::{Ethernet, Flow, Ip, Parse, Transport, Vlan};
 use crate::engine::{Decided, Engine};
-use crate::image::{Image, Names};
+use crate::image::{FieldInfo, Image, Names};
 use crate::policy::{mac_text, protocol_text};
 
 /// What was found in a frame and decided about it.
@@ -32,11 +34,13 @@ pub(super) struct Trace {
     pub(super) set: u32,
     /// Whether it is for a service of that set.
     pub(super) in_service: bool,
-    /// The schema's fields, in order.
-    pub(super) fields: Vec<Reading>,
+    /// Of each version of the schema what it reads, in the order that they are tried.
+    pub(super) readings: Vec<Vec<Reading>>,
+    /// Index of the version that decided; without a key the first that a field was found of, else the first.
+    pub(super) schema: usize,
     pub(super) class: Class,
     pub(super) key_id: u32,
-    /// The level that decided.
+    /// The level that decided, numbered over all versions.
     pub(super) level: Option<usize>,
     pub(super) shard: Option<u16>,
     /// Index into the slots, where one was read; of a key of width 1 its entry has the shard.
@@ -96,7 +100,8 @@ pub(super) fn trace(image: &Image, names: &Names, lost: &[u16], frame: &[u8], in
             .then_some((headers.protocol, ports.then_some(headers.destination_port))),
         set,
         in_service: set != 0 && scope::service(image, &headers, set),
-        fields: fields(image, names, &packet, &headers),
+        readings: readings(image, names, frame, ingress, &headers),
+        schema: usize::from(decision.schema),
         // The engine writes nothing but numbers of the vocabulary.
         class: Class::from_number(decision.class).unwrap_or(Class::Foreign),
         key_id: decision.key_id,
@@ -212,20 +217,61 @@ fn ip(frame: &[u8], packet: &Frame<'_>, headers: &Headers) -> Option<Ip> {
     })
 }
 
-fn fields(image: &Image, names: &Names, packet: &Frame<'_>, headers: &Headers) -> Vec<Reading> {
-    let mut raw = [[0; 2]; FIELDS];
-    let key = extract::extract(packet, image, headers, Some(&mut raw));
+/// What each version of the schema reads in a frame, whichever decides: each is tried as if it were the only one.
+fn readings(
+    image: &Image,
+    names: &Names,
+    frame: &[u8],
+    ingress: u32,
+    headers: &Headers,
+) -> Vec<Vec<Reading>> {
+    let several = names.schemas.len() > 1;
+    let one = |at: usize| {
+        let mut bytes = frame.to_vec();
+        if !several {
+            return Engine::new(image).decide(&mut bytes, ingress).work;
+        }
+        let mut alone = image.clone();
+        alone.config.fields = [[FieldConfig::default(); FIELDS]; SCHEMAS];
+        alone.config.schemas = [SchemaConfig::default(); SCHEMAS];
+        let [fields, ..] = &mut alone.config.fields;
+        *fields = image.config.fields.get(at).copied().unwrap_or_default();
+        let [schema, ..] = &mut alone.config.schemas;
+        *schema = image.config.schemas.get(at).copied().unwrap_or_default();
+        Engine::counting(&alone, 0).decide(&mut bytes, ingress).work
+    };
+    let mut bytes = frame.to_vec();
+    let packet = Frame::new(&mut bytes, ingress);
+    let all = names.schemas.iter().zip(&image.config.fields).enumerate();
+    all.map(|(at, (schema, configs))| {
+        let record = one(at).record;
+        let fields = configs.iter().zip(record.fields).zip(&schema.fields).zip(0_u32..);
+        fields.map(|(((config, raw), info), nth)| reading(config, raw, info, nth, &record, &packet, headers)).collect()
+    })
+    .collect()
+}
+
+/// A field, of which `raw` was noted.
+#[expect(clippy::too_many_arguments, reason = "they are one frame's, and one field's")]
+fn reading(
+    config: &FieldConfig,
+    raw: [u64; 2],
+    info: &FieldInfo,
+    nth: u32,
+    record: &Record,
+    packet: &Frame<'_>,
+    headers: &Headers,
+) -> Reading {
     let whole = |[high, low]: [u64; 2]| u128::from(high) << 64 | u128::from(low);
-    let readings = image.config.fields[0].iter().zip(raw).zip(&names.fields).zip(0_u32..);
-    readings
-        .map(|(((config, raw), info), index)| Reading {
-            raw: carrier::read(packet, headers, config.carrier).map(|_| whole(raw)),
-            value: (key.present >> index & 1 == 1).then(|| {
-                let largest = u128::MAX >> (128 - u32::from(info.bits.clamp(1, 128)));
-                whole(key.key) >> (config.place & 127) & largest
-            }),
-        })
-        .collect()
+    let present = record.decision.present >> nth & 1 == 1;
+    // An address that no prefix has is noted all the same.
+    let noted =
+        present || config.through_table != 0 && carrier::read(packet, headers, config.carrier).is_some();
+    let largest = u128::MAX >> (128 - u32::from(info.bits.clamp(1, 128)));
+    Reading {
+        raw: noted.then(|| whole(raw)),
+        value: present.then(|| whole(record.key) >> (config.place & 127) & largest),
+    }
 }
 
 /// What the record of the program in the kernel and the host's say of a frame differently, in words. Of a plain frame

@@ -11,6 +11,7 @@
 
 pub(crate) mod bundle;
 mod check;
+mod date;
 mod diagnostic;
 mod digits;
 mod document;
@@ -20,7 +21,9 @@ mod lint;
 mod model;
 mod reader;
 mod share;
+mod value_map;
 mod values;
+pub mod versions;
 mod yaml;
 
 #[cfg(test)]
@@ -34,9 +37,11 @@ pub use diagnostic::{Diagnostic, Place, PolicyError};
 pub use json_schema::json_schema;
 pub use model::{
     AttachMode, BlastRadius, ClassAction, Classes, Destination, Field, Interface, Key, Mode, Policy, Pool,
-    PrefixTable, Schema, Shard, Target, Tier, Width, mac_text,
+    PrefixTable, Schema, Shard, Spelling, Target, Tier, Width, mac_text,
 };
+pub use date::Date;
 pub use share::Share;
+pub use value_map::ValueMap;
 
 pub(crate) use diagnostic::lines;
 pub(crate) use values::{protocol, protocol_text, service_text};

@@ -1,14 +1,18 @@
 //! Whether a document of the right shape makes sense: every name it uses is declared, once; what it
 //! declares fits together. All problems are listed. Every check is linear in the document's size.
 
+mod alias;
 mod duplicates;
 mod keys;
 mod keys_file;
+mod normalise;
 mod residency;
 mod schema;
 mod scope;
 mod shards;
+mod spelling;
 mod tables;
+mod versions;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -110,14 +114,14 @@ pub(super) fn check(
     interfaces(&mut checker, &document.interfaces);
     let scope = scope::check(&mut checker, &document.scope);
     let tables = tables::check(&mut checker, &document.tables);
-    let schema = schema::check(&mut checker, &document.schemas, &document.tables, &tables);
+    let schemas = schema::check(&mut checker, &document.schemas, &document.tables, &tables);
     let mut places = shards::check(&mut checker, document);
-    let residency = schema.as_ref().map_or_else(Default::default, |schema| {
-        residency::check(&mut checker, document, schema, &tables, &mut places.pools)
+    let residency = schemas.as_ref().map_or_else(Default::default, |schemas| {
+        residency::check(&mut checker, document, schemas, &tables, &mut places.pools)
     });
     let blast_radius = blast_radius(&mut checker, document);
-    let keys = schema.as_ref().map(|schema| {
-        let mut keys = keys::Keys::new(&tables, schema, &places, &residency);
+    let keys = schemas.as_ref().map(|schemas| {
+        let mut keys = keys::Keys::new(&tables, schemas, &places, &residency);
         keys.of_document(&mut checker, &document.keys);
         if let Some(from) = &document.keys_from {
             keys_file::read(&mut checker, &mut keys, from, read_keys);
@@ -132,7 +136,7 @@ pub(super) fn check(
         checker.warn(at, "spec.keys", "no key is declared: every packet will be missing or unregistered");
     }
 
-    let (Some(schema), true) = (schema, checker.errors.is_empty()) else {
+    let (Some(schemas), true) = (schemas, checker.errors.is_empty()) else {
         return Err(PolicyError::Invalid(checker.errors.finish()));
     };
     let shards::Places { shards, pools, tiers, classes, .. } = places;
@@ -145,7 +149,7 @@ pub(super) fn check(
         interfaces: document.interfaces.clone(),
         scope,
         tables,
-        schema,
+        schemas,
         shards,
         pools,
         tiers,

@@ -7,7 +7,7 @@ use crate::policy::values;
 use super::types::{KeyRest, RawKey};
 
 /// The fields of a key.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 14] = [
     "name",
     "match",
     "tier",
@@ -20,6 +20,8 @@ const FIELDS: [&str; 12] = [
     "reason",
     "region",
     "vip",
+    "schema",
+    "aliasOf",
 ];
 
 pub(super) fn key<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawKey<'n>> {
@@ -37,6 +39,8 @@ pub(super) fn key<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<
         reason: fields.get("reason").and_then(|at| free_text(&at, context)),
         region: fields.get("region").and_then(|at| region(&at, context)),
         vip: fields.get("vip").and_then(|at| at.boolean(context)).map(|vip| vip.value),
+        schema: fields.get("schema").and_then(|at| at.number(1, 255, context)),
+        alias_of: fields.get("aliasOf").and_then(|at| free_text(&at, context)),
     };
     Some(RawKey { name: name?, values: values?, rest })
 }
