@@ -56,21 +56,33 @@ impl<const C: usize, const D: usize> Sip<C, D> {
     }
 
     #[inline(always)]
-    fn rounds<const N: usize>(&mut self) {
+    fn round(&mut self) {
         let [v0, v1, v2, v3] = &mut self.v;
-        let mut round = 0;
-        while round < N {
-            *v0 = v0.wrapping_add(*v1);
-            *v1 = v1.rotate_left(13) ^ *v0;
-            *v0 = v0.rotate_left(32);
-            *v2 = v2.wrapping_add(*v3);
-            *v3 = v3.rotate_left(16) ^ *v2;
-            *v0 = v0.wrapping_add(*v3);
-            *v3 = v3.rotate_left(21) ^ *v0;
-            *v2 = v2.wrapping_add(*v1);
-            *v1 = v1.rotate_left(17) ^ *v2;
-            *v2 = v2.rotate_left(32);
-            round += 1;
+        *v0 = v0.wrapping_add(*v1);
+        *v1 = v1.rotate_left(13) ^ *v0;
+        *v0 = v0.rotate_left(32);
+        *v2 = v2.wrapping_add(*v3);
+        *v3 = v3.rotate_left(16) ^ *v2;
+        *v0 = v0.wrapping_add(*v3);
+        *v3 = v3.rotate_left(21) ^ *v0;
+        *v2 = v2.wrapping_add(*v1);
+        *v1 = v1.rotate_left(17) ^ *v2;
+        *v2 = v2.rotate_left(32);
+    }
+
+    /// Without a loop: the kernel home's code is better when there is none to begin with.
+    #[inline(always)]
+    fn rounds<const N: usize>(&mut self) {
+        const { assert!(N >= 1 && N <= 4) };
+        self.round();
+        if N > 1 {
+            self.round();
+        }
+        if N > 2 {
+            self.round();
+        }
+        if N > 3 {
+            self.round();
         }
     }
 

@@ -38,7 +38,12 @@ pub(crate) fn judge<'t, P: Packet, T: Tables>(
     desk: &mut Desk<'_>,
 ) -> (Resolved<'t>, Hit<'t>) {
     let config = tables.config();
-    let trust = if config.interfaces_len != 0 { Some(trust::on_interface(packet, tables)) } else { None };
+    // Always both, not an option: the verifier refuses what is kept in a register that holds nothing.
+    let mut trust = Trust { allowed: u32::MAX, verify: 0 };
+    if config.interfaces_len != 0 {
+        rare();
+        trust = trust::on_interface(packet, tables);
+    }
     let mut tried = 0;
     let mut hit: Hit<'t> = None;
     let mut version = 0;
@@ -49,10 +54,9 @@ pub(crate) fn judge<'t, P: Packet, T: Tables>(
         if schema.levels == 0 {
             break;
         }
-        let (allowed, verify) = match trust {
-            Some(Trust { allowed, verify }) => ((allowed >> (8 * at)) as u8, verify >> at & 1 != 0),
-            None => (u8::MAX, schema.verify != 0),
-        };
+        let allowed = (trust.allowed >> (8 * at)) as u8;
+        let listed = config.interfaces_len != 0;
+        let verify = if listed { trust.verify >> at & 1 != 0 } else { schema.verify != 0 };
         desk.inside.signed = 0;
         let key = extract(packet, tables, headers, desk, at, allowed);
         let signed = desk.inside.signed != 0;
@@ -124,7 +128,6 @@ fn extract<P: Packet, T: Tables>(
 }
 
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "what is bundled goes to memory in the kernel home")]
 fn field<const I: usize, P: Packet, T: Tables>(
     packet: &P,
     tables: &T,

@@ -246,8 +246,9 @@ impl Names {
 
     /// The fields of a key's level, each with the key's value in canonical text: the same by every schema that has it.
     pub fn values(&self, key: &KeyInfo) -> impl Iterator<Item = (&str, String)> {
-        let (fields, level) =
-            self.level(key.level).map_or((&[][..], &[][..]), |(schema, level)| (schema.fields.as_slice(), level));
+        let (fields, level) = self
+            .level(key.level)
+            .map_or((&[][..], &[][..]), |(schema, level)| (schema.fields.as_slice(), level));
         let key = key.key;
         level.iter().filter_map(move |at| {
             let (field, behind) = fields.get(*at..)?.split_first()?;

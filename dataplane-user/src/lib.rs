@@ -13,6 +13,7 @@
 //!  inspect    what captures carry, and a policy to begin with
 //!  replay     captures through either home of the decision
 //!  state      what outlives the agent: secrets, ids, generations, operators' words, the audit log
+//!  signing    secrets of signed keys, from their files
 //!  agent      the long-running process
 //!  control    the local API: types once, server and client
 //!  telemetry  OpenMetrics, windows
@@ -43,6 +44,8 @@ pub mod inspect;
 pub mod replay;
 
 pub mod state;
+
+pub mod signing;
 
 pub mod agent;
 pub mod control;

@@ -77,6 +77,40 @@ fn command_line() {
     check("docs/cli.md", 2);
 }
 
+/// Also the vectors: the program makes each shim, and another implementation of SipHash its tag, of the message that is shown.
+#[test]
+fn wire_format() {
+    use std::hash::Hasher as _;
+
+    check("docs/wire-format.md", 3);
+    let page = std::fs::read_to_string(top().join("docs/wire-format.md")).expect("the page is there");
+    let secret: [u8; 16] = std::array::from_fn(|at| at as u8);
+    let mut vectors = 0;
+    for row in page.lines().filter(|line| line.starts_with("| `") && line.split('|').count() == 7) {
+        let cells: Vec<&str> = row.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        let [_, key, source, destination, message, shim, _] = cells[..] else { panic!("{row}") };
+        let option = |name: &str, value: &str| match value {
+            "" => String::new(),
+            value => format!("--{name} {value}"),
+        };
+        let printed = run(&format!(
+            "echo 000102030405060708090a0b0c0d0e0f | keysteer sign {key} --secret-file /dev/stdin --secret-id 1 \
+             --epoch 4660 {} {}",
+            option("source", source),
+            option("destination", destination)
+        ));
+        assert_eq!(printed.trim(), shim, "{row}");
+        assert_eq!(shim[..32], message[..32], "{row}");
+        let byte = |at: usize| u8::from_str_radix(&message[at..at + 2], 16).expect("digits");
+        let message: Vec<u8> = (0..message.len()).step_by(2).map(byte).collect();
+        let mut sip = siphasher::sip::SipHasher24::new_with_key(&secret);
+        sip.write(&message);
+        assert_eq!(format!("{:016x}", sip.finish()), shim[32..], "{row}");
+        vectors += 1;
+    }
+    assert_eq!(vectors, 6);
+}
+
 #[test]
 fn changes() {
     check("docs/changes.md", 2);

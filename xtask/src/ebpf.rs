@@ -116,7 +116,9 @@ fn build(root: &Path, toolchain: &Toolchain, features: &[&str]) -> Result<()> {
             .env("CARGO_PROFILE_RELEASE_DEBUG", "2")
             .env_remove("RUSTFLAGS")
             .env_remove("RUSTUP_TOOLCHAIN")
-            .env_remove("RUSTC_WRAPPER"),
+            .env_remove("RUSTC_WRAPPER")
+            // Incremental code is other code.
+            .env_remove("CARGO_INCREMENTAL"),
     )
 }
 

@@ -87,7 +87,7 @@ fn ipv4<P: Packet>(packet: &P, headers: &Headers, inside: &mut Inside, at: Pos) 
     inside.l4 = packet.advance(at, header_length)?.store();
     let fragment = u16::from_be_bytes(ip.frags);
     if ip.proto == transport::AUTHENTICATION && fragment & network::FRAGMENT_BITS == 0 {
-        return walk(packet, inside, ip.proto);
+        return walk(packet, headers, inside, ip.proto);
     }
     Some(fragment & network::FRAGMENT_OFFSET == 0)
 }
@@ -104,14 +104,17 @@ fn ipv6<P: Packet>(packet: &P, headers: &Headers, inside: &mut Inside, at: Pos) 
     inside.destination = at.plus::<{ offset_of!(Ipv6Hdr, dst_addr) }>().store();
     inside.set(within::IPV6);
     inside.l4 = packet.advance(at, Ipv6Hdr::LEN)?.store();
-    walk(packet, inside, first[offset_of!(Ipv6Hdr, next_hdr)])
+    walk(packet, headers, inside, first[offset_of!(Ipv6Hdr, next_hdr)])
 }
 
 /// Walks extension headers from [`Inside::l4`], as of the outer packet.
 #[inline(always)]
-fn walk<P: Packet>(packet: &P, inside: &mut Inside, next: u8) -> Option<bool> {
+fn walk<P: Packet>(packet: &P, headers: &Headers, inside: &mut Inside, next: u8) -> Option<bool> {
     let end = transport::walk(packet, next, Pos::from_stored(inside.l4));
-    if end.fault as u8 != Fault::None as u8 || (end.fragment && transport::is_extension(end.protocol)) {
+    if end.fault as u8 != Fault::None as u8
+        || !in_datagram(headers, end.at, 0)
+        || (end.fragment && transport::is_extension(end.protocol))
+    {
         inside.found &= !within::PROTOCOL;
         return None;
     }

@@ -4,7 +4,7 @@ use crate::access::{Packet, Pos};
 use crate::inside::{Inside, kind, within};
 
 /// Bytes of the base and the service path header.
-const FIXED: usize = 8;
+pub(super) const FIXED: usize = 8;
 
 /// Notes the service header at `at`, and in [`Inside::next`] and [`Inside::kind`] what follows it; `None` where it is cut off or says an impossible length.
 #[inline(always)]

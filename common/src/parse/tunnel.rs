@@ -53,8 +53,9 @@ pub fn parse<P: Packet>(packet: &P, config: &Config, headers: &mut Headers, insi
     }
     if inside.kind == kind::NSH {
         inside.kind = kind::NOTHING;
-        if nsh::parse(packet, inside, Pos::from_stored(inside.next)).is_none() && !headers.has(found::QUOTED)
-        {
+        let at = Pos::from_stored(inside.next);
+        let whole = in_datagram(headers, at, nsh::FIXED) && nsh::parse(packet, inside, at).is_some();
+        if !whole && !headers.has(found::QUOTED) {
             headers.fail(Fault::TunnelCut);
         }
     }
@@ -100,7 +101,7 @@ fn udp<P: Packet>(
     let read = |bits| config.reads & bits != 0;
     let ports = &config.ports;
     let vxlan = read(reads::VXLAN | reads::INNER) && port == ports.vxlan;
-    let geneve = read(reads::GENEVE | reads::INNER) && port == ports.geneve;
+    let geneve = read(reads::GENEVE | reads::NSH | reads::INNER) && port == ports.geneve;
     let gtpu = read(reads::GTPU | reads::INNER) && port == ports.gtpu;
     let quic = read(reads::QUIC) && port == ports.quic;
     if !(vxlan || geneve || gtpu || quic) {
@@ -120,7 +121,7 @@ fn udp<P: Packet>(
     if vxlan {
         self::vxlan(packet, inside, header, at)
     } else if geneve {
-        self::geneve(packet, inside, header, at)
+        self::geneve(packet, headers, inside, header, at)
     } else {
         self::gtpu(packet, headers, inside, header, at)
     }
@@ -139,13 +140,22 @@ fn vxlan<P: Packet>(packet: &P, inside: &mut Inside, header: [u8; HEADER], at: P
 
 /// Geneve (RFC 8926).
 #[inline(always)]
-fn geneve<P: Packet>(packet: &P, inside: &mut Inside, header: [u8; HEADER], at: Pos) -> Option<()> {
+fn geneve<P: Packet>(
+    packet: &P,
+    headers: &Headers,
+    inside: &mut Inside,
+    header: [u8; HEADER],
+    at: Pos,
+) -> Option<()> {
     if header[0] >> 6 != 0 {
         return Some(());
     }
     let options = ((header[0] & 0x3f) as usize) << 2;
-    inside.set(within::GENEVE);
     let next = packet.advance(at, HEADER + options)?;
+    if !in_datagram(headers, next, 0) {
+        return None;
+    }
+    inside.set(within::GENEVE);
     carries(inside, kind_of(u16::from_be_bytes([header[2], header[3]])), next)
 }
 

@@ -124,7 +124,7 @@ fn an_unregistered_key_meets_its_class_policy() {
 #[test]
 fn a_key_without_its_fields_is_missing() {
     let mut world = World::new();
-    world.config.fields[0].carrier = crate::carrier::Carrier::VlanId as u8;
+    world.config.fields[0][0].carrier = crate::carrier::Carrier::VlanId as u8;
     let (mut frame, mut noted) = (udp4(), Noted::default());
     world.decide(&mut frame, &mut noted);
     assert_eq!(noted.counts, [node(Class::Missing, Verdict::Pass, Reason::ClassPass)]);

@@ -6,10 +6,12 @@ use crate::account::Meters;
 use crate::config::{Config, LevelConfig, PrefixIndex};
 use crate::forward::Action;
 use crate::headers::{Headers, Work};
+use crate::program::Program;
+use crate::shim::Signing;
 use crate::slice::Frame;
 use crate::tables::{
-    Exits, KeyEntry, KeyMeta, PrefixStep, SLOTS, ServiceSet, ShardEntry, Slot, SlotTable, Tables, WIDTH_ALL,
-    target,
+    Datagram, Datagrams, Exits, KeyEntry, KeyMeta, PrefixStep, SLOTS, ServiceSet, ShardEntry, Slot,
+    SlotTable, Tables, WIDTH_ALL, target,
 };
 use crate::vocabulary::{Class, Reason, Verdict};
 
@@ -22,6 +24,8 @@ pub(super) enum Count {
     Shard { index: u32, bytes: u64 },
     ShardDropped(u32),
     Opened { key: Option<u32>, shard: Option<u32> },
+    Version { version: u8, bytes: u64 },
+    Claim { id: u32, ingress: u32, bytes: u64 },
 }
 
 /// What one decision reads and counts.
@@ -37,6 +41,10 @@ pub(super) struct World {
     pub(super) slot_tables: Vec<SlotTable>,
     pub(super) slots: Vec<Slot>,
     pub(super) shards: Vec<ShardEntry>,
+    /// Sets of sources and the keys that they may use.
+    pub(super) pairs: Vec<u64>,
+    pub(super) signing: Signing,
+    pub(super) now: u64,
     /// Operators' words.
     pub(super) key_words: Vec<(u32, u64)>,
     pub(super) shard_words: Vec<(u32, u64)>,
@@ -48,6 +56,8 @@ pub(super) struct Noted {
     pub(super) counts: Vec<Count>,
     /// Exits that are not there.
     pub(super) gone: bool,
+    /// Datagrams that are remembered.
+    pub(super) datagrams: Vec<(Datagram, u32)>,
 }
 
 pub(super) const KEY_ID: u32 = 7;
@@ -62,8 +72,8 @@ impl World {
         let everything = PrefixIndex { value: 1, ..PrefixIndex::default() };
         world.config.scope.v4 = everything;
         world.config.scope.v6 = everything;
-        world.config.fields[0].carrier = crate::carrier::Carrier::IpDscp as u8;
-        world.config.fields[0].mask = [0, 0x3f];
+        world.config.fields[0][0].carrier = crate::carrier::Carrier::IpDscp as u8;
+        world.config.fields[0][0].mask = [0, 0x3f];
         world.config.levels[0] =
             LevelConfig { mask: [0, 0x3f], multipliers: [3, 5], fields: 1, ..Default::default() };
         world.config.record = 1;
@@ -101,7 +111,11 @@ impl World {
     /// Decides a frame that arrived on interface 3.
     pub(super) fn decide(&self, frame: &mut [u8], noted: &mut Noted) -> (Action, Work) {
         let mut work = Work::default();
-        let action = crate::decide::decide(&mut Frame::new(frame, 3), self, noted, &mut work);
+        let packet = &mut Frame::new(frame, 3);
+        let action = match Program::of(&self.config) {
+            Program::Headers => crate::decide::decide(packet, self, noted, &mut work),
+            Program::Deep => crate::decide::decide_deep(packet, self, noted, &mut work),
+        };
         (action, work)
     }
 }
@@ -137,6 +151,15 @@ impl Tables for World {
     fn shard(&self, index: u32) -> Option<&ShardEntry> {
         self.shards.get(index as usize)
     }
+    fn pair(&self, index: u32) -> Option<u64> {
+        self.pairs.get(index as usize).copied()
+    }
+    fn signing(&self) -> Option<&Signing> {
+        Some(&self.signing)
+    }
+    fn now(&self) -> u64 {
+        self.now
+    }
     fn key_word(&self, id: u32) -> u64 {
         word(&self.key_words, id)
     }
@@ -158,6 +181,15 @@ impl Exits for Noted {
     }
 }
 
+impl Datagrams for Noted {
+    fn remember(&mut self, datagram: &Datagram, entry: u32) {
+        self.datagrams.push((*datagram, entry));
+    }
+    fn recall(&mut self, datagram: &Datagram) -> Option<u32> {
+        self.datagrams.iter().rev().find_map(|(at, entry)| (at == datagram).then_some(*entry))
+    }
+}
+
 impl Meters for Noted {
     fn node(&mut self, class: Class, verdict: Verdict, reason: Reason, bytes: u64, shard: Option<u32>) {
         self.counts.push(Count::Node(class, verdict, reason, bytes));
@@ -174,6 +206,12 @@ impl Meters for Noted {
     }
     fn opened(&mut self, key: Option<u32>, shard: Option<u32>) {
         self.counts.push(Count::Opened { key, shard });
+    }
+    fn version(&mut self, version: u8, bytes: u64) {
+        self.counts.push(Count::Version { version, bytes });
+    }
+    fn claim(&mut self, id: u32, ingress: u32, bytes: u64) {
+        self.counts.push(Count::Claim { id, ingress, bytes });
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use keysteer_common::carrier::Carrier;
+use keysteer_common::shim::Signing;
 
 use super::ground::{Compiled, Counted, Ground, Platform, Wanted};
 use super::meter::{Cause, Meter, Source};
@@ -88,6 +89,8 @@ pub(crate) struct Pinned {
     /// Not pinned yet.
     pub(crate) ready: Image,
     pub(crate) words: Words,
+    /// By generation, what shims are verified with.
+    pub(crate) signing: BTreeMap<u64, Signing>,
 }
 
 impl Record {
@@ -213,6 +216,7 @@ impl Ground for Fake {
     fn retire(&mut self, number: u64) -> Result<(), Cause> {
         self.0.step(&format!("retire {number}"))?;
         self.pinned().generations.remove(&number);
+        self.pinned().signing.remove(&number);
         Ok(())
     }
 
@@ -253,6 +257,17 @@ impl Ground for Fake {
     fn set_words(&mut self, words: &Words) -> Result<(), Cause> {
         self.0.step("words")?;
         self.pinned().words = words.clone();
+        Ok(())
+    }
+
+    fn signing(&self, number: u64) -> Result<Option<Signing>, Cause> {
+        let pinned = self.pinned();
+        assert!(pinned.generations.contains_key(&number), "{number} is not loaded");
+        Ok(Some(pinned.signing.get(&number).copied().unwrap_or_default()))
+    }
+
+    fn write_signing(&mut self, number: u64, signing: &Signing) -> Result<(), Cause> {
+        self.pinned().signing.insert(number, *signing);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use keysteer_common::shim::Signing;
 use keysteer_common::tables::Slot;
 
 use super::meter::Cause;
@@ -87,6 +88,8 @@ pub trait Ground: Send {
     fn counted(&self) -> Box<dyn Counted>;
     fn words(&self) -> Result<Words, Cause>;
     fn set_words(&mut self, words: &Words) -> Result<(), Cause>;
+    fn signing(&self, number: u64) -> Result<Option<Signing>, Cause>;
+    fn write_signing(&mut self, number: u64, signing: &Signing) -> Result<(), Cause>;
     fn program(&self, number: u64) -> Result<ProgramStatus, Cause>;
     fn maps(&self, number: u64) -> Result<Vec<MapStatus>, Cause>;
     /// The slots of generation `number`'s pools, perhaps with more behind them.

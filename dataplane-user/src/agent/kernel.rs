@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use keysteer_common::shim::Signing;
 use keysteer_common::tables::Slot;
 
 use super::ground::{Compiled, Counted, Ground, Platform, Wanted};
@@ -128,6 +129,14 @@ impl Ground for Steering {
 
     fn set_words(&mut self, words: &Words) -> Result<(), Cause> {
         Ok(Self::set_words(self, words)?)
+    }
+
+    fn signing(&self, number: u64) -> Result<Option<Signing>, Cause> {
+        Ok(Self::signing(self, number)?)
+    }
+
+    fn write_signing(&mut self, number: u64, signing: &Signing) -> Result<(), Cause> {
+        Ok(Self::write_signing(self, number, signing)?)
     }
 
     fn program(&self, number: u64) -> Result<ProgramStatus, Cause> {

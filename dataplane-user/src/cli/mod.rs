@@ -20,6 +20,7 @@ mod policy;
 mod progress;
 mod replay;
 mod shard;
+mod sign;
 mod status;
 mod validate;
 mod word;
@@ -75,6 +76,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     Audit(audit::AuditArgs),
     Policy(policy::PolicyArgs),
+    Sign(sign::SignArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -124,6 +126,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Policy(args) => policy::run(&args),
+        Command::Sign(args) => sign::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     };
@@ -198,6 +201,9 @@ mod tests {
             "keysteer policy example",
             "keysteer policy example -o json",
             "keysteer policy example demo",
+            "keysteer sign 42 --secret-file s --secret-id 1",
+            "keysteer sign 0x2a --secret-file s --secret-id 255 --epoch 0 --source ::1/48 --destination 192.0.2.1 -o json",
+            "keysteer sign 42 --secret-file s --secret-id 1 --raw",
             "keysteer completions zsh",
             "keysteer man",
             "keysteer man /tmp/man1",
@@ -240,6 +246,10 @@ mod tests {
             "keysteer audit --key a verify",
             "keysteer audit verify --key a",
             "keysteer policy example demo -o json",
+            "keysteer sign 42 --secret-id 1",
+            "keysteer sign 42 --secret-file s --secret-id 256",
+            "keysteer sign 42 --secret-file s --secret-id 1 --raw -o json",
+            "keysteer sign acme --secret-file s --secret-id 1",
             "keysteer completions tcsh",
             "keysteer agent --policy p --log-format xml",
             "keysteer inspect",

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::Read;
 use super::output::{Align, Table, print_one};
-use crate::control::types::{Count, PolicyStatus, SchemaStatus, Standing, Status};
+use crate::control::types::{Count, PolicyStatus, SchemaStatus, SecretStatus, Standing, Status};
 
 /// How many operators' words are shown.
 const WORDS: usize = 20;
@@ -59,9 +59,18 @@ fn render(status: &Status) -> String {
     if !status.words.is_empty() {
         fact("words", format!("{}, over any policy", counted(&status.words)));
     }
+    for secret in &status.secrets {
+        fact("secret", self::secret(secret));
+    }
     fact(
         "mode",
-        format!("{}, schema {}, {} keys, {} shards", policy.mode, versions(policy), policy.keys, policy.shards),
+        format!(
+            "{}, schema {}, {} keys, {} shards",
+            policy.mode,
+            versions(policy),
+            policy.keys,
+            policy.shards
+        ),
     );
     if policy.schemas.len() > 1 || policy.schemas.iter().any(|schema| schema.deprecated.is_some()) {
         for schema in &policy.schemas {
@@ -119,6 +128,17 @@ fn render(status: &Status) -> String {
         parts.extend([verdicts.render(), outcomes.render()]);
     }
     parts.join("\n")
+}
+
+/// A secret of signed keys, by where it is.
+fn secret(secret: &SecretStatus) -> String {
+    let SecretStatus { id, file, in_force, trouble } = secret;
+    match (in_force, trouble) {
+        (true, None) => format!("{id} ({file}), in force"),
+        (true, Some(why)) => format!("{id} ({file}), in force as it was read before: {why}"),
+        (false, None) => format!("{id} ({file}), not in force"),
+        (false, Some(why)) => format!("{id} ({file}), not in force: {why}"),
+    }
 }
 
 /// How many words there are of each kind.

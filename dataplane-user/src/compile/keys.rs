@@ -57,7 +57,9 @@ pub(super) fn entries(
         let (id, denied) = (ids.id(&identity), key.denied.is_some());
         let entry = |spelling: Spelling| {
             let (place, meta) = match way {
-                Way::One { first, table } => (slots.shard(first, slot), KeyMeta::direct(spelling.level, table)),
+                Way::One { first, table } => {
+                    (slots.shard(first, slot), KeyMeta::direct(spelling.level, table))
+                }
                 Way::Several { table } => (slot, KeyMeta::spread(spelling.level, table)),
             };
             let key = halves(spelling.key);

@@ -41,6 +41,9 @@ pub struct Status {
     /// What operators said that stands, whatever the policy says.
     #[serde(default)]
     pub words: Vec<Standing>,
+    /// The secrets that signed keys are verified with, by where they are.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub secrets: Vec<SecretStatus>,
     /// Where it is attached.
     pub interfaces: Vec<InterfaceStatus>,
     /// The program in the kernel.
@@ -109,6 +112,21 @@ impl SchemaStatus {
         let deprecated = info.deprecated.map(|day| day.to_string());
         Self { version: info.version, deprecated, counted: None }
     }
+}
+
+/// A secret that signed keys are verified with, by where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretStatus {
+    /// Its public id.
+    pub id: u8,
+    /// Its file.
+    pub file: String,
+    /// Whether keys that are signed with it are accepted.
+    pub in_force: bool,
+    /// Why the file as it is now cannot be used; what is in force then is what was read before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trouble: Option<String>,
 }
 
 /// An interface that is steered.

@@ -46,6 +46,7 @@ pub fn status(
         policy,
         last: posted.last,
         words: posted.words.to_vec(),
+        secrets: posted.secrets.to_vec(),
         interfaces: node.interfaces.clone(),
         program,
         maps,

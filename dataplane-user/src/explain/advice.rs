@@ -156,7 +156,9 @@ fn near(generation: &Generation<'_>, explanation: &Explanation) -> Vec<String> {
     let earlier = schemas.take_while(|it| Some(u32::from(it.version)) != explanation.schema);
     let before: usize = earlier.map(|schema| schema.levels.len()).sum();
     let found = generation.names.keys.iter().filter_map(|key| {
-        let level = levels.get(key.level.checked_sub(before)?).filter(|level| level.finding == LevelFinding::NotRegistered)?;
+        let level = levels
+            .get(key.level.checked_sub(before)?)
+            .filter(|level| level.finding == LevelFinding::NotRegistered)?;
         let values = generation.names.values(key);
         let mut differing = values.filter(|(field, value)| level.values.get(*field) != Some(value));
         let ((field, value), None) = (differing.next()?, differing.next()) else { return None };

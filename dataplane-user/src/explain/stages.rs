@@ -124,12 +124,7 @@ fn absent(info: &FieldInfo, trace: &Trace, reading: &Reading) -> Option<String> 
 }
 
 /// The levels of version `at` of the schema, whose fields are these.
-pub(super) fn resolve(
-    generation: &Generation<'_>,
-    trace: &Trace,
-    at: usize,
-    fields: &[Field],
-) -> Vec<Level> {
+pub(super) fn resolve(generation: &Generation<'_>, trace: &Trace, at: usize, fields: &[Field]) -> Vec<Level> {
     let schemas = &generation.names.schemas;
     let before: usize = schemas.iter().take(at).map(|schema| schema.levels.len()).sum();
     let levels = schemas.get(at).into_iter().flat_map(|schema| &schema.levels);

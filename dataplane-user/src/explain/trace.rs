@@ -8,9 +8,7 @@ use keysteer_common::carrier::{self, Carrier};
 use keysteer_common::config::{FieldConfig, SchemaConfig};
 use keysteer_common::decide::headers_of;
 use keysteer_common::forward::Action;
-use keysteer_common::headers::{
-    FIELDS, Headers, NO_LEVEL, NO_SHARD, NO_SLOT, Record, SCHEMAS, Work, found,
-};
+use keysteer_common::headers::{FIELDS, Headers, NO_LEVEL, NO_SHARD, NO_SLOT, Record, SCHEMAS, Work, found};
 use keysteer_common::scope;
 use keysteer_common::slice::Frame;
 use keysteer_common::vocabulary::{Class, Fault, Reason, Verdict};
@@ -246,7 +244,9 @@ fn readings(
     all.map(|(at, (schema, configs))| {
         let record = one(at).record;
         let fields = configs.iter().zip(record.fields).zip(&schema.fields).zip(0_u32..);
-        fields.map(|(((config, raw), info), nth)| reading(config, raw, info, nth, &record, &packet, headers)).collect()
+        fields
+            .map(|(((config, raw), info), nth)| reading(config, raw, info, nth, &record, &packet, headers))
+            .collect()
     })
     .collect()
 }

@@ -27,6 +27,7 @@ pub mod pins;
 mod readback;
 mod record;
 mod runs;
+mod signing;
 mod steering;
 mod survey;
 mod sys;

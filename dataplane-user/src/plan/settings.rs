@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use super::types::{Changed, Changes, Difference, FieldChange, LISTED, Named};
 use crate::policy::versions::span_text;
 use crate::policy::{
-    AttachMode, ClassAction, Destination, Field, Mode, Policy, Pool, Schema, Shard, Share, Target, Tier,
-    Width, mac_text, service_text,
+    AttachMode, ClassAction, Destination, Field, Mode, Policy, Pool, Schema, Shard, Share, Signing,
+    SigningSecret, Target, Tier, Width, mac_text, service_text,
 };
 
 /// What changes from one policy to another; from nothing, everything is new.
@@ -95,6 +95,26 @@ fn settings(policy: &Policy) -> Fields {
     found.extend(budget("keys", policy.blast_radius.keys));
     found.extend(budget("traffic", policy.blast_radius.traffic));
     found.extend(policy.residency.as_ref().map(|region| field("residency.field", region)));
+    found.extend(policy.signing.iter().flat_map(signing));
+    found
+}
+
+/// How signed keys are verified.
+fn signing(signing: &Signing) -> Fields {
+    let secret = |secret: &SigningSecret| {
+        field(&format!("signing.secrets.{}", secret.id), &secret.file.display().to_string())
+    };
+    let mut found: Fields = signing.secrets.iter().map(secret).collect();
+    found.sort();
+    if let Some((v4, v6)) = signing.source {
+        found.push(field("signing.bind.source", &format!("IPv4 /{v4}, IPv6 /{v6}")));
+    }
+    if signing.destination {
+        found.push(field("signing.bind.destination", &true));
+    }
+    if let Some((class, kind)) = signing.geneve_option {
+        found.push(field("signing.geneveOption", &format!("class {class:#06x}, type {kind}")));
+    }
     found
 }
 
@@ -121,8 +141,7 @@ pub(super) fn pool_name(policy: &Policy, pool: usize) -> &str {
 /// The versions of the schema; of `several` each line says which it is of.
 fn schemas(policy: &Policy, several: bool) -> Fields {
     let versions: Vec<String> = policy.schemas.iter().map(|schema| schema.version.to_string()).collect();
-    let mut found =
-        vec![field(if several { "versions" } else { "version" }, &versions.join(" "))];
+    let mut found = vec![field(if several { "versions" } else { "version" }, &versions.join(" "))];
     for it in &policy.schemas {
         let of = if several { format!("version {} ", it.version) } else { String::new() };
         found.extend(schema(policy, it).into_iter().map(|(name, value)| (format!("{of}{name}"), value)));

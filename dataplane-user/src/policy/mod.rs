@@ -21,6 +21,7 @@ mod lint;
 mod model;
 mod reader;
 mod share;
+mod signing;
 mod value_map;
 mod values;
 pub mod versions;
@@ -33,14 +34,15 @@ use std::borrow::Cow;
 use std::path::Path;
 
 pub use bundle::{Bundle, File};
+pub use date::Date;
 pub use diagnostic::{Diagnostic, Place, PolicyError};
 pub use json_schema::json_schema;
 pub use model::{
     AttachMode, BlastRadius, ClassAction, Classes, Destination, Field, Interface, Key, Mode, Policy, Pool,
     PrefixTable, Schema, Shard, Spelling, Target, Tier, Width, mac_text,
 };
-pub use date::Date;
 pub use share::Share;
+pub use signing::{Signing, SigningSecret};
 pub use value_map::ValueMap;
 
 pub(crate) use diagnostic::lines;
@@ -80,6 +82,14 @@ fn parse_tree(tree: &yaml::Node, file: &str, keys: ReadKeys<'_>) -> Result<Polic
         Some(document) => check::check(&document, file, keys),
         None => Err(PolicyError::Invalid(context.report.finish())),
     }
+}
+
+/// A whole number, decimal or hexadecimal with `0x`.
+///
+/// # Errors
+/// It is none, in words.
+pub(crate) fn number(text: &str) -> Result<u128, String> {
+    values::number(text).map_err(|problem| problem.message)
 }
 
 /// A MAC address as the policy writes it.

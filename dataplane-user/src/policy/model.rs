@@ -15,6 +15,7 @@ use super::date::Date;
 use super::diagnostic::{Diagnostic, Place};
 use super::digits::Digits;
 use super::share::Share;
+use super::signing::Signing;
 use super::value_map::ValueMap;
 
 /// A checked policy.
@@ -52,6 +53,8 @@ pub struct Policy {
     pub blast_radius: BlastRadius,
     /// Name of the field that is a key's region.
     pub residency: Option<String>,
+    /// How signed keys are verified; without it there are none.
+    pub signing: Option<Signing>,
     /// What is not wrong but looks like a slip, or personal.
     pub warnings: Vec<Diagnostic>,
 }

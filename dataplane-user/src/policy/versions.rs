@@ -64,7 +64,9 @@ fn early(goes: &Schema, old: &Policy, new: &Policy, now: Timestamp) -> Option<Ea
                 "version {version} of the schema would go with no version of before staying: senders would have no time at which both the old and the new one are accepted (its dualAccept is {})",
                 span_text(span)
             ),
-            next: format!("declare the new version beside version {version} first, and drop that one afterwards"),
+            next: format!(
+                "declare the new version beside version {version} first, and drop that one afterwards"
+            ),
         });
     };
     let until = since.begin().after(span);
@@ -87,7 +89,8 @@ pub fn may_go(goes: &Schema, old: &Policy, new: &Policy, now: Timestamp) -> bool
 /// A span of time as the policy writes it.
 pub fn span_text(span: Duration) -> String {
     let seconds = span.as_secs();
-    let parts = [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    let parts =
+        [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
     let text: String =
         parts.iter().filter(|(many, _)| *many > 0).map(|(many, unit)| format!("{many}{unit}")).collect();
     if text.is_empty() { format!("{}ms", span.as_millis()) } else { text }

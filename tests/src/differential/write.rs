@@ -45,7 +45,7 @@ pub(super) fn write(packet: &mut Packet, policy: &Policy, field: &Field, value: 
         }
         return;
     }
-    let shift = u32::from(field.carrier.bits() - field.offset - field.bits);
+    let shift = u32::from(field.carrier.bits() - field.offset - u16::from(field.bits));
     let put = |old: u128| (old & !(field.largest() << shift)) | value << shift;
     match field.carrier {
         Carrier::EthernetSrc => put_mac(&mut packet.macs[1], put),
@@ -79,6 +79,7 @@ pub(super) fn write(packet: &mut Packet, policy: &Policy, field: &Field, value: 
             with_ports(packet);
             packet.ports.1 = put(packet.ports.1.into()) as u16;
         }
+        _ => {}
     }
 }
 

@@ -5,11 +5,13 @@ use std::sync::LazyLock;
 use keysteer::engine::Engine;
 use keysteer::policy::{ClassAction, Key, Policy};
 use keysteer_common::account::{Counter, Meters, drop_slot};
-use keysteer_common::decide::{decide, headers_of};
+use keysteer_common::decide::{decide, decide_deep, headers_of};
 use keysteer_common::forward::Action;
 use keysteer_common::headers::{Decision, Headers, NO_LEVEL, NO_SHARD, NO_SLOT, Record, Work, found};
+use keysteer_common::inside::Inside;
+use keysteer_common::program::Program;
 use keysteer_common::slice::Frame;
-use keysteer_common::tables::{Exits, ShardEntry, target};
+use keysteer_common::tables::{Datagram, Datagrams, Exits, ShardEntry, target};
 use keysteer_common::vocabulary::{Class, Fault, Reason, Verdict};
 
 use super::model::Expected;
@@ -92,6 +94,8 @@ struct Counted {
     node: Vec<(Class, Verdict, Reason, u64)>,
     keys: Vec<(u32, u64, bool, Option<usize>)>,
     shards: Vec<(u32, u64, bool, bool)>,
+    versions: Vec<(u8, u64)>,
+    claims: Vec<(u32, u32, u64)>,
 }
 
 /// Counts, and exits of which some have gone.
@@ -131,6 +135,23 @@ impl Meters for Node<'_> {
             shard.expect("a flow of a shard that was counted").2 = true;
         }
     }
+
+    fn version(&mut self, version: u8, bytes: u64) {
+        self.counted.versions.push((version, bytes));
+    }
+
+    fn claim(&mut self, id: u32, ingress: u32, bytes: u64) {
+        self.counted.claims.push((id, ingress, bytes));
+    }
+}
+
+/// Every frame is decided by itself: nothing is remembered.
+impl Datagrams for Node<'_> {
+    fn remember(&mut self, _datagram: &Datagram, _entry: u32) {}
+
+    fn recall(&mut self, _datagram: &Datagram) -> Option<u32> {
+        None
+    }
 }
 
 impl Exits for Node<'_> {
@@ -151,8 +172,11 @@ impl Case<'_> {
         let mut work = littered();
         let mut node = Node { counted: Counted::default(), lost: self.lost, exits: Vec::new() };
         let mut bytes = frame.to_vec();
-        let action =
-            decide(&mut Frame::new(&mut bytes, self.ingress), &self.subject.image, &mut node, &mut work);
+        let (packet, image) = (&mut Frame::new(&mut bytes, self.ingress), &self.subject.image);
+        let action = match Program::of(&image.config) {
+            Program::Headers => decide(packet, image, &mut node, &mut work),
+            Program::Deep => decide_deep(packet, image, &mut node, &mut work),
+        };
         assert!(node.exits.len() <= 1, "two exits for one frame: {:?}", node.exits);
         Answer { action, work, frame: bytes, counted: node.counted }
     }
@@ -336,7 +360,9 @@ fn littered() -> Work {
     };
     let decision =
         Decision { key_id: 1, slot: 5, flow: 5, shard: 0, present: 0xff, level: 0, ..Decision::NONE };
-    Work { zero: 0, headers, record: Record { fields: [[0xa5; 2]; 4], key: [0xa5; 2], decision } }
+    let inside = Inside { found: u32::MAX, label: 0xa5a5, signed: 50, option_length: 8, ..Inside::NONE };
+    let fields = [[0xa5; 2]; 4];
+    Work { zero: 0, headers, inside, fields, record: Record { fields, key: [0xa5; 2], decision } }
 }
 
 /// Headers without what their own bits say is not there.

@@ -123,7 +123,7 @@ fn value(policy: &Policy, field: &Field, frame: &[u8], headers: &Headers) -> Opt
         return longest(table.prefixes.iter().copied(), address(frame, v4, at)).map(u128::from);
     }
     let whole = whole(field.carrier, frame, headers)?;
-    Some(whole >> (field.carrier.bits() - field.offset - field.bits) & field.largest())
+    Some(whole >> (field.carrier.bits() - field.offset - u16::from(field.bits)) & field.largest())
 }
 
 /// Everything that a carrier holds.
@@ -153,5 +153,6 @@ fn whole(carrier: Carrier, frame: &[u8], headers: &Headers) -> Option<u128> {
         Carrier::Ipv6FlowLabel => Some(at(v6, headers.l3, 4)? & 0xf_ffff),
         Carrier::L4SrcPort => headers.has(found::PORTS).then_some(headers.source_port.into()),
         Carrier::L4DstPort => headers.has(found::PORTS).then_some(headers.destination_port.into()),
+        _ => None,
     }
 }

@@ -139,7 +139,7 @@ fn found(policy: &Policy, image: &Image) {
             assert_ne!(image.find_prefix(&image.config.scope, address), 0, "{address} is in scope");
         }
     }
-    for (field, config) in policy.schema.fields.iter().zip(&image.config.fields) {
+    for (field, config) in policy.schema.fields.iter().zip(&image.config.fields[0]) {
         let Some(table) = field.table.and_then(|at| policy.tables.get(at)) else { continue };
         for (net, _) in &table.prefixes {
             for address in [net.network(), net.broadcast()] {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::control::types::{GenerationStatus, Standing};
+use crate::control::types::{GenerationStatus, SecretStatus, Standing};
 use crate::state::Timestamp;
 use crate::state::audit::{Event, Outcome};
 
@@ -12,6 +12,8 @@ use crate::state::audit::{Event, Outcome};
 pub struct Posted {
     /// Operators' words that stand.
     pub words: Arc<[Standing]>,
+    /// The secrets of signed keys.
+    pub secrets: Arc<[SecretStatus]>,
     /// The generations that are remembered, the newest first.
     pub generations: Arc<[GenerationStatus]>,
     /// The generation that a rollback makes live.
@@ -33,6 +35,7 @@ impl Default for Posted {
         let none = |action: &'static str| results.map(|result| ((action.to_owned(), result.name()), 0));
         Self {
             words: Arc::new([]),
+            secrets: Arc::new([]),
             generations: Arc::new([]),
             last: None,
             applied_at: None,

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::planning::Draft;
+use super::secrets::give_secrets;
 use super::{ChangeError, Desk, Steward};
 use crate::agent::ground::Wanted;
 use crate::agent::meter::{Cause, Source as _};
@@ -127,7 +128,7 @@ impl Steward {
         };
         (apply.progress)("loading");
         let ready = ready.unwrap_or_else(|| self.ready(image));
-        if let Err(error) = ready.and_then(|()| self.prove(number, &draft, apply)) {
+        if let Err(error) = ready.and_then(|()| self.prove(desk, number, &draft, apply, plans)) {
             self.abandon(desk, number, &error)?;
             return Err(error);
         }
@@ -188,11 +189,21 @@ impl Steward {
         Ok((Some(number), digest))
     }
 
-    /// Pins a recorded generation whose tables are loaded, and has it decide its probes.
-    fn prove(&self, number: u64, draft: &Draft, apply: &Apply<'_>) -> Result<(), ChangeError> {
+    /// Pins a recorded generation whose tables are loaded, gives it its secrets, and has it decide its probes. A change that
+    /// the agent makes by itself goes without secrets that are not there.
+    fn prove(
+        &self,
+        desk: &mut Desk,
+        number: u64,
+        draft: &Draft,
+        apply: &Apply<'_>,
+        asked: bool,
+    ) -> Result<(), ChangeError> {
         let Draft { policy, compiled, .. } = draft;
         let mut ground = self.ground();
         ground.load(number).map_err(ChangeError::Kernel)?;
+        let live = desk.live();
+        give_secrets(&mut desk.signing, &mut **ground, number, live, policy, asked)?;
         apply.going()?;
         (apply.progress)("proving");
         let frames = probe::frames(policy, &compiled.image);
@@ -228,6 +239,7 @@ impl Steward {
     /// Records that a prepared generation came to nothing, and removes it.
     fn abandon(&self, desk: &mut Desk, number: u64, why: &ChangeError) -> Result<(), ChangeError> {
         desk.generations.fail(number, &why.to_string())?;
+        desk.signing.forget(number);
         self.ground().retire(number).map_err(ChangeError::Kernel)?;
         desk.generations.prune()?;
         Ok(())
@@ -245,6 +257,7 @@ impl Steward {
             for old in ground.pinned()?.into_iter().filter(|number| !keep.contains(&Some(*number))) {
                 ground.retire(old)?;
                 desk.wanted.remove(&old);
+                desk.signing.forget(old);
             }
             point(Step::Retired);
             desk.generations.prune()?;

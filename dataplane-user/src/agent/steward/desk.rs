@@ -38,6 +38,8 @@ pub(super) struct Desk {
     pub(super) wanted: BTreeMap<u64, Vec<Wanted>>,
     /// The live generation's policy, without its keys, of which the node knows.
     pub(super) policy: Option<Policy>,
+    /// The secrets of signed keys.
+    pub(super) signing: super::secrets::Secrets,
     /// How each interface is attached.
     pub(super) attached: BTreeMap<u32, InterfaceStatus>,
     /// The interfaces as they were when the live generation was compiled or attached last.
@@ -61,6 +63,11 @@ impl Desk {
             detail: Some(told.now.clone()),
             ..Event::new(Who::this(), "rebuild", Outcome::Ok)
         })
+    }
+
+    /// The number of the generation in force.
+    pub(super) fn live(&self) -> Option<u64> {
+        self.generations.live().map(|record| record.number)
     }
 
     /// What the kernel is to heed.

@@ -8,7 +8,8 @@ use crate::state::audit::{Event, Outcome, Subject};
 use crate::state::{Timestamp, Who};
 
 impl Steward {
-    /// Takes the regular look: words whose time is over end, interfaces that came back are attached, and what the next
+    /// Takes the regular look: words whose time is over end, interfaces that came back are attached, secrets
+    /// whose files changed are renewed, and what the next
     /// change needs is readied.
     pub fn look(&self) {
         // Whoever makes a change looks by that.
@@ -46,6 +47,7 @@ impl Steward {
             }
         }
         self.look_at_interfaces(desk);
+        self.look_at_secrets(desk);
     }
 
     /// Attaches again where an interface came back, by a new generation where the tables name it.

@@ -15,6 +15,7 @@ mod error;
 mod look;
 mod planning;
 mod recover;
+mod secrets;
 mod words;
 
 use std::collections::BTreeMap;
@@ -122,6 +123,7 @@ impl Steward {
             state,
             wanted: BTreeMap::new(),
             policy: None,
+            signing: secrets::Secrets::default(),
             attached: BTreeMap::new(),
             interfaces: Vec::new(),
         };
@@ -190,9 +192,11 @@ impl Steward {
     fn post(&self, desk: &Desk) {
         let words = self.standing_at(desk);
         let last = desk.generations.last().map(|record| record.number);
+        let secrets = desk.live().map(|live| desk.signing.status(live)).unwrap_or_default().into();
         let generations = desk.generations.iter().rev().map(GenerationStatus::of).collect();
         self.board.post(|posted| {
             (posted.words, posted.last, posted.generations) = (words, last, generations);
+            posted.secrets = secrets;
         });
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
+use super::secrets::give_secrets;
 use super::{Apply, ChangeError, Desk, Steward};
 use crate::agent::ground::Ground;
 use crate::agent::rebuild::Told;
@@ -69,6 +70,7 @@ impl Steward {
         let adopted = there && ground.adopt(number, &compiled.image).map_err(ChangeError::Kernel)?;
         let words = desk.words();
         if adopted {
+            give_secrets(&mut desk.signing, &mut **ground, number, None, &policy, false)?;
             ground.set_words(&words).map_err(ChangeError::Kernel)?;
             self.adopt_last(&mut desk, &mut **ground, &pinned, number)?;
             let statuses = ground.commit(number, &compiled.wanted).map_err(ChangeError::Kernel)?;
@@ -142,6 +144,7 @@ impl Steward {
         let Some(number) = desk.generations.last().map(|record| record.number) else { return Ok(()) };
         desk.generations.retire(number)?;
         desk.generations.prune()?;
+        desk.signing.forget(number);
         self.post(desk);
         self.ground().retire(number).map_err(ChangeError::Kernel)
     }
@@ -168,9 +171,10 @@ impl Steward {
         }
         let adopted = pinned.contains(&number)
             && bundle.is_ok_and(|bundle| {
-                self.compile_at(desk, &bundle).is_ok_and(|(_, compiled)| {
+                self.compile_at(desk, &bundle).is_ok_and(|(policy, compiled)| {
                     desk.wanted.insert(number, compiled.wanted);
                     ground.adopt(number, &compiled.image).unwrap_or(false)
+                        && give_secrets(&mut desk.signing, ground, number, Some(live), &policy, false).is_ok()
                 })
             });
         if !adopted && desk.generations.last().is_some_and(|last| last.number == number) {

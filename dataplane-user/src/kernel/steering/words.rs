@@ -45,6 +45,9 @@ impl Steering {
         let program = old.program()?.id;
         let variant = Variant { overlay: true, counters: Some((&set, capacity)), ..Variant::default() };
         let mut new = old.load_beside(variant)?;
+        if let Some(signing) = old.signing()? {
+            new.write_signing(&signing)?;
+        }
         let (directory, beside) = (self.pins.generation(number), self.pins.variant(number));
         self.pins.fresh(&beside)?;
         new.home.pin(&beside)?;

@@ -49,12 +49,14 @@ pub(super) fn resolve(keys: &mut [Key], aliases: &[Alias]) -> Vec<(usize, Place,
                     resolved.push((alias.key, *of));
                     continue;
                 }
-                Some(further) if *further == name(alias.key) => {
-                    format!("\"{}\" and \"{further}\" are aliases of each other: one must be a key of its own", alias.of)
-                        .into()
-                }
+                Some(further) if *further == name(alias.key) => format!(
+                    "\"{}\" and \"{further}\" are aliases of each other: one must be a key of its own",
+                    alias.of
+                )
+                .into(),
                 Some(further) => {
-                    format!("\"{}\" is an alias itself, of \"{further}\": name a key that is none", alias.of).into()
+                    format!("\"{}\" is an alias itself, of \"{further}\": name a key that is none", alias.of)
+                        .into()
                 }
             },
         };

@@ -217,7 +217,8 @@ impl<'c> Keys<'c> {
         fail: &mut impl FnMut(Place, &str, Problem),
     ) -> Option<String> {
         let carried = first.and_then(|first| self.carried(first));
-        let declared = match draft.rest.region.as_ref().map(|text| (text.at, self.residency.canonical(text))) {
+        let declared = match draft.rest.region.as_ref().map(|text| (text.at, self.residency.canonical(text)))
+        {
             None => None,
             Some((_, Ok(region))) => Some(region),
             Some((at, Err(problem))) => {
@@ -304,9 +305,7 @@ impl<'c> Keys<'c> {
         let name = |at: usize| found.get(at).map_or("", |key| key.name.as_str());
         let ((names, matches), personal) = both(
             found.len() >= MANY,
-            || {
-                (duplicates(found.len(), name), matches(&found))
-            },
+            || (duplicates(found.len(), name), matches(&found)),
             || -> Vec<_> {
                 let named = found.iter().enumerate();
                 named.filter_map(|(at, key)| Some((at, lint::personal(&key.name)?))).collect()

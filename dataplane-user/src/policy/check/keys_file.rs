@@ -120,8 +120,7 @@ impl<'r> Row<'r> {
     }
 
     fn unknown_column(&self, name: &str, keys: &Keys<'_>) -> Problem {
-        let fields: Vec<String> =
-            keys.fields().iter().map(|field| format!("match.{field}")).collect();
+        let fields: Vec<String> = keys.fields().iter().map(|field| format!("match.{field}")).collect();
         Problem::unknown("column", name, COLUMNS.iter().copied().chain(fields.iter().map(String::as_str)))
     }
 

@@ -10,6 +10,7 @@ mod residency;
 mod schema;
 mod scope;
 mod shards;
+mod signing;
 mod spelling;
 mod tables;
 mod versions;
@@ -24,6 +25,8 @@ use super::lint;
 use super::model::{BlastRadius, Carriers, Interface, Policy};
 use super::reader::At;
 use super::share::Share;
+
+pub(super) use signing::SECRETS;
 
 /// What the checks share: the document's name, and where problems and warnings go.
 pub(super) struct Checker<'d> {
@@ -120,6 +123,7 @@ pub(super) fn check(
         residency::check(&mut checker, document, schemas, &tables, &mut places.pools)
     });
     let blast_radius = blast_radius(&mut checker, document);
+    let signing = signing::check(&mut checker, document);
     let keys = schemas.as_ref().map(|schemas| {
         let mut keys = keys::Keys::new(&tables, schemas, &places, &residency);
         keys.of_document(&mut checker, &document.keys);
@@ -157,6 +161,7 @@ pub(super) fn check(
         classes,
         blast_radius,
         residency: residency.field,
+        signing,
         warnings: Vec::new(),
     };
     residency::guards(&mut checker, document, &policy);

@@ -65,8 +65,10 @@ fn named(checker: &mut Checker<'_>, raw: &RawField<'_>, place: &str, mut field: 
     if let Some((name, _)) = raw.values.first()
         && taken.len() > MAPPED
     {
-        let problem =
-            format!("{} values have names: at most {MAPPED} can, and a prefix table has no such bound", taken.len());
+        let problem = format!(
+            "{} values have names: at most {MAPPED} can, and a prefix table has no such bound",
+            taken.len()
+        );
         checker.error(name.at, format_args!("{place}.values"), problem);
         sound = false;
     }
@@ -85,6 +87,9 @@ pub(super) fn unreadable(field: &Field, value: u128) -> Option<String> {
     }
     (value & !field.mask != 0).then(|| {
         let mask = field.mask;
-        format!("no packet has {value} there: of what is read the mask 0x{mask:x} leaves 0x{:x}", value & mask)
+        format!(
+            "no packet has {value} there: of what is read the mask 0x{mask:x} leaves 0x{:x}",
+            value & mask
+        )
     })
 }

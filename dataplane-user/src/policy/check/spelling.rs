@@ -92,7 +92,8 @@ impl<'c> Lenses<'c> {
 
     /// The value of a field of this name in a spelling, in canonical text.
     pub(super) fn text_of(&self, name: &str, spelling: Spelling) -> Option<String> {
-        let lens = self.lenses.iter().find(|lens| lens.levels.iter().any(|(_, nth)| *nth == spelling.level))?;
+        let lens =
+            self.lenses.iter().find(|lens| lens.levels.iter().any(|(_, nth)| *nth == spelling.level))?;
         let at = self.by_name.get(name)?;
         let (members, _) = lens.levels.iter().find(|(_, nth)| *nth == spelling.level)?;
         let field = lens.field(*at).filter(|_| members >> at & 1 != 0)?;
@@ -109,20 +110,23 @@ impl<'c> Lenses<'c> {
         if let Some(only) = only
             && self.lenses.iter().all(|lens| u32::from(lens.schema.version) != only.value)
         {
-            let versions: Vec<String> = self.lenses.iter().map(|lens| lens.schema.version.to_string()).collect();
-            let problem = format!("there is no version {} of the schema: there is {}", only.value, versions.join(", "));
+            let versions: Vec<String> =
+                self.lenses.iter().map(|lens| lens.schema.version.to_string()).collect();
+            let problem =
+                format!("there is no version {} of the schema: there is {}", only.value, versions.join(", "));
             fail(only.at, "schema", problem.into());
             return None;
         }
         let members = bits(draft.values.iter().map(|(at, _)| *at));
-        let wanted =
-            |lens: &&Lens<'_>| only.is_none_or(|only| u32::from(lens.schema.version) == only.value);
+        let wanted = |lens: &&Lens<'_>| only.is_none_or(|only| u32::from(lens.schema.version) == only.value);
         let wanted = || self.lenses.iter().filter(wanted);
         let mut found: Option<(Spelled, &Lens<'_>)> = None;
         let mut wrong: Vec<(u8, Vec<Wrong<'_>>)> = Vec::new();
         let mut has_level = false;
         for lens in wanted() {
-            let Some((_, level)) = lens.levels.iter().find(|(fields, _)| *fields == members) else { continue };
+            let Some((_, level)) = lens.levels.iter().find(|(fields, _)| *fields == members) else {
+                continue;
+            };
             has_level = true;
             let keys = match self.keys(lens, draft) {
                 Ok(keys) => keys,
@@ -249,8 +253,12 @@ impl<'c> Lenses<'c> {
         let list = |names: Vec<&str>| format!("[{}]", names.join(", "));
         let levels = |lens: &Lens<'_>| -> String {
             let name = |at: &usize| Some(lens.schema.fields.get(*at)?.name.as_str());
-            let levels: Vec<String> =
-                lens.schema.levels.iter().map(|level| list(level.iter().filter_map(name).collect())).collect();
+            let levels: Vec<String> = lens
+                .schema
+                .levels
+                .iter()
+                .map(|level| list(level.iter().filter_map(name).collect()))
+                .collect();
             levels.join(" and ")
         };
         let mut given: Vec<usize> = draft.values.iter().map(|(at, _)| *at).collect();
@@ -264,8 +272,14 @@ impl<'c> Lenses<'c> {
                 let each: Vec<String> = lenses
                     .iter()
                     .map(|lens| {
-                        let fields: Vec<&str> = lens.schema.fields.iter().map(|it| it.name.as_str()).collect();
-                        format!("version {} has the fields {} and the levels {}", lens.schema.version, list(fields), levels(lens))
+                        let fields: Vec<&str> =
+                            lens.schema.fields.iter().map(|it| it.name.as_str()).collect();
+                        format!(
+                            "version {} has the fields {} and the levels {}",
+                            lens.schema.version,
+                            list(fields),
+                            levels(lens)
+                        )
                     })
                     .collect();
                 let what = if lenses.len() == 1 { "that schema" } else { "any schema" };

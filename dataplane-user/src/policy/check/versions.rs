@@ -11,7 +11,12 @@ use crate::policy::reader::At;
 use super::Checker;
 
 /// A schema of the fields and levels that were found good.
-pub(super) fn schema(version: u8, fields: Vec<Field>, levels: Vec<Vec<usize>>, raw: &RawSchema<'_>) -> Schema {
+pub(super) fn schema(
+    version: u8,
+    fields: Vec<Field>,
+    levels: Vec<Vec<usize>>,
+    raw: &RawSchema<'_>,
+) -> Schema {
     Schema {
         version,
         fields,

@@ -3,6 +3,7 @@
 
 mod key;
 mod places;
+mod signing;
 mod types;
 mod versions;
 
@@ -14,6 +15,7 @@ use super::reader::{At, Context, Cursor};
 use super::values;
 use super::yaml::Node;
 
+pub(super) use signing::{RawSecret, RawSigning};
 use types::RawLevel;
 pub(super) use types::{
     Document, KeyRest, RawClass, RawField, RawKey, RawSchema, RawScope, RawTable, RawTier,
@@ -60,6 +62,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         "classes",
         "blastRadius",
         "residency",
+        "signing",
     ];
     let fields = spec.fields(&allowed, context)?;
     let environment = fields.require("environment", context).and_then(|at| at.parsed(context, values::name));
@@ -87,6 +90,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
     };
     let blast_radius = fields.get("blastRadius").and_then(|at| places::blast_radius(&at, context));
     let residency = fields.get("residency").and_then(|at| places::residency(&at, context));
+    let signing = fields.get("signing").and_then(|at| signing::signing(&at, context));
     Some(Document {
         name,
         environment: environment?.value,
@@ -103,6 +107,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         classes: classes?,
         blast_radius: blast_radius.unwrap_or_default(),
         residency,
+        signing,
     })
 }
 
@@ -213,8 +218,7 @@ fn prefixes<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<Vec<(A
 }
 
 fn schema<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawSchema<'n>> {
-    let fields =
-        at.fields(&["version", "fields", "levels", "since", "deprecated", "dualAccept"], context)?;
+    let fields = at.fields(&["version", "fields", "levels", "since", "deprecated", "dualAccept"], context)?;
     let version = fields.require("version", context).and_then(|at| at.number(1, 255, context));
     let list = fields
         .require("fields", context)
@@ -223,8 +227,8 @@ fn schema<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawSchem
         Some(at) => Some(At { value: filled(&at, context, level)?, at: at.node.at }),
         None => None,
     };
-    let [since, deprecated] = ["since", "deprecated"]
-        .map(|name| fields.get(name).and_then(|at| at.parsed(context, Date::parse)));
+    let [since, deprecated] =
+        ["since", "deprecated"].map(|name| fields.get(name).and_then(|at| at.parsed(context, Date::parse)));
     let dual_accept = fields.get("dualAccept").and_then(|at| at.parsed(context, versions::duration));
     Some(RawSchema { version: version?, fields: list?, levels, since, deprecated, dual_accept })
 }

@@ -10,6 +10,8 @@ use crate::policy::model::{Interface, Mode, Target, Width};
 use crate::policy::reader::At;
 use crate::policy::share::Share;
 
+use super::RawSigning;
+
 /// A document of the right shape.
 #[derive(Debug)]
 pub(in crate::policy) struct Document<'n> {
@@ -29,6 +31,7 @@ pub(in crate::policy) struct Document<'n> {
     pub(in crate::policy) blast_radius: RawBlastRadius,
     /// The name of the field that is the region.
     pub(in crate::policy) residency: Option<At<&'n str>>,
+    pub(in crate::policy) signing: Option<RawSigning>,
 }
 
 /// An entry of the scope.

@@ -14,6 +14,7 @@ use super::values::PROTOCOLS;
 use leaves::{boolean, filled, integer, list, name, name_pattern, region, share, text, with_default};
 
 mod leaves;
+mod signing;
 
 /// The schema.
 pub fn json_schema() -> Value {
@@ -84,6 +85,7 @@ fn spec() -> Value {
                 "required": ["field"],
                 "additionalProperties": false,
             },
+            "signing": signing::schema(),
         },
         "required": ["environment", "interfaces", "scope", "schemas"],
         "additionalProperties": false,

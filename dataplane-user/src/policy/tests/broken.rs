@@ -18,6 +18,56 @@ fn check(cases: &[Case]) {
 }
 
 #[test]
+fn signing() {
+    let secrets = "secrets: [{id: 1, file: /a}]";
+    let said = |signing: &str| {
+        problems(&RIGHT.replacen("  keys:\n", &format!("  signing: {{{signing}}}\n  keys:\n"), 1))
+    };
+    assert_eq!(
+        said(&format!("{secrets}, bind: {{source: {{ipv4: 24}}}}, geneveOption: {{class: 0xff01, type: 1}}")),
+        [""; 0]
+    );
+    for (signing, expected) in [
+        ("bind: {destination: true}", "p:24:12: spec.signing.secrets: is required but missing"),
+        ("secrets: []", "p:24:22: spec.signing.secrets: must not be empty"),
+        (
+            "secrets: [{id: 256, file: /a}]",
+            "p:24:28: spec.signing.secrets[0].id: expected a whole number from 0 to 255, found the number 256",
+        ),
+        (
+            "secrets: [{id: 1, file: shim.key}]",
+            "p:24:37: spec.signing.secrets[0].file: \"shim.key\" is not an absolute path: expected one such as /etc/keysteer/shim-1.key",
+        ),
+        (
+            "secrets: [{id: 1, file: /a}, {id: 1, file: /b}]",
+            "p:24:47: spec.signing.secrets[1].id: the id 1 is already taken in line 24",
+        ),
+        (
+            "secrets: [{id: 1, file: /a}, {id: 2, file: /a}]",
+            "p:24:56: spec.signing.secrets[1].file: the same file is named in line 24: two ids of one secret are no change of it",
+        ),
+        (
+            "secrets: [{id: 1, file: /a}, {id: 2, file: /b}, {id: 3, file: /c}]",
+            "p:24:66: spec.signing.secrets[2]: there can be 2 at most, the one in use and the next: leave the others out",
+        ),
+        (
+            "secrets: [{id: 1, file: /a}], bind: {}",
+            "p:24:49: spec.signing.bind: says nothing: give source, destination or both",
+        ),
+        (
+            "secrets: [{id: 1, file: /a}], bind: {source: {ipv4: 33}}",
+            "p:24:65: spec.signing.bind.source.ipv4: expected a whole number from 0 to 32, found the number 33",
+        ),
+        (
+            "secrets: [{id: 1, file: /a}], geneveOption: {class: 1}",
+            "p:24:57: spec.signing.geneveOption.type: is required but missing",
+        ),
+    ] {
+        assert_eq!(said(signing), [expected], "{signing}");
+    }
+}
+
+#[test]
 fn the_right_policy_is_right() {
     assert_eq!(problems(RIGHT), [""; 0]);
 }

@@ -57,6 +57,11 @@ fn full() -> Value {
             "classes": {"missing": {"pool": "general"}, "unregistered": "pass", "malformed": "drop"},
             "blastRadius": {"keys": "40%", "traffic": "62.5%"},
             "residency": {"field": "product"},
+            "signing": {
+                "secrets": [{"id": 1, "file": "/etc/keysteer/shim-1.key"}, {"id": 2, "file": "/etc/keysteer/shim-2.key"}],
+                "bind": {"source": {"ipv4": 24, "ipv6": 48}, "destination": true},
+                "geneveOption": {"class": 0xff01, "type": 1},
+            },
         },
     })
 }

@@ -25,6 +25,29 @@ fn names_become_indices_and_tiers_fill_in() {
 }
 
 #[test]
+fn signing_is_understood() {
+    let with = |signing: &str| {
+        let text = RIGHT.replacen(
+            "  keys:\n",
+            &format!("  signing: {{secrets: [{{id: 7, file: /k}}]{signing}}}\n  keys:\n"),
+            1,
+        );
+        parse(&text, "p", None).unwrap().signing.unwrap()
+    };
+    assert_eq!(parse(RIGHT, "p", None).unwrap().signing, None);
+    let least = with("");
+    assert_eq!((least.secrets[0].id, least.secrets[0].file.to_str()), (7, Some("/k")));
+    assert_eq!((least.source, least.destination, least.geneve_option), (None, false, None));
+    let bound =
+        with(", bind: {source: {ipv6: 48}, destination: true}, geneveOption: {class: 0xff01, type: 0x80}");
+    assert_eq!(
+        (bound.source, bound.destination, bound.geneve_option),
+        (Some((32, 48)), true, Some((0xff01, 0x80)))
+    );
+    assert_eq!(with(", bind: {source: {}}").source, Some((32, 128)));
+}
+
+#[test]
 fn values_of_every_kind_are_read() {
     let with = |from: &str, value: &str| {
         let text = RIGHT
