@@ -6,6 +6,7 @@
 //!  frames        packets described in words, and their bytes
 //!  pair          one image in the kernel and on the host; frames run through both and compared
 //!  captures      frames from capture files
+//!  carriers      packets with every carrier, as some of these files hold
 //!  dice          repeatable choices
 //!  differential  generated packets through pairs, with what they covered
 //!  site          a world with the real agent in it, for tests end to end
@@ -20,6 +21,7 @@
 )]
 
 pub mod captures;
+pub mod carriers;
 pub mod dice;
 pub mod differential;
 pub mod frames;

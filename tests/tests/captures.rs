@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use keysteer::capture::Capture;
-use keysteer_tests::captures::{all, shared, tour};
+use keysteer_tests::captures::{all, own, pcap, shared, tour};
+use keysteer_tests::carriers;
 
 /// How many packets the captures of other projects have, by file, as their list says.
 fn listed() -> BTreeMap<String, u64> {
@@ -53,4 +54,14 @@ fn the_capture_of_the_tour_is_as_it_is_made() {
         fs::read(tour()).unwrap() == keysteer_tests::tour::capture(),
         "docs/tour.pcap is another: `cargo run --package keysteer-tests --bin tour-capture` writes it; then mend docs/tour.md"
     );
+}
+
+#[test]
+fn the_captures_of_carriers_are_as_they_are_made() {
+    for (name, frames) in carriers::captures() {
+        assert!(
+            fs::read(own().join(name)).is_ok_and(|file| file == pcap(frames.iter().map(Vec::as_slice))),
+            "{name} is another: `cargo run --package keysteer-tests --bin carrier-captures` writes it"
+        );
+    }
 }

@@ -1,4 +1,4 @@
-//! What the eBPF build needs, and how to get it. Building and running keysteer needs none of this:
+//! What the eBPF build and the tests need, and how to get it. Building and running keysteer needs none of this:
 //! the object is committed.
 
 use std::path::Path;
@@ -17,6 +17,9 @@ pub(crate) const BPF_LINKER: &str = "0.13.0";
 const PACKAGES: &[&str] =
     &["rustc-web", "cargo-web", "rust-web-src", "llvm-22-dev", "libzstd-dev", "zlib1g-dev"];
 
+/// Debian packages that tests run: the dissector that packets are read by besides us.
+const DISSECTOR: &[&str] = &["tshark"];
+
 const APT: &str = "/usr/bin/apt-get";
 
 /// Installs what is missing.
@@ -24,7 +27,7 @@ pub(crate) fn run() -> Result<()> {
     if !Path::new(APT).exists() {
         bail!("{}", elsewhere());
     }
-    require(PACKAGES)?;
+    require(&[PACKAGES, DISSECTOR].concat())?;
     if linker_version().as_deref() != Some(BPF_LINKER) {
         shell::run(
             Command::new("cargo")
@@ -34,7 +37,7 @@ pub(crate) fn run() -> Result<()> {
                 .env("LLVM_SYS_221_PREFIX", LLVM),
         )?;
     }
-    println!("ready: `cargo xtask ebpf` builds the eBPF object");
+    println!("ready: `cargo xtask ebpf` builds the eBPF object, `cargo xtask test` tests it");
     Ok(())
 }
 
@@ -76,6 +79,7 @@ fn elsewhere() -> String {
          - LLVM 22 with headers and llvm-objcopy, in {LLVM} or where KEYSTEER_LLVM says\n\
          - LLVM_PREFIX={LLVM} LLVM_SYS_221_PREFIX={LLVM} cargo install bpf-linker --locked \
            --version {BPF_LINKER} --no-default-features --features llvm-22\n\
+         The tests need tshark, version 4, on the path.\n\
          Building and running keysteer needs none of it: the object is committed."
     )
 }

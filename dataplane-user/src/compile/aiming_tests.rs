@@ -9,7 +9,9 @@ use keysteer_common::account::Meters;
 use keysteer_common::decide::decide;
 use keysteer_common::headers::Work;
 use keysteer_common::slice::Frame;
-use keysteer_common::tables::{Exits, KeyEntry, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables};
+use keysteer_common::tables::{
+    Datagram, Datagrams, Exits, KeyEntry, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables,
+};
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
 use super::tests::{frame, interfaces};
@@ -103,6 +105,15 @@ impl Tables for Watched<'_> {
     fn shard_word(&self, shard: u32) -> u64 {
         self.0.shard_word(shard)
     }
+    fn pair(&self, index: u32) -> Option<u64> {
+        self.0.pair(index)
+    }
+    fn signing(&self) -> Option<&Signing> {
+        self.0.signing()
+    }
+    fn now(&self) -> u64 {
+        self.0.now()
+    }
 }
 
 /// Counts nothing but the last packet's class, and leads nowhere.
@@ -116,6 +127,15 @@ impl Meters for Nothing {
     fn key_dropped(&mut self, _: u32, _: u64, _: usize) {}
     fn shard_dropped(&mut self, _: u32) {}
     fn opened(&mut self, _: Option<u32>, _: Option<u32>) {}
+    fn version(&mut self, _: u8, _: u64) {}
+    fn claim(&mut self, _: u32, _: u32, _: u64) {}
+}
+
+impl Datagrams for Nothing {
+    fn remember(&mut self, _: &Datagram, _: u32) {}
+    fn recall(&mut self, _: &Datagram) -> Option<u32> {
+        None
+    }
 }
 
 impl Exits for Nothing {
@@ -187,10 +207,9 @@ fn no_look_up_costs_more_than_its_bound() {
 
 #[test]
 fn every_level_and_every_secret_has_its_own_odd_multipliers() {
-    let schema = policy().schema;
     let mut seen = std::collections::HashSet::new();
     for secret in 0..1000 {
-        let table = keys::arrange(&[], &schema, secret, false).unwrap();
+        let table = keys::arrange(&[], 2, secret, false).unwrap();
         for multiplier in table.multipliers[..2].iter().flatten() {
             assert_eq!(multiplier & 1, 1);
             assert!(seen.insert(*multiplier), "{secret}: a multiplier is used twice");

@@ -32,7 +32,7 @@ mod tests;
 use std::io;
 
 use keysteer_common::config::{
-    ABI, ClassConfig, Config, FieldConfig, LevelConfig, SchemaConfig, class_action,
+    ABI, ClassConfig, Config, FRAGMENT_CLASS, FieldConfig, LevelConfig, SchemaConfig, class_action, fragments,
 };
 use keysteer_common::headers::{ALL_LEVELS, FIELDS, SCHEMAS};
 use keysteer_common::shim::Signing;
@@ -196,12 +196,20 @@ pub fn compile_for(
         ..Config::ZERO
     };
     (config.services_len, config.services) = services::inline(&services);
+    let mut policy_fields = policy.schemas.iter().flat_map(|schema| &schema.fields);
+    if policy_fields.any(|field| field.carrier.is_behind_fragmentation()) {
+        (config.fragments, config.datagrams) = match policy.datagrams {
+            Some(datagrams) => (fragments::FOLLOW, datagrams),
+            None => (fragments::AS_CLASS, 0),
+        };
+    }
     for (number, action) in [
-        (Class::Missing, class(policy.classes.missing)?),
-        (Class::Unregistered, class(policy.classes.unregistered)?),
-        (Class::Malformed, class(policy.classes.malformed)?),
+        (FRAGMENT_CLASS, class(policy.classes.fragments)?),
+        (Class::Missing as usize, class(policy.classes.missing)?),
+        (Class::Unregistered as usize, class(policy.classes.unregistered)?),
+        (Class::Malformed as usize, class(policy.classes.malformed)?),
     ] {
-        if let Some(class) = config.classes.get_mut(number as usize) {
+        if let Some(class) = config.classes.get_mut(number) {
             *class = action;
         }
     }

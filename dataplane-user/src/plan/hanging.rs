@@ -18,16 +18,17 @@ pub(super) fn classes(
     survey: &mut Survey,
 ) -> Vec<ClassMove> {
     let bytes = traffic.map_or([0; 3], |traffic| traffic.classes);
-    let mut way = |side: Side<'_>, load: &mut radius::Load| -> [(String, RowId); 3] {
+    let mut way = |side: Side<'_>, load: &mut radius::Load| -> [(String, RowId); 4] {
         let mut of_side = SideRows::new(side);
         let mut at = 0;
-        settings::classes(side.policy).map(|(_, action)| {
+        side.policy.classes.all().map(|(_, action)| {
             let row = match action {
                 ClassAction::Pool(pool) => of_side.pool(settings::pool_name(side.policy, pool), rows),
                 ClassAction::Pass | ClassAction::Drop => NOWHERE,
             };
             if row != NOWHERE {
-                load.class(row, bytes[at]);
+                // Those of fragments are counted with what is missing.
+                load.class(row, bytes.get(at).copied().unwrap_or(0));
             }
             at += 1;
             (settings::action_text(side.policy, action), row)
@@ -38,7 +39,13 @@ pub(super) fn classes(
     let after = way(new, load_after);
     let Some(before) = before else { return Vec::new() };
     let mut found = Vec::new();
-    for (nth, ((was, from), (is, to))) in before.into_iter().zip(after).enumerate() {
+    let as_missing = |of: &[(String, RowId); 4]| of[3] == of[0];
+    let alike = as_missing(&before) && as_missing(&after);
+    let names = traffic::CLASSES.map(|class| class.name()).into_iter().chain(["fragments"]);
+    for (nth, (name, ((was, from), (is, to)))) in names.zip(before.into_iter().zip(after)).enumerate() {
+        if alike && nth == traffic::CLASSES.len() {
+            continue;
+        }
         let part = match (from, to) {
             (NOWHERE, NOWHERE) if was == is => 0.0,
             (NOWHERE, _) | (_, NOWHERE) => 1.0,
@@ -46,7 +53,7 @@ pub(super) fn classes(
         };
         if part > 0.0 || was != is {
             found.push(ClassMove {
-                class: traffic::CLASSES.get(nth).map_or("", |class| class.name()).to_owned(),
+                class: name.to_owned(),
                 before: was,
                 after: is,
                 flows: Share::of(part, 1.0),

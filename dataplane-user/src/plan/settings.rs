@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::types::{Changed, Changes, Difference, FieldChange, LISTED, Named};
 use crate::policy::versions::span_text;
 use crate::policy::{
-    AttachMode, ClassAction, Destination, Field, Mode, Policy, Pool, Schema, Shard, Share, Signing,
+    AttachMode, Carriers, ClassAction, Destination, Field, Mode, Policy, Pool, Schema, Shard, Share, Signing,
     SigningSecret, Target, Tier, Width, mac_text, service_text,
 };
 
@@ -87,9 +87,11 @@ fn settings(policy: &Policy) -> Fields {
         field("environment", &policy.environment),
         field("mode", mode),
     ];
-    for (name, action) in classes(policy) {
-        found.push(field(&format!("classes.{name}"), &action_text(policy, action)));
+    for (path, action) in policy.classes.all().into_iter().take(3) {
+        found.push(field(path, &action_text(policy, action)));
     }
+    found.extend(fragments(policy));
+    found.extend(carriers(policy));
     let budget =
         |name: &str, share: Option<Share>| share.map(|share| field(&format!("blastRadius.{name}"), &share));
     found.extend(budget("keys", policy.blast_radius.keys));
@@ -118,10 +120,31 @@ fn signing(signing: &Signing) -> Fields {
     found
 }
 
-/// The classes that a policy decides about.
-pub(super) fn classes(policy: &Policy) -> [(&'static str, ClassAction); 3] {
-    let classes = &policy.classes;
-    [("missing", classes.missing), ("unregistered", classes.unregistered), ("malformed", classes.malformed)]
+/// What is said of later fragments, if anything.
+fn fragments(policy: &Policy) -> Option<(String, String)> {
+    let otherwise = action_text(policy, policy.classes.fragments);
+    match policy.datagrams {
+        Some(datagrams) => Some(field("fragments", &format!("table {datagrams}, otherwise {otherwise}"))),
+        None if policy.classes.fragments == policy.classes.missing => None,
+        None => Some(field("fragments", &otherwise)),
+    }
+}
+
+/// Ports and lengths that are not what everybody has.
+fn carriers(policy: &Policy) -> impl Iterator<Item = (String, String)> {
+    let values = |Carriers { ports, quic_length }: Carriers| {
+        [
+            ("vxlan.port", u32::from(ports.vxlan)),
+            ("geneve.port", ports.geneve.into()),
+            ("gtpu.port", ports.gtpu.into()),
+            ("quic.port", ports.quic.into()),
+            ("quic.shortHeaderLength", quic_length.into()),
+            ("shim.port", ports.shim.into()),
+        ]
+    };
+    let both = values(policy.carriers).into_iter().zip(values(Carriers::default()));
+    both.filter(|(is, default)| is != default)
+        .map(|((name, value), _)| field(&format!("carriers.{name}"), &value))
 }
 
 /// What a class meets, in words.
@@ -172,15 +195,11 @@ fn schema(policy: &Policy, schema: &Schema) -> Fields {
 
 /// Where a field is read, in words that differ when what it reads does.
 pub(super) fn carrier(policy: &Policy, field: &Field) -> String {
-    let mut text = field.carrier.name().to_owned();
+    let mut text = field.source();
     if let Some(table) = field.table.and_then(|at| policy.tables.get(at)) {
         text.push_str(&format!(" by table {}", table.name));
-    } else if !field.is_whole() {
-        text.push_str(&format!(
-            " bits {} to {}",
-            field.offset,
-            u16::from(field.offset) + u16::from(field.bits) - 1
-        ));
+    } else if !field.is_whole() && !(field.signed && field.carrier.is_variable()) {
+        text.push_str(&format!(" bits {} to {}", field.offset, field.offset + u16::from(field.bits) - 1));
     }
     if field.mask & field.largest() != field.largest() {
         text.push_str(&format!(" mask 0x{:x}", field.mask));

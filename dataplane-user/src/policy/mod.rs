@@ -22,6 +22,7 @@ mod model;
 mod reader;
 mod share;
 mod signing;
+mod source;
 mod value_map;
 mod values;
 pub mod versions;
@@ -38,8 +39,8 @@ pub use date::Date;
 pub use diagnostic::{Diagnostic, Place, PolicyError};
 pub use json_schema::json_schema;
 pub use model::{
-    AttachMode, BlastRadius, ClassAction, Classes, Destination, Field, Interface, Key, Mode, Policy, Pool,
-    PrefixTable, Schema, Shard, Spelling, Target, Tier, Width, mac_text,
+    AttachMode, BlastRadius, Carriers, ClassAction, Classes, Destination, Field, Interface, Key, Mode,
+    Policy, Pool, PrefixTable, Schema, Shard, Spelling, Target, Tier, Width, mac_text,
 };
 pub use share::Share;
 pub use signing::{Signing, SigningSecret};

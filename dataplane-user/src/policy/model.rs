@@ -49,6 +49,8 @@ pub struct Policy {
     pub keys: Vec<Key>,
     /// What the other classes meet.
     pub classes: Classes,
+    /// How many datagrams' first fragments are remembered, so that their later ones follow; none where that is not asked for.
+    pub datagrams: Option<u32>,
     /// How much may hang on one shard.
     pub blast_radius: BlastRadius,
     /// Name of the field that is a key's region.
@@ -411,11 +413,30 @@ pub struct Classes {
     pub unregistered: ClassAction,
     /// Headers that contradict themselves or are cut off.
     pub malformed: ClassAction,
+    /// A later fragment, where a field is in what only the first has: it is missing, and may be treated otherwise.
+    pub fragments: ClassAction,
+}
+
+impl Classes {
+    /// Each treatment, by the path in `spec` that says it.
+    pub const fn all(&self) -> [(&'static str, ClassAction); 4] {
+        [
+            ("classes.missing", self.missing),
+            ("classes.unregistered", self.unregistered),
+            ("classes.malformed", self.malformed),
+            ("fragments", self.fragments),
+        ]
+    }
 }
 
 impl Default for Classes {
     fn default() -> Self {
-        Self { missing: ClassAction::Pass, unregistered: ClassAction::Pass, malformed: ClassAction::Drop }
+        Self {
+            missing: ClassAction::Pass,
+            unregistered: ClassAction::Pass,
+            malformed: ClassAction::Drop,
+            fragments: ClassAction::Pass,
+        }
     }
 }
 

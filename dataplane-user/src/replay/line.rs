@@ -2,6 +2,7 @@
 //! contract; every object has all of them.
 
 use keysteer_common::carrier::Carrier;
+use keysteer_common::config::fragments;
 use keysteer_common::headers::{FIELDS, Headers, NO_LEVEL, NO_SHARD, Work, found};
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -72,6 +73,7 @@ impl<'i> Line<'i> {
         let by = names.schemas.get(usize::from(decision.schema));
         let infos = by.map_or(&[][..], |schema| schema.fields.as_slice());
         let first = image.config.schemas.get(usize::from(decision.schema)).map_or(0, |it| it.first_level);
+        let later = work.headers.has(found::LATER) && image.config.fragments != fragments::ALIKE;
         let mut values = [None; FIELDS];
         if extracted {
             for ((at, value), info) in values.iter_mut().enumerate().zip(infos) {
@@ -87,7 +89,7 @@ impl<'i> Line<'i> {
             schema: by.filter(|_| extracted).map(|schema| schema.version.into()),
             level: (assigned && decision.level != NO_LEVEL).then(|| decision.level.saturating_sub(first)),
             fields: Fields { infos, values },
-            pool: if placed { pool(policy, class, key) } else { None },
+            pool: if placed { pool(policy, class, later, key) } else { None },
             shard,
             bytes: decision.bytes,
             shard_name: shard.and_then(|shard| names.shard(shard)),
@@ -95,9 +97,10 @@ impl<'i> Line<'i> {
     }
 }
 
-/// The pool of a key, or of a class without one.
-fn pool<'i>(policy: &'i Policy, class: Class, key: Option<&'i KeyInfo>) -> Option<&'i str> {
+/// The pool of a key, or of a class without one; `later` where the packet is a later fragment.
+fn pool<'i>(policy: &'i Policy, class: Class, later: bool, key: Option<&'i KeyInfo>) -> Option<&'i str> {
     let action = match class {
+        Class::Missing if later => policy.classes.fragments,
         Class::Missing => policy.classes.missing,
         Class::Unregistered => policy.classes.unregistered,
         Class::Malformed => policy.classes.malformed,

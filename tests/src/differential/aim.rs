@@ -7,9 +7,11 @@ use ipnet::IpNet;
 use keysteer::policy::{Field, Policy};
 use keysteer_common::tables::Service;
 
+use super::nest;
 use super::write::{family_of, write};
+use crate::carriers::{SHIM_PORT, shim, tcp_options};
 use crate::dice::Dice;
-use crate::frames::{ACK, AUTHENTICATION, FRAGMENT, Packet, SYN, Transport};
+use crate::frames::{ACK, AUTHENTICATION, FRAGMENT, Packet, Quic, SYN, Transport};
 
 /// A packet for a policy.
 pub(super) fn packet(policy: &Policy, dice: &mut Dice) -> Packet {
@@ -31,6 +33,9 @@ pub(super) fn packet(policy: &Policy, dice: &mut Dice) -> Packet {
     let v4 = family(policy, &wanted, dice);
     let mut packet = towards_scope(policy, v4, dice);
     dress(&mut packet, dice);
+    if is_deep(policy) {
+        deepen(&mut packet, dice);
+    }
     // What the key does not say may be anything; a value of another key is the most interesting.
     for field in &policy.schema.fields {
         if let Some(other) = dice.pick(&policy.keys)
@@ -48,6 +53,45 @@ pub(super) fn packet(policy: &Policy, dice: &mut Dice) -> Packet {
         packet = packet.error(router, kind);
     }
     packet
+}
+
+/// Whether a policy reads more than the outer headers.
+fn is_deep(policy: &Policy) -> bool {
+    policy.schema.fields.iter().any(|field| field.carrier.is_deep())
+}
+
+/// Adds what only some policies look into: labels, service headers, tunnels, options, segments.
+fn deepen(packet: &mut Packet, dice: &mut Dice) {
+    match dice.below(12) {
+        0..4 => packet.carry(nest::tunnel(dice)),
+        4 => {
+            let id = [dice.wide().to_be_bytes(), dice.wide().to_be_bytes()].concat();
+            let length = dice.below(21);
+            let id = id.get(..length).unwrap_or(&id);
+            packet.transport =
+                Transport::Quic(if dice.once_in(2) { Quic::long(id) } else { Quic::short(id) });
+            packet.ports.1 = 443;
+        }
+        5 => {
+            packet.transport = Transport::Tcp(ACK);
+            packet.tcp_options = tcp_options(dice.below(4), dice);
+        }
+        6 => {
+            packet.transport = Transport::Datagram(shim(dice));
+            packet.ports.1 = SHIM_PORT;
+        }
+        _ => {}
+    }
+    if dice.once_in(30) {
+        packet.labels = (0..1 + dice.below(10)).map(|_| dice.any() as u32 & 0xf_ffff).collect();
+    } else if dice.once_in(30) {
+        packet.nsh = Some(nest::service(dice));
+    }
+    if dice.once_in(8)
+        && let IpAddr::V6(active) = packet.destination
+    {
+        packet.segments = vec![active; 1 + dice.below(3)];
+    }
 }
 
 /// Whether the packet is IPv4: as the key's fields demand, else as the scope has it.
@@ -108,7 +152,7 @@ pub(super) fn transport(protocol: u8, dice: &mut Dice) -> Transport {
 }
 
 /// Adds what packets have besides: tags, options, extension headers, fragments, payload.
-fn dress(packet: &mut Packet, dice: &mut Dice) {
+pub(super) fn dress(packet: &mut Packet, dice: &mut Dice) {
     packet.dscp = dice.one([0, 0, 10, 34, 46, 63]);
     packet.label = dice.any() as u32 & 0xf_ffff;
     if dice.once_in(3) {

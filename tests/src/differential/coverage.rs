@@ -6,6 +6,7 @@ use std::fmt;
 
 use keysteer_common::carrier::Carrier;
 use keysteer_common::headers::{Decision, LEVELS, NO_SHARD, found};
+use keysteer_common::inside::within;
 use keysteer_common::tables::target;
 use keysteer_common::vocabulary::{Class, Fault, Reason, Verdict};
 
@@ -28,7 +29,7 @@ const TARGETS: [(u32, &str); 5] = [
     (target::INTERFACE, "interface"),
     (target::NEXT_HOP, "next_hop"),
 ];
-const FACTS: [(u16, &str); 10] = [
+const FACTS: [(u16, &str); 11] = [
     (found::IPV4, "ipv4"),
     (found::IPV6, "ipv6"),
     (found::VLAN, "vlan"),
@@ -39,6 +40,24 @@ const FACTS: [(u16, &str); 10] = [
     (found::OPENS, "opens"),
     (found::QUOTED, "quoted"),
     (found::DISCOVERY, "discovery"),
+    (found::LATER, "later"),
+];
+/// What the deep program finds.
+const WITHIN: [(u32, &str); 14] = [
+    (within::MPLS, "mpls"),
+    (within::VXLAN, "vxlan"),
+    (within::VXLAN_POLICY, "vxlan_policy"),
+    (within::GENEVE, "geneve"),
+    (within::GRE_KEY, "gre_key"),
+    (within::GTPU, "gtpu"),
+    (within::NSH, "nsh"),
+    (within::NSH_CONTEXT, "nsh_context"),
+    (within::QUIC, "quic"),
+    (within::ETHERNET, "ethernet"),
+    (within::IPV4, "ipv4"),
+    (within::IPV6, "ipv6"),
+    (within::PROTOCOL, "protocol"),
+    (within::PORTS, "ports"),
 ];
 /// What operators' words make of a packet: it is denied; it is steered though its policy denies it; another shard takes
 /// it; none does.
@@ -58,6 +77,9 @@ impl Coverage {
         self.add("verdict", Verdict::from_number(decision.verdict).map_or("?", Verdict::name));
         for (_, name) in FACTS.iter().filter(|(bit, _)| headers.has(*bit)) {
             self.add("fact", name);
+        }
+        for (_, name) in WITHIN.iter().filter(|(bit, _)| outcome.work.inside.has(*bit)) {
+            self.add("within", name);
         }
         if outcome.frame.len() > JUMBO {
             self.add("fact", "jumbo");
@@ -136,6 +158,7 @@ impl Coverage {
             .chain(WIDTHS.map(|name| ("width", name.to_owned())))
             .chain(WORDS.map(|name| ("word", name.to_owned())))
             .chain(FACTS.map(|(_, name)| ("fact", name.to_owned())))
+            .chain(WITHIN.map(|(_, name)| ("within", name.to_owned())))
             .chain([("fact", "jumbo".to_owned())]);
         let mut gaps: Vec<String> = required
             .filter(|(kind, name)| self.of(kind, name) < least)

@@ -3,7 +3,7 @@
 //! ```text
 //!  subjects   policies, compiled once
 //!  captures   every frame of every capture, through every subject
-//!  aim        packets for a subject: its scope, its keys, nearly its keys   (write: fields into packets)
+//!  aim        packets for a subject: its scope, its keys, nearly its keys   (write, deep: fields into packets; nest: tunnels)
 //!  mutate     damage to some of them, and to captured frames
 //!  pair       both homes, compared frame by frame, and their counters every round
 //!  coverage   what was met, and whether it was enough
@@ -12,7 +12,9 @@
 
 mod aim;
 mod coverage;
+mod deep;
 mod mutate;
+mod nest;
 mod subjects;
 mod write;
 

@@ -6,13 +6,15 @@ use crate::dice::Dice;
 const SHORTEST: usize = 14;
 /// Where the headers of most frames are.
 const HEADERS: usize = 100;
+/// Where those of a tunnel may be, from the IP header: behind a header of either family, and behind UDP.
+const TUNNELS: [usize; 4] = [20, 28, 40, 48];
 
 /// Damages a frame in one to three ways.
 pub(super) fn mutate(frame: &mut Vec<u8>, dice: &mut Dice) {
     for _ in 0..1 + dice.below(3) {
         let at = dice.below(frame.len().min(HEADERS));
         let l3 = l3(frame);
-        match dice.below(9) {
+        match dice.below(11) {
             0 => change(frame, at, |byte| byte ^ 1 << dice.below(8)),
             1 => change(frame, at, |_| dice.any() as u8),
             2 => frame.truncate(SHORTEST + dice.below(frame.len())),
@@ -30,6 +32,17 @@ pub(super) fn mutate(frame: &mut Vec<u8>, dice: &mut Dice) {
                 let l4 = l3 + dice.one([20, 40]);
                 let (at, most) = dice.one([(1, 256), (4, 256), (5, 9), (12, 0x60)]);
                 change(frame, l4 + at, |_| dice.below(most) as u8);
+            }
+            // Flags, lengths and types of a tunnel, or of an option or extension behind its header.
+            8 => {
+                let tunnel = l3 + dice.one(TUNNELS) + dice.below(16);
+                let with = [1 << dice.below(8), dice.any() as u8, dice.any() as u8];
+                change(frame, tunnel, |byte| dice.one([byte ^ with[0], with[1], byte & with[2], 0, 0xff]));
+            }
+            // What is inside a tunnel.
+            9 => {
+                let inside = l3 + dice.one(TUNNELS) + 8 + dice.below(80);
+                change(frame, inside, |byte| byte ^ 1 << dice.below(8));
             }
             _ => change(frame, l3 + 20 + at % 40, |_| dice.any() as u8),
         }

@@ -11,7 +11,7 @@ use keysteer_common::overlay::{key_word, shard_word};
 use crate::lab::{Lab, compile};
 
 /// Policies as files. Together they use every carrier, level, target, width and class action.
-const POLICIES: [(&str, &str); 9] = [
+const POLICIES: [(&str, &str); 18] = [
     ("tenants", include_str!("policies/tenants.yaml")),
     ("composite", include_str!("policies/composite.yaml")),
     ("hardware", include_str!("policies/hardware.yaml")),
@@ -20,6 +20,15 @@ const POLICIES: [(&str, &str); 9] = [
     ("observe", include_str!("policies/observe.yaml")),
     ("services", include_str!("policies/services.yaml")),
     ("vlans", include_str!("policies/vlans.yaml")),
+    ("labels", include_str!("policies/labels.yaml")),
+    ("context", include_str!("policies/context.yaml")),
+    ("vxlan", include_str!("policies/vxlan.yaml")),
+    ("geneve", include_str!("policies/geneve.yaml")),
+    ("gre", include_str!("policies/gre.yaml")),
+    ("mobile", include_str!("policies/mobile.yaml")),
+    ("inside6", include_str!("policies/inside6.yaml")),
+    ("clients", include_str!("policies/clients.yaml")),
+    ("segments", include_str!("policies/segments.yaml")),
     (GAPS, include_str!("policies/gaps.yaml")),
 ];
 

@@ -8,6 +8,7 @@ use keysteer::policy::{Field, Policy};
 use keysteer_common::carrier::Carrier;
 
 use super::aim::{transport, within};
+use super::{deep, nest};
 use crate::dice::Dice;
 use crate::frames::{Packet, Transport};
 
@@ -34,20 +35,47 @@ fn prefixes(policy: &Policy, field: &Field, value: u128) -> impl Iterator<Item =
     prefixes.filter(move |(_, number)| u128::from(*number) == value).map(|(prefix, _)| *prefix)
 }
 
-/// Puts `value` where `field` is read. What the packet's family does not have is left out.
+/// The carrier of the packet inside a tunnel that this one is outside.
+fn outside(carrier: Carrier) -> Option<Carrier> {
+    let name = carrier.name().strip_prefix("inner.")?;
+    Carrier::ALL.iter().copied().find(|carrier| carrier.name() == name)
+}
+
+/// Puts `value` where `field` is read. What the packet's family does not have is left out; of a packet inside a
+/// tunnel the family is changed.
 pub(super) fn write(packet: &mut Packet, policy: &Policy, field: &Field, value: u128, dice: &mut Dice) {
+    match outside(field.carrier) {
+        Some(carrier) => {
+            let four = family_of(policy, &Field { carrier, ..field.clone() }, value);
+            let packet = nest::inside(packet, four, dice);
+            plainly(packet, policy, field, carrier, value, dice);
+        }
+        None if field.carrier.is_deep() => deep::write(packet, field, value, dice),
+        None => plainly(packet, policy, field, field.carrier, value, dice),
+    }
+}
+
+/// Puts `value` where `carrier` is in the packet itself.
+fn plainly(
+    packet: &mut Packet,
+    policy: &Policy,
+    field: &Field,
+    carrier: Carrier,
+    value: u128,
+    dice: &mut Dice,
+) {
     let v4 = packet.destination.is_ipv4();
     if field.table.is_some() {
         let of_family: Vec<IpNet> =
             prefixes(policy, field, value).filter(|prefix| prefix.addr().is_ipv4() == v4).collect();
         if let Some(prefix) = dice.pick(&of_family) {
-            *address(packet, field.carrier) = within(*prefix, dice);
+            *address(packet, carrier) = within(*prefix, dice);
         }
         return;
     }
-    let shift = u32::from(field.carrier.bits() - field.offset - u16::from(field.bits));
+    let shift = u32::from(carrier.bits()) - u32::from(field.offset) - u32::from(field.bits);
     let put = |old: u128| (old & !(field.largest() << shift)) | value << shift;
-    match field.carrier {
+    match carrier {
         Carrier::EthernetSrc => put_mac(&mut packet.macs[1], put),
         Carrier::EthernetDst => put_mac(&mut packet.macs[0], put),
         // The family decides it.
@@ -56,8 +84,8 @@ pub(super) fn write(packet: &mut Packet, policy: &Policy, field: &Field, value: 
         Carrier::VlanInnerId => put_tag(packet, 1, |tci| tci & 0xf000 | put((tci & 0xfff).into()) as u16),
         Carrier::VlanPcp => put_tag(packet, 0, |tci| tci & 0x1fff | (put((tci >> 13).into()) as u16) << 13),
         Carrier::Ipv4Src | Carrier::Ipv4Dst | Carrier::Ipv6Src | Carrier::Ipv6Dst => {
-            let address = address(packet, field.carrier);
-            let of_four = matches!(field.carrier, Carrier::Ipv4Src | Carrier::Ipv4Dst);
+            let address = address(packet, carrier);
+            let of_four = carrier.family() == Some(true);
             match address {
                 IpAddr::V4(bits) if of_four => {
                     *bits = Ipv4Addr::from_bits(put(bits.to_bits().into()) as u32);
@@ -79,6 +107,7 @@ pub(super) fn write(packet: &mut Packet, policy: &Policy, field: &Field, value: 
             with_ports(packet);
             packet.ports.1 = put(packet.ports.1.into()) as u16;
         }
+        // Of those there are inside a tunnel the twin is written, the others are deep.
         _ => {}
     }
 }
@@ -108,7 +137,12 @@ fn put_tag(packet: &mut Packet, place: usize, put: impl Fn(u16) -> u16) {
 }
 
 fn with_ports(packet: &mut Packet) {
-    if matches!(packet.transport, Transport::Icmp(_) | Transport::Other(_)) {
+    let has_ports = match &packet.transport {
+        Transport::Icmp(_) | Transport::Other(_) => false,
+        Transport::Tunnel(tunnel) => tunnel.port().is_some(),
+        _ => true,
+    };
+    if !has_ports {
         packet.transport = Transport::Udp;
     }
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use keysteer::engine::Engine;
 use keysteer::policy::{ClassAction, Key, Policy};
 use keysteer_common::account::{Counter, Meters, drop_slot};
-use keysteer_common::decide::{decide, decide_deep, headers_of};
+use keysteer_common::decide::{decide, decide_deep, facts_of};
 use keysteer_common::forward::Action;
 use keysteer_common::headers::{Decision, Headers, NO_LEVEL, NO_SHARD, NO_SLOT, Record, Work, found};
 use keysteer_common::inside::Inside;
@@ -145,11 +145,11 @@ impl Meters for Node<'_> {
     }
 }
 
-/// Every frame is decided by itself: nothing is remembered.
+/// One frame comes alone: there is nothing to recall of others.
 impl Datagrams for Node<'_> {
-    fn remember(&mut self, _datagram: &Datagram, _entry: u32) {}
+    fn remember(&mut self, _: &Datagram, _: u32) {}
 
-    fn recall(&mut self, _datagram: &Datagram) -> Option<u32> {
+    fn recall(&mut self, _: &Datagram) -> Option<u32> {
         None
     }
 }
@@ -185,8 +185,8 @@ impl Case<'_> {
     fn check(&self, frame: &[u8], answer: &Answer) {
         let Subject { policy, image, .. } = self.subject;
         let decision = &answer.work.record.decision;
-        let headers = headers_of(&Frame::new(&mut frame.to_vec(), self.ingress));
-        let expected = Expected::of(policy, frame, &headers);
+        let (headers, inside) = facts_of(&Frame::new(&mut frame.to_vec(), self.ingress), &image.config);
+        let expected = Expected::of(policy, frame, &headers, &inside);
         let class = answer.class();
         assert_eq!(class, expected.class, "{expected:?}, {headers:?}");
         assert_eq!(decision.bytes as usize, frame.len());
@@ -360,9 +360,10 @@ fn littered() -> Work {
     };
     let decision =
         Decision { key_id: 1, slot: 5, flow: 5, shard: 0, present: 0xff, level: 0, ..Decision::NONE };
-    let inside = Inside { found: u32::MAX, label: 0xa5a5, signed: 50, option_length: 8, ..Inside::NONE };
-    let fields = [[0xa5; 2]; 4];
-    Work { zero: 0, headers, inside, fields, record: Record { fields, key: [0xa5; 2], decision } }
+    let inside =
+        Inside { found: 0xa5a5, id: 30, id_length: 20, option: 30, option_length: 8, ..Inside::NONE };
+    let record = Record { fields: [[0xa5; 2]; 4], key: [0xa5; 2], decision };
+    Work { headers, inside, fields: [[0xa5; 2]; 4], record, ..Work::default() }
 }
 
 /// Headers without what their own bits say is not there.

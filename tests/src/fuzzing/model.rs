@@ -1,13 +1,19 @@
 //! What a policy says of a frame, worked out from the policy itself by the plainest means: no tables, no
-//! hashes, no index. Only where the headers are is taken from the parser, which has a target of its own.
+//! hashes, no index. Only where the headers are is taken from the parser, which has a target of its
+//! own, and is compared with another project's dissector.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use keysteer::policy::{Field, Key, Policy};
 use keysteer_common::carrier::Carrier;
+use keysteer_common::config::ANY_ROTATION;
 use keysteer_common::headers::{Headers, found};
+use keysteer_common::inside::{Inside, within};
+use keysteer_common::parse::option::MAX_GENEVE_OPTIONS;
 use keysteer_common::vocabulary::{Class, Fault};
+
+use crate::carriers::SHIM_PORT;
 
 /// `N` bytes of a frame; zeroes beyond its end.
 pub(super) fn bytes<const N: usize>(frame: &[u8], at: usize) -> [u8; N] {
@@ -40,8 +46,8 @@ impl<'p> Expected<'p> {
         Self { class, present: 0, key: 0, entry: None, tried: 0 }
     }
 
-    /// What `policy` says of `frame`, whose headers are `headers`.
-    pub(super) fn of(policy: &'p Policy, frame: &[u8], headers: &Headers) -> Self {
+    /// What `policy` says of `frame`, whose headers are `headers` and what is `inside`.
+    pub(super) fn of(policy: &'p Policy, frame: &[u8], headers: &Headers, inside: &Inside) -> Self {
         if !ours(policy, frame, headers) {
             return Self::plain(Class::Foreign);
         }
@@ -50,7 +56,7 @@ impl<'p> Expected<'p> {
         }
         let mut expected = Self::plain(Class::Missing);
         for (index, field) in policy.schema.fields.iter().enumerate() {
-            if let Some(value) = value(policy, field, frame, headers) {
+            if let Some(value) = value(policy, field, frame, headers, inside) {
                 expected.present |= 1 << index;
                 expected.key |= field.placed(value);
             }
@@ -106,39 +112,55 @@ pub(super) fn longest<T>(nets: impl Iterator<Item = (IpNet, T)>, address: IpAddr
 }
 
 /// A field's value in a frame.
-fn value(policy: &Policy, field: &Field, frame: &[u8], headers: &Headers) -> Option<u128> {
+fn value(policy: &Policy, field: &Field, frame: &[u8], headers: &Headers, inside: &Inside) -> Option<u128> {
     if let Some(table) = field.table.and_then(|at| policy.tables.get(at)) {
-        let v4 = headers.has(found::IPV4);
-        let (at, family) = match field.carrier {
-            Carrier::Ipv4Src => (headers.source, Some(true)),
-            Carrier::Ipv4Dst => (headers.destination, Some(true)),
-            Carrier::Ipv6Src => (headers.source, Some(false)),
-            Carrier::Ipv6Dst => (headers.destination, Some(false)),
-            Carrier::IpSrc => (headers.source, None),
-            _ => (headers.destination, None),
+        let inner = field.carrier.is_inner();
+        let (v4, there) = if inner {
+            (inside.has(within::IPV4), inside.found & (within::IPV4 | within::IPV6) != 0)
+        } else {
+            (headers.has(found::IPV4), true)
         };
-        if family.is_some_and(|family| family != v4) {
+        let [source, destination] =
+            if inner { [inside.source, inside.destination] } else { [headers.source, headers.destination] };
+        if !there || field.carrier.family().is_some_and(|family| family != v4) {
             return None;
         }
+        let at = if field.carrier.name().ends_with(".src") { source } else { destination };
         return longest(table.prefixes.iter().copied(), address(frame, v4, at)).map(u128::from);
     }
-    let whole = whole(field.carrier, frame, headers)?;
-    Some(whole >> (field.carrier.bits() - field.offset - u16::from(field.bits)) & field.largest())
+    let (offset, bits) = (u32::from(field.offset), u32::from(field.bits));
+    if field.carrier.is_variable() {
+        let bytes = chosen(field, frame, headers, inside)?;
+        // Bit by bit.
+        let bit = |at: u32| Some(bytes.get(at as usize / 8)? >> (7 - at % 8) & 1);
+        return (offset..offset + bits).try_fold(0, |value, at| Some(value << 1 | u128::from(bit(at)?)));
+    }
+    let whole = if field.carrier.is_deep() {
+        deep(field.carrier, frame, headers, inside)?
+    } else {
+        whole(field.carrier, frame, headers)?
+    };
+    Some(whole >> (u32::from(field.carrier.bits()) - offset - bits) & field.largest())
 }
 
-/// Everything that a carrier holds.
+/// Bytes as a number.
+fn number(bytes: &[u8]) -> u128 {
+    bytes.iter().fold(0_u128, |sum, byte| sum << 8 | u128::from(*byte))
+}
+
+/// Everything that a carrier in the outer headers holds.
 fn whole(carrier: Carrier, frame: &[u8], headers: &Headers) -> Option<u128> {
-    let number = |bytes: &[u8]| bytes.iter().fold(0_u128, |sum, byte| sum << 8 | u128::from(*byte));
     let at = |bit: u16, position: u16, length: usize| {
         let position = usize::from(position);
         headers.has(bit).then(|| number(frame.get(position..position + length).unwrap_or_default()))
     };
     let (v4, v6) = (found::IPV4, found::IPV6);
+    let tags = [found::VLAN, found::VLAN_INNER].iter().filter(|tag| headers.has(**tag)).count();
     match carrier {
         Carrier::EthernetDst => at(0, 0, 6),
         Carrier::EthernetSrc => at(0, 6, 6),
         // What the tags are in front of.
-        Carrier::EthernetType => at(0, headers.l3 - 2, 2),
+        Carrier::EthernetType => at(0, 12 + 4 * tags as u16, 2),
         Carrier::VlanId => Some(at(found::VLAN, 14, 2)? & 0xfff),
         Carrier::VlanPcp => Some(at(found::VLAN, 14, 2)? >> 13),
         Carrier::VlanInnerId => Some(at(found::VLAN_INNER, 18, 2)? & 0xfff),
@@ -146,13 +168,112 @@ fn whole(carrier: Carrier, frame: &[u8], headers: &Headers) -> Option<u128> {
         Carrier::Ipv4Dst => at(v4, headers.destination, 4),
         Carrier::Ipv6Src => at(v6, headers.source, 16),
         Carrier::Ipv6Dst => at(v6, headers.destination, 16),
-        Carrier::IpSrc | Carrier::IpDst => None,
         Carrier::IpDscp if headers.has(v4) => Some(at(v4, headers.l3 + 1, 1)? >> 2),
         Carrier::IpDscp => Some(at(v6, headers.l3, 2)? >> 6 & 0x3f),
         Carrier::IpProtocol => headers.has(found::PROTOCOL).then_some(headers.protocol.into()),
         Carrier::Ipv6FlowLabel => Some(at(v6, headers.l3, 4)? & 0xf_ffff),
         Carrier::L4SrcPort => headers.has(found::PORTS).then_some(headers.source_port.into()),
         Carrier::L4DstPort => headers.has(found::PORTS).then_some(headers.destination_port.into()),
+        _ => None,
+    }
+}
+
+/// Everything that a carrier beyond the outer headers holds.
+fn deep(carrier: Carrier, frame: &[u8], headers: &Headers, inside: &Inside) -> Option<u128> {
+    let at = |bits: u32, position: u16, length: usize| {
+        let position = usize::from(position);
+        inside.has(bits).then(|| number(frame.get(position..position + length).unwrap_or_default()))
+    };
+    let (v4, v6) = (within::IPV4, within::IPV6);
+    match carrier {
+        Carrier::MplsLabel => at(within::MPLS, 0, 0).map(|_| inside.label.into()),
+        Carrier::VxlanVni => at(within::VXLAN, inside.tunnel + 4, 3),
+        Carrier::VxlanPolicy => at(within::VXLAN_POLICY, inside.tunnel + 2, 2),
+        Carrier::GeneveVni => at(within::GENEVE, inside.tunnel + 4, 3),
+        Carrier::GreKey => at(within::GRE_KEY, inside.id, 4),
+        Carrier::GtpuTeid => at(within::GTPU, inside.tunnel + 4, 4),
+        Carrier::NshSpi => at(within::NSH, inside.nsh + 4, 3),
+        Carrier::NshContext => at(within::NSH_CONTEXT, inside.nsh + 8, 16),
+        Carrier::ShimKey => shim(frame, headers),
+        Carrier::InnerEthernetDst => at(within::ETHERNET, inside.ethernet, 6),
+        Carrier::InnerEthernetSrc => at(within::ETHERNET, inside.ethernet + 6, 6),
+        Carrier::InnerIpv4Src => at(v4, inside.source, 4),
+        Carrier::InnerIpv4Dst => at(v4, inside.destination, 4),
+        Carrier::InnerIpv6Src => at(v6, inside.source, 16),
+        Carrier::InnerIpv6Dst => at(v6, inside.destination, 16),
+        Carrier::InnerIpDscp if inside.has(v4) => Some(at(v4, inside.l3 + 1, 1)? >> 2),
+        Carrier::InnerIpDscp => Some(at(v6, inside.l3, 2)? >> 6 & 0x3f),
+        Carrier::InnerIpProtocol => inside.has(within::PROTOCOL).then_some(inside.protocol.into()),
+        Carrier::InnerL4SrcPort => inside.has(within::PORTS).then_some(inside.source_port.into()),
+        Carrier::InnerL4DstPort => inside.has(within::PORTS).then_some(inside.destination_port.into()),
+        _ => None,
+    }
+}
+
+/// The key of a shim, at the port that the policies here have it at.
+fn shim(frame: &[u8], headers: &Headers) -> Option<u128> {
+    let ours = headers.protocol == 17
+        && headers.has(found::PORTS)
+        && !headers.has(found::QUOTED)
+        && headers.destination_port == SHIM_PORT;
+    let at = usize::from(headers.l4) + 8;
+    let shim = frame.get(at..at + 24).filter(|_| ours && at + 24 <= usize::from(headers.end))?;
+    (shim.first()? >> 4 == 1).then(|| shim.get(8..16).map(number)).flatten()
+}
+
+/// The bytes of the option or the connection id that a field is taken from.
+fn chosen<'f>(field: &Field, frame: &'f [u8], headers: &Headers, inside: &Inside) -> Option<&'f [u8]> {
+    let from = |at: u16, length: usize| frame.get(usize::from(at)..usize::from(at) + length);
+    match field.carrier {
+        Carrier::QuicDcid if inside.has(within::QUIC) => {
+            let id = from(inside.id, inside.id_length.into())?;
+            let rotation = id.first().map(|first| u32::from(first >> 5));
+            (field.which == ANY_ROTATION || rotation == Some(field.which)).then_some(id)
+        }
+        Carrier::GeneveOption if inside.has(within::GENEVE) => {
+            let words = frame.get(usize::from(inside.tunnel))? & 0x3f;
+            let mut options = from(inside.tunnel + 8, usize::from(words) * 4)?;
+            for _ in 0..MAX_GENEVE_OPTIONS {
+                let ([a, b, kind, length], rest) = options.split_first_chunk()?;
+                let (data, rest) = rest.split_at_checked(usize::from(length & 0x1f) * 4)?;
+                if number(&[*a, *b, *kind]) == field.which.into() {
+                    return Some(data);
+                }
+                options = rest;
+            }
+            None
+        }
+        Carrier::TcpOption
+            if headers.protocol == 6 && headers.has(found::PORTS) && !headers.has(found::QUOTED) =>
+        {
+            let length = usize::from(frame.get(usize::from(headers.l4) + 12)? >> 4) * 4;
+            if usize::from(headers.l4) + length > usize::from(headers.end) {
+                return None;
+            }
+            let mut options = from(headers.l4, length)?.get(20..)?;
+            loop {
+                match options {
+                    [1, rest @ ..] => options = rest,
+                    [0, ..] => return None,
+                    [kind, length, ..] => {
+                        let (option, rest) = options.split_at_checked((*length).into())?;
+                        let data = option.get(2..)?;
+                        let which = u32::from(*kind) << 16;
+                        match data {
+                            [high, low, data @ ..] if *kind >= 253 => {
+                                if which | number(&[*high, *low]) as u32 == field.which {
+                                    return Some(data);
+                                }
+                            }
+                            _ if *kind < 253 && which == field.which => return Some(data),
+                            _ => {}
+                        }
+                        options = rest;
+                    }
+                    _ => return None,
+                }
+            }
+        }
         _ => None,
     }
 }

@@ -4,8 +4,10 @@ use std::net::IpAddr;
 
 use etherparse::{LinkExtSlice, NetSlice, SlicedPacket, TransportSlice};
 use keysteer_common::access::MAX_POS;
-use keysteer_common::decide::headers_of;
+use keysteer_common::config::{Config, Ports, reads};
+use keysteer_common::decide::{facts_of, headers_of};
 use keysteer_common::headers::{Headers, found};
+use keysteer_common::inside::within;
 use keysteer_common::slice::Frame;
 use keysteer_common::vocabulary::Fault;
 
@@ -20,6 +22,7 @@ const LONGEST: usize = 4096;
 pub fn parse(data: &[u8]) {
     let mut frame = data.get(..LONGEST).unwrap_or(data).to_vec();
     let headers = headers_of(&Frame::new(&mut frame, 1));
+    tunnels(&mut frame);
     consistent(&headers);
     inside(&headers, &frame);
     faults(&headers, &frame);
@@ -28,16 +31,77 @@ pub fn parse(data: &[u8]) {
     others(&headers, &frame);
 }
 
+/// What is found beyond the outer headers, by a policy that reads everything, is in the frame, and what goes together
+/// is there together.
+fn tunnels(frame: &mut [u8]) {
+    let config = Config { reads: reads::ALL, ports: Ports::IANA, quic_length: 8, ..Config::ZERO };
+    let (headers, inside) = facts_of(&Frame::new(frame, 1), &config);
+    let has = |bits| inside.has(bits);
+    assert_eq!(inside.found >> 14, 0, "a bit without a meaning");
+    assert!(!has(within::IPV4 | within::IPV6), "two families inside");
+    let kinds = [within::VXLAN, within::GENEVE, within::GRE_KEY, within::GTPU, within::QUIC];
+    assert!(kinds.iter().filter(|kind| has(**kind)).count() <= 1, "two tunnels");
+    let needs = [
+        (within::VXLAN_POLICY, within::VXLAN),
+        (within::NSH_CONTEXT, within::NSH),
+        (within::PORTS, within::PROTOCOL),
+    ];
+    for (bit, needed) in needs {
+        assert!(!has(bit) || has(needed), "{inside:?}");
+    }
+    let ip = inside.found & (within::IPV4 | within::IPV6) != 0;
+    assert!(!has(within::PROTOCOL) || ip, "a protocol of nothing");
+    assert!(
+        inside.found == 0 || headers.found & (found::IPV4 | found::IPV6) != 0 || !ip,
+        "inside of nothing"
+    );
+    // Of a later fragment nothing is known but what is below IP.
+    if headers.has(found::LATER) {
+        assert_eq!(inside.found & !(within::MPLS | within::NSH | within::NSH_CONTEXT), 0, "{headers:?}");
+    }
+    let address = if has(within::IPV4) { 4 } else { 16 };
+    for (there, at, length) in [
+        (has(within::VXLAN), inside.tunnel, 8),
+        (has(within::GENEVE), inside.tunnel, 8),
+        (has(within::GTPU), inside.tunnel, 8),
+        (has(within::GRE_KEY), inside.id, 4),
+        (has(within::QUIC), inside.id, usize::from(inside.id_length)),
+        (has(within::NSH), inside.nsh, 8),
+        (has(within::NSH_CONTEXT), inside.nsh, 24),
+        (has(within::ETHERNET), inside.ethernet, 14),
+        (has(within::IPV4), inside.l3, 20),
+        (has(within::IPV6), inside.l3, 40),
+        (ip, inside.source, address),
+        (ip, inside.destination, address),
+    ] {
+        let end = usize::from(at) + length;
+        assert!(!there || end <= frame.len(), "{length} bytes at {at} of {}: {inside:?}", frame.len());
+    }
+    if has(within::PORTS) {
+        let [mut from, mut to] = [inside.source_port, inside.destination_port].map(u16::to_be_bytes);
+        if headers.has(found::QUOTED) {
+            std::mem::swap(&mut from, &mut to);
+        }
+        let at = usize::from(inside.l4);
+        assert_eq!(frame.get(at..at + 4), Some([from, to].as_flattened()), "ports inside");
+    }
+}
+
 /// Bits that go together, and no others.
 fn consistent(headers: &Headers) {
     let has = |bits| headers.has(bits);
-    assert_eq!(headers.found >> 10, 0, "a bit without a meaning");
+    assert_eq!(headers.found >> 11, 0, "a bit without a meaning");
     assert!(!has(found::IPV4 | found::IPV6), "two families");
     assert!(!has(found::VLAN_INNER) || has(found::VLAN), "a second tag without a first");
     let fault = Fault::from_number(headers.fault).expect("a fault of the vocabulary");
     let ip = headers.found & (found::IPV4 | found::IPV6) != 0;
-    let of_ip =
-        found::PROTOCOL | found::PORTS | found::FRAGMENT | found::OPENS | found::QUOTED | found::DISCOVERY;
+    let of_ip = found::PROTOCOL
+        | found::PORTS
+        | found::FRAGMENT
+        | found::LATER
+        | found::OPENS
+        | found::QUOTED
+        | found::DISCOVERY;
     assert!(ip || (headers.found & of_ip == 0 && fault == Fault::None), "more than the link without IP");
     if has(found::PORTS) {
         assert!(
@@ -45,6 +109,7 @@ fn consistent(headers: &Headers) {
             "ports of a protocol without"
         );
     }
+    assert!(!has(found::LATER) || has(found::FRAGMENT) && !has(found::PORTS), "a later part of no fragment");
     if has(found::OPENS) {
         assert!(has(found::PORTS) && headers.protocol == 6 && !has(found::QUOTED), "only TCP opens");
     }

@@ -5,8 +5,6 @@ use std::collections::HashSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use keysteer_common::carrier::Carrier;
-
 use crate::both::{MANY, both};
 use crate::policy::diagnostic::{Place, Problem};
 use crate::policy::document::{KeyRest, RawKey};
@@ -363,14 +361,14 @@ pub(super) fn unknown_label(table: &PrefixTable, text: &str) -> Problem {
 pub(super) fn plain_value(field: &Field, text: &str) -> Result<u128, Problem> {
     let address = |what: &str| Problem::from(format!("\"{text}\" is not an {what} address"));
     let value = match field.carrier {
-        Carrier::EthernetSrc | Carrier::EthernetDst if field.is_whole() && text.contains(':') => {
+        carrier if carrier.is_mac() && field.is_whole() && text.contains(':') => {
             let [a, b, c, d, e, f] = values::mac(text)?;
             u128::from(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
         }
-        Carrier::Ipv4Src | Carrier::Ipv4Dst if field.is_whole() && text.contains(['.', ':']) => {
+        carrier if carrier.family() == Some(true) && field.is_whole() && text.contains(['.', ':']) => {
             u128::from(text.parse::<Ipv4Addr>().map_err(|_| address("IPv4"))?.to_bits())
         }
-        Carrier::Ipv6Src | Carrier::Ipv6Dst if field.is_whole() && text.contains(['.', ':']) => {
+        carrier if carrier.family() == Some(false) && field.is_whole() && text.contains(['.', ':']) => {
             text.parse::<Ipv6Addr>().map_err(|_| address("IPv6"))?.to_bits()
         }
         _ if field.values.is_empty() => values::number(text)?,

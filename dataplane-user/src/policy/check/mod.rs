@@ -2,6 +2,7 @@
 //! declares fits together. All problems are listed. Every check is linear in the document's size.
 
 mod alias;
+mod carriers;
 mod duplicates;
 mod keys;
 mod keys_file;
@@ -22,7 +23,7 @@ use super::ReadKeys;
 use super::diagnostic::{Place, PolicyError, Problem, Report};
 use super::document::Document;
 use super::lint;
-use super::model::{BlastRadius, Carriers, Interface, Policy};
+use super::model::{BlastRadius, Field, Interface, Policy};
 use super::reader::At;
 use super::share::Share;
 
@@ -118,6 +119,10 @@ pub(super) fn check(
     let scope = scope::check(&mut checker, &document.scope);
     let tables = tables::check(&mut checker, &document.tables);
     let schemas = schema::check(&mut checker, &document.schemas, &document.tables, &tables);
+    let fields = schemas.iter().flatten().flat_map(|schema| &schema.fields);
+    let fields: Vec<Field> = fields.cloned().collect();
+    let carriers = carriers::carriers(&mut checker, document, &fields);
+    carriers::fragments(&mut checker, document, &fields);
     let mut places = shards::check(&mut checker, document);
     let residency = schemas.as_ref().map_or_else(Default::default, |schemas| {
         residency::check(&mut checker, document, schemas, &tables, &mut places.pools)
@@ -145,7 +150,6 @@ pub(super) fn check(
     };
     let shards::Places { shards, pools, tiers, classes, .. } = places;
     let mut policy = Policy {
-        carriers: Carriers::default(),
         file: file.to_owned(),
         name: document.name.clone(),
         environment: document.environment.clone(),
@@ -154,11 +158,13 @@ pub(super) fn check(
         scope,
         tables,
         schemas,
+        carriers,
         shards,
         pools,
         tiers,
         keys,
         classes,
+        datagrams: document.fragments.as_ref().and_then(|fragments| fragments.value.table),
         blast_radius,
         residency: residency.field,
         signing,

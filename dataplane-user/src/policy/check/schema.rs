@@ -9,28 +9,12 @@ use crate::policy::model::{Field, PrefixTable, Schema};
 use crate::policy::reader::At;
 use crate::policy::value_map::ValueMap;
 
-use super::{Checker, Names, normalise, versions};
+use super::{Checker, Names, carriers, normalise, versions};
 
 /// The bits of the key that a field behind a prefix table takes.
 const LABEL_BITS: u8 = 32;
 /// The bits of a key.
 const KEY_BITS: u32 = 128;
-
-/// Carriers of the policy language that this version cannot read.
-const LATER: [&str; 12] = [
-    "mpls.label",
-    "vxlan.vni",
-    "vxlan.policy",
-    "geneve.vni",
-    "geneve.option",
-    "gre.key",
-    "gtpu.teid",
-    "nsh.spi",
-    "nsh.context",
-    "quic.dcid",
-    "tcp.option",
-    "shim.key",
-];
 
 pub(super) fn check(
     checker: &mut Checker<'_>,
@@ -123,37 +107,11 @@ fn field_of(
 ) -> Option<Field> {
     let path = |field: &str| format!("{place}.{field}");
     let Some(carrier) = Carrier::ALL.iter().copied().find(|carrier| carrier.name() == raw.from.value) else {
-        checker.error(raw.from.at, path("from"), unknown_carrier(raw.from.value));
+        let known = Carrier::ALL.iter().map(|carrier| carrier.name());
+        checker.error(raw.from.at, path("from"), Problem::unknown("carrier", raw.from.value, known));
         return None;
     };
-    let (offset, bits) = match &raw.bits {
-        None => (0, u8::try_from(carrier.bits()).ok()?),
-        Some(range) => {
-            let (offset, length) = range.value;
-            let size = u32::from(carrier.bits());
-            if raw.table.is_some() {
-                checker.error(
-                    range.at,
-                    path("bits"),
-                    "a field behind a prefix table takes the whole address",
-                );
-                return None;
-            }
-            if offset + length > size {
-                checker.error(
-                    range.at,
-                    path("bits"),
-                    format!(
-                        "bits {offset} to {} are beyond the {size} bits of {}",
-                        offset + length - 1,
-                        carrier.name()
-                    ),
-                );
-                return None;
-            }
-            (u16::try_from(offset).ok()?, u8::try_from(length).ok()?)
-        }
-    };
+    let (which, signed) = carriers::which(checker, raw, carrier, &path)?;
     let Some(name) = &raw.table else {
         if carrier.needs_table() {
             checker.error(
@@ -168,11 +126,12 @@ fn field_of(
             );
             return None;
         }
+        let (offset, bits) = carriers::range(checker, raw, carrier, signed, &path)?;
         return Some(Field {
             name: raw.name.value.clone(),
             carrier,
-            which: 0,
-            signed: false,
+            which,
+            signed,
             offset,
             bits,
             place: 0,
@@ -187,6 +146,10 @@ fn field_of(
             path("table"),
             format!("{} is not an address: it takes no prefix table", carrier.name()),
         );
+        return None;
+    }
+    if let Some(range) = &raw.bits {
+        checker.error(range.at, path("bits"), "a field behind a prefix table takes the whole address");
         return None;
     }
     let at = checker.resolve(table_names, "prefix table", name, path("table"))?;
@@ -205,18 +168,6 @@ fn field_of(
     })
 }
 
-fn unknown_carrier(name: &str) -> Problem {
-    if LATER.contains(&name) || name.starts_with("inner.") {
-        let names: Vec<&str> = Carrier::ALL.iter().map(|carrier| carrier.name()).collect();
-        return format!(
-            "the carrier {name} is not available in this version; available are {}",
-            names.join(", ")
-        )
-        .into();
-    }
-    Problem::unknown("carrier", name, Carrier::ALL.iter().map(|carrier| carrier.name()))
-}
-
 /// Warns when a table has no prefix of the only family that the carrier has.
 fn one_family(
     checker: &mut Checker<'_>,
@@ -228,11 +179,8 @@ fn one_family(
     let has = |v4: bool| {
         table.is_some_and(|table| table.prefixes.iter().any(|(net, _)| net.addr().is_ipv4() == v4))
     };
-    let family = match carrier {
-        Carrier::Ipv4Src | Carrier::Ipv4Dst if !has(true) => "IPv4",
-        Carrier::Ipv6Src | Carrier::Ipv6Dst if !has(false) => "IPv6",
-        _ => return,
-    };
+    let Some(v4) = carrier.family().filter(|v4| !has(*v4)) else { return };
+    let family = if v4 { "IPv4" } else { "IPv6" };
     checker.warn(
         name.at,
         field,

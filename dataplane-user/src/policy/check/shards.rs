@@ -116,22 +116,29 @@ pub(super) fn too_wide(width: Width, pool: &Pool) -> Option<String> {
 }
 
 fn classes(checker: &mut Checker<'_>, document: &Document<'_>, pool_names: &Names<'_>) -> Classes {
-    let mut action = |raw: &Option<RawClass<'_>>, name: &str, default| match raw {
+    let mut action = |raw: Option<&RawClass<'_>>, path: &str, default| match raw {
         None => default,
         Some(RawClass::Pass) => ClassAction::Pass,
         Some(RawClass::Drop) => ClassAction::Drop,
         Some(RawClass::Pool(pool)) => {
-            let found = checker.resolve(pool_names, "pool", pool, format_args!("spec.classes.{name}.pool"));
+            let found = checker.resolve(pool_names, "pool", pool, format_args!("spec.{path}.pool"));
             ClassAction::Pool(found.unwrap_or(0))
         }
     };
     let default = Classes::default();
     let [missing, unregistered, malformed] = &document.classes;
-    let [missing_name, unregistered_name, malformed_name] = CLASSES;
+    let [missing_name, unregistered_name, malformed_name] = CLASSES.map(|name| format!("classes.{name}"));
+    let missing = action(missing.as_ref(), &missing_name, default.missing);
+    let fragments = document.fragments.as_ref().map(|fragments| &fragments.value);
+    let path = match fragments {
+        Some(fragments) if fragments.table.is_some() => "fragments.otherwise",
+        _ => "fragments",
+    };
     Classes {
-        missing: action(missing, missing_name, default.missing),
-        unregistered: action(unregistered, unregistered_name, default.unregistered),
-        malformed: action(malformed, malformed_name, default.malformed),
+        missing,
+        unregistered: action(unregistered.as_ref(), &unregistered_name, default.unregistered),
+        malformed: action(malformed.as_ref(), &malformed_name, default.malformed),
+        fragments: action(fragments.and_then(|fragments| fragments.otherwise.as_ref()), path, missing),
     }
 }
 
@@ -154,7 +161,7 @@ pub(super) fn unused(checker: &mut Checker<'_>, document: &Document<'_>, places:
         key.pool.iter().for_each(|pool| mark(&mut pools, *pool));
         key.tier.iter().for_each(|tier| mark(&mut tiers, *tier));
     }
-    for action in [places.classes.missing, places.classes.unregistered, places.classes.malformed] {
+    for (_, action) in places.classes.all() {
         if let ClassAction::Pool(pool) = action {
             mark(&mut pools, pool);
         }

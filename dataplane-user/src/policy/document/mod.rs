@@ -1,6 +1,7 @@
 //! The document's shape: which fields there are and what type each has. Whether names exist and widths
 //! fit is for [`super::check`]; here nothing is looked up.
 
+mod carriers;
 mod key;
 mod places;
 mod signing;
@@ -15,10 +16,11 @@ use super::reader::{At, Context, Cursor};
 use super::values;
 use super::yaml::Node;
 
+pub(super) use carriers::{MAX_DATAGRAMS, SECTIONS};
 pub(super) use signing::{RawSecret, RawSigning};
 use types::RawLevel;
 pub(super) use types::{
-    Document, KeyRest, RawClass, RawField, RawKey, RawSchema, RawScope, RawTable, RawTier,
+    Document, KeyRest, RawClass, RawField, RawKey, RawOption, RawSchema, RawScope, RawTable, RawTier,
 };
 
 /// The only `apiVersion`.
@@ -54,6 +56,8 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         "scope",
         "prefixTables",
         "schemas",
+        "carriers",
+        "fragments",
         "shards",
         "pools",
         "tiers",
@@ -79,6 +83,8 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
     let schemas = fields
         .require("schemas", context)
         .and_then(|at| Some(At { value: filled(&at, context, schema)?, at: at.node.at }));
+    let carriers = fields.get("carriers").and_then(|at| carriers::carriers(&at, context));
+    let fragments = fields.get("fragments").and_then(|at| carriers::fragments(&at, context));
     let shards = optional_list(fields.get("shards"), context, places::shard);
     let pools = optional_list(fields.get("pools"), context, places::pool);
     let tiers = optional_list(fields.get("tiers"), context, places::tier);
@@ -99,6 +105,8 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         scope: scope?,
         tables: tables?,
         schemas: schemas?,
+        carriers: carriers.unwrap_or_default(),
+        fragments,
         shards: shards?,
         pools: pools?,
         tiers: tiers?,
@@ -239,7 +247,8 @@ fn level<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawLevel<
 }
 
 fn field<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawField<'n>> {
-    let fields = at.fields(&["name", "from", "bits", "table", "mask", "values"], context)?;
+    let allowed = ["name", "from", "option", "rotation", "signed", "bits", "table", "mask", "values"];
+    let fields = at.fields(&allowed, context)?;
     let name = fields.require("name", context).and_then(|at| at.parsed(context, values::name));
     let from = fields.require("from", context).and_then(|at| at.text(context));
     let bits = match fields.get("bits") {
@@ -252,12 +261,15 @@ fn field<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawField<
     };
     let mask = fields.get("mask").and_then(|at| versions::number(&at, context));
     let values = fields.get("values").and_then(|at| versions::named(&at, context)).unwrap_or_default();
-    Some(RawField { name: name?, from: from?, bits, table, mask, values })
+    let option = fields.get("option").and_then(|at| carriers::option(&at, context));
+    let rotation = fields.get("rotation").and_then(|at| at.number(0, 6, context));
+    let signed = fields.get("signed").and_then(|at| at.boolean(context));
+    Some(RawField { name: name?, from: from?, bits, option, rotation, signed, table, mask, values })
 }
 
 fn bits(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<At<(u32, u32)>> {
     let fields = at.fields(&["offset", "length"], context)?;
-    let offset = fields.require("offset", context).and_then(|at| at.number(0, 127, context));
+    let offset = fields.require("offset", context).and_then(|at| at.number(0, 991, context));
     let length = fields.require("length", context).and_then(|at| at.number(1, 128, context));
     Some(At { value: (offset?.value, length?.value), at: at.node.at })
 }

@@ -128,7 +128,7 @@ pub(super) fn classes<'n>(
     Some(CLASSES.map(|name| fields.get(name).and_then(|at| class(&at, context))))
 }
 
-fn class<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawClass<'n>> {
+pub(super) fn class<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawClass<'n>> {
     match &at.node.value {
         Value::Text(text) => match text.as_str() {
             "pass" => Some(RawClass::Pass),

@@ -22,6 +22,8 @@ pub(in crate::policy) struct Document<'n> {
     pub(in crate::policy) scope: Vec<RawScope>,
     pub(in crate::policy) tables: Vec<RawTable<'n>>,
     pub(in crate::policy) schemas: At<Vec<RawSchema<'n>>>,
+    pub(in crate::policy) carriers: RawCarriers,
+    pub(in crate::policy) fragments: Option<At<RawFragments<'n>>>,
     pub(in crate::policy) shards: Vec<RawShard>,
     pub(in crate::policy) pools: Vec<RawPool<'n>>,
     pub(in crate::policy) tiers: Vec<RawTier<'n>>,
@@ -68,6 +70,9 @@ pub(in crate::policy) struct RawField<'n> {
     pub(in crate::policy) name: At<String>,
     pub(in crate::policy) from: At<&'n str>,
     pub(in crate::policy) bits: Option<At<(u32, u32)>>,
+    pub(in crate::policy) option: Option<At<RawOption>>,
+    pub(in crate::policy) rotation: Option<At<u32>>,
+    pub(in crate::policy) signed: Option<At<bool>>,
     pub(in crate::policy) table: Option<At<&'n str>>,
     pub(in crate::policy) mask: Option<At<u128>>,
     pub(in crate::policy) values: Vec<RawNamed<'n>>,
@@ -75,6 +80,34 @@ pub(in crate::policy) struct RawField<'n> {
 
 /// A name of some of a field's values.
 pub(in crate::policy) type RawNamed<'n> = (At<&'n str>, Vec<At<u128>>);
+
+/// Which option of a packet a field is.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::policy) enum RawOption {
+    /// Of Geneve: its class and type.
+    Geneve(u32, u32),
+    /// Of TCP: its kind, and the id of an experiment.
+    Tcp(u32, Option<u32>),
+}
+
+/// Where tunnels and connection ids are found.
+#[derive(Debug, Default)]
+pub(in crate::policy) struct RawCarriers {
+    /// What is said, and of which carriers: their names in `spec.carriers`.
+    pub(in crate::policy) ports: Vec<(&'static str, At<u32>)>,
+    pub(in crate::policy) quic_length: Option<At<u32>>,
+    /// The sections that are there, each at its first value.
+    pub(in crate::policy) sections: Vec<At<&'static str>>,
+}
+
+/// What later fragments meet.
+#[derive(Debug, Default)]
+pub(in crate::policy) struct RawFragments<'n> {
+    /// How many datagrams are remembered.
+    pub(in crate::policy) table: Option<u32>,
+    /// What those meet that follow none.
+    pub(in crate::policy) otherwise: Option<RawClass<'n>>,
+}
 
 /// A shard.
 #[derive(Debug)]

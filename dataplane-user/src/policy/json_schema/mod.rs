@@ -13,6 +13,7 @@ use super::values::PROTOCOLS;
 
 use leaves::{boolean, filled, integer, list, name, name_pattern, region, share, text, with_default};
 
+mod carriers;
 mod leaves;
 mod signing;
 
@@ -67,6 +68,8 @@ fn spec() -> Value {
                 "description": "More keys, in a CSV file beside the policy.",
                 "type": "string",
             },
+            "carriers": carriers::carriers(),
+            "fragments": carriers::fragments(),
             "classes": classes(),
             "blastRadius": {
                 "description": "The largest shares that may hang on one shard; a plan that goes beyond is refused.",
@@ -197,12 +200,15 @@ fn field() -> Value {
                 "description": "A range of the carrier's bits; all where not given.",
                 "type": "object",
                 "properties": {
-                    "offset": integer("The first bit, counted from the carrier's most significant.", 0, 127),
+                    "offset": integer("The first bit, counted from the carrier's most significant.", 0, 991),
                     "length": integer("How many bits.", 1, 128),
                 },
                 "required": ["offset", "length"],
                 "additionalProperties": false,
             },
+            "option": carriers::option(),
+            "rotation": integer("Of quic.dcid: only ids of this configuration rotation; of any where not given.", 0, 6),
+            "signed": boolean("Whether a geneve.option is a signed block, whose key is the value; a shim always is."),
             "table": name("The prefix table that the address is looked up in; the field is its label."),
         },
         "required": ["name", "from"],
@@ -329,29 +335,34 @@ fn width() -> Value {
     })
 }
 
+/// What is done with a class.
+fn class(when: &str, default: Option<&str>) -> Value {
+    let mut class = json!({
+        "description": when,
+        "oneOf": [
+            {"enum": ["pass", "drop"]},
+            {
+                "type": "object",
+                "properties": {"pool": name("Spread over this pool by flow.")},
+                "required": ["pool"],
+                "additionalProperties": false,
+            },
+        ],
+    });
+    if let Some(default) = default {
+        class["default"] = default.into();
+    }
+    class
+}
+
 fn classes() -> Value {
-    let class = |name: &str| {
-        let (when, default) = match name {
-            "missing" => ("Not all fields of any level are in the packet.", "pass"),
-            "unregistered" => ("A well-formed key that is not registered.", "pass"),
-            _ => ("Headers that are cut off or contradict themselves.", "drop"),
-        };
-        json!({
-            "description": when,
-            "default": default,
-            "oneOf": [
-                {"enum": ["pass", "drop"]},
-                {
-                    "type": "object",
-                    "properties": {"pool": self::name("Spread over this pool by flow.")},
-                    "required": ["pool"],
-                    "additionalProperties": false,
-                },
-            ],
-        })
+    let of = |name: &str| match name {
+        "missing" => class("Not all fields of any level are in the packet.", Some("pass")),
+        "unregistered" => class("A well-formed key that is not registered.", Some("pass")),
+        _ => class("Headers that are cut off or contradict themselves.", Some("drop")),
     };
     let properties: serde_json::Map<String, Value> =
-        CLASSES.iter().map(|name| ((*name).to_owned(), class(name))).collect();
+        CLASSES.iter().map(|name| ((*name).to_owned(), of(name))).collect();
     json!({
         "description": "What packets without a registered key meet.",
         "type": "object",

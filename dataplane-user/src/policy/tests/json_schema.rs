@@ -32,6 +32,11 @@ fn full() -> Value {
                 "fields": [
                     {"name": "tenant", "from": "ip.src", "table": "tenants"},
                     {"name": "product", "from": "ip.dscp", "bits": {"offset": 0, "length": 6}},
+                    {
+                        "name": "customer", "from": "tcp.option", "option": {"kind": 253, "experiment": 7}, "signed": false,
+                        "bits": {"offset": 8, "length": 16},
+                    },
+                    {"name": "flow", "from": "quic.dcid", "rotation": 2, "bits": {"offset": 8, "length": 16}},
                 ],
                 "levels": [["tenant", "product"], ["tenant"]],
             }],
@@ -54,6 +59,11 @@ fn full() -> Value {
                 {"name": "video", "match": {"tenant": "acme", "product": 34}, "deny": true, "reason": "unpaid"},
             ],
             "keysFrom": "keys.csv",
+            "carriers": {
+                "vxlan": {"port": 8472}, "geneve": {"port": 6082}, "gtpu": {"port": 2153},
+                "quic": {"port": 8443, "shortHeaderLength": 12}, "shim": {"port": 7000},
+            },
+            "fragments": {"table": 4096, "otherwise": {"pool": "general"}},
             "classes": {"missing": {"pool": "general"}, "unregistered": "pass", "malformed": "drop"},
             "blastRadius": {"keys": "40%", "traffic": "62.5%"},
             "residency": {"field": "product"},

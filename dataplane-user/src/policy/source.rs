@@ -1,0 +1,26 @@
+//! Where a field is read, in words.
+
+use keysteer_common::carrier::Carrier;
+use keysteer_common::config::ANY_ROTATION;
+
+use super::model::Field;
+
+impl Field {
+    /// The carrier, and which one of those there are, such as `geneve.option class 258 type 128`: without the bits.
+    pub fn source(&self) -> String {
+        let name = self.carrier.name();
+        let which = self.which;
+        let which = match self.carrier {
+            Carrier::GeneveOption => format!(" class {} type {}", which >> 8, which & 0xff),
+            Carrier::TcpOption if which & 0xffff != 0 || which >> 16 >= 253 => {
+                format!(" kind {} experiment {}", which >> 16, which & 0xffff)
+            }
+            Carrier::TcpOption => format!(" kind {}", which >> 16),
+            Carrier::QuicDcid if which != ANY_ROTATION => format!(" rotation {which}"),
+            _ => String::new(),
+        };
+        // A shim is always signed.
+        let signed = if self.signed && self.carrier != Carrier::ShimKey { ", signed" } else { "" };
+        format!("{name}{which}{signed}")
+    }
+}
