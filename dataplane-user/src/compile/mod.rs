@@ -28,6 +28,9 @@ mod slots;
 mod aiming;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+#[path = "versions_tests.rs"]
+mod versions;
 
 use std::io;
 

@@ -32,6 +32,7 @@ examples! {
     "observe" "observe.yaml" "decides and counts on a running system, and touches nothing",
     "tenant-prefix" "tenant-prefix.yaml" "the simplest: the tenant by source address",
     "tenant-region-product" "tenant-region-product.yaml" "a key of three fields, with a fall-back to the tenant alone",
+    "two-versions" "two-versions.yaml" "two versions of the schema at once, names of values, and an alias",
     "vlan" "vlan.yaml" "the region by the VLAN that a packet arrives in",
 }
 

@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 use super::families::{Families, In, PREFIX};
 use super::tally::Tally;
 use super::topk::Shares;
+use super::versions;
 use crate::agent::node::{Node, VERSION};
 use crate::agent::steward::Posted;
 use crate::counters::Snapshot;
@@ -232,6 +233,7 @@ impl Collector for Exposition {
         self.facts(&mut families)?;
         self.changes(&mut families)?;
         self.node(&mut families)?;
+        versions::encode(&mut families, &self.node.names, &self.snapshot)?;
         self.keys(&mut families)?;
         self.shards(&mut families)
     }

@@ -14,6 +14,7 @@ pub mod first_seen;
 pub mod server;
 pub mod tally;
 pub mod topk;
+mod versions;
 pub mod windows;
 
 use std::collections::BTreeMap;

@@ -6,6 +6,7 @@ mod properties;
 mod refusals;
 mod saved;
 mod scale;
+mod versions;
 mod world;
 
 use super::offline::{Compiled, compare};

@@ -274,7 +274,7 @@ impl<'c> Keys<'c> {
             let problem = region.and_then(|region| self.misplaced(key.pool, &region));
             wrong.extend(problem.map(|problem| (alias.key, alias.at, problem)));
         }
-        let Self { found, indices, .. } = self;
+        let Self { found, indices, lenses, .. } = self;
         let keys_file = keys_file.unwrap_or_default();
         let index_of = |at: usize| indices.get(at).copied().flatten();
         let place_of = |at: usize| {
@@ -303,7 +303,7 @@ impl<'c> Keys<'c> {
         let name = |at: usize| found.get(at).map_or("", |key| key.name.as_str());
         let ((names, matches), personal) = both(
             found.len() >= MANY,
-            || (duplicates(found.len(), name), matches(&found)),
+            || (duplicates(found.len(), name), matches(&lenses, &found)),
             || -> Vec<_> {
                 let named = found.iter().enumerate();
                 named.filter_map(|(at, key)| Some((at, lint::personal(&key.name)?))).collect()
@@ -332,20 +332,28 @@ impl<'c> Keys<'c> {
     }
 }
 
-/// Pairs of keys of which one has a spelling of the other's, the earlier second.
-fn matches(found: &[Key]) -> Vec<(usize, usize)> {
-    if found.iter().all(|key| key.also.is_empty()) {
+/// Pairs of keys of which one has a spelling of the other's, or is called the same by another version of the schema; the
+/// earlier second.
+fn matches(lenses: &Lenses<'_>, found: &[Key]) -> Vec<(usize, usize)> {
+    let first = |key: &Key| Spelling { level: key.level, key: key.key };
+    let mut called = if lenses.are_several() {
+        duplicates(found.len(), |at| found.get(at).map(|key| lenses.called(first(key))))
+    } else {
+        Vec::new()
+    };
+    if called.is_empty() && found.iter().all(|key| key.also.is_empty()) {
         return duplicates(found.len(), |at| found.get(at).map(|key| (key.level, key.key)));
     }
     let spellings = |(at, key): (usize, &Key)| {
-        let first = Spelling { level: key.level, key: key.key };
-        let all: Vec<_> = std::iter::once(first).chain(key.also.iter().copied()).map(|it| (at, it)).collect();
+        let all: Vec<_> =
+            std::iter::once(first(key)).chain(key.also.iter().copied()).map(|it| (at, it)).collect();
         all
     };
     let all: Vec<(usize, Spelling)> = found.iter().enumerate().flat_map(spellings).collect();
     let owner = |at: usize| all.get(at).map_or(0, |(key, _)| *key);
     let pairs = duplicates(all.len(), |at| all.get(at).map(|(_, spelling)| *spelling));
     let mut pairs: Vec<_> = pairs.into_iter().map(|(at, first)| (owner(at), owner(first))).collect();
+    pairs.append(&mut called);
     pairs.sort_unstable();
     pairs.dedup_by_key(|(at, _)| *at);
     pairs

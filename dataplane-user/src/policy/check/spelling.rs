@@ -100,6 +100,20 @@ impl<'c> Lenses<'c> {
         Some(field.text(self.tables, field.value(spelling.key)))
     }
 
+    /// Whether there are several schemas.
+    pub(super) fn are_several(&self) -> bool {
+        self.lenses.len() > 1
+    }
+
+    /// What a spelling is called by any schema: its fields, by name, with their values.
+    pub(super) fn called(&self, spelling: Spelling) -> String {
+        let mut fields: Vec<(&str, String)> =
+            self.names.iter().filter_map(|name| Some((*name, self.text_of(name, spelling)?))).collect();
+        fields.sort_unstable();
+        let words: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        words.join(", ")
+    }
+
     /// Where a key is registered; `None` where that was said to be wrong.
     pub(super) fn spell(
         &self,

@@ -6,6 +6,7 @@ mod files;
 mod json_schema;
 mod placed;
 mod understood;
+mod versions;
 
 use super::*;
 
