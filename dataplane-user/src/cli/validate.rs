@@ -22,7 +22,7 @@ pub(super) struct ValidateArgs {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// The policy that they come after: one that drops a version of the schema too early is refused
+    /// The policy before them: one that drops a version of the schema too early is refused
     #[arg(long, value_name = "FILE")]
     previous: Option<PathBuf>,
 }

@@ -11,7 +11,7 @@ pub struct Date(Timestamp);
 
 impl Date {
     /// Reads `2026-12-31`.
-    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         let day = text.parse().ok().filter(|_| text.len() == "2026-12-31".len());
         day.map(Self).ok_or_else(|| format!("\"{text}\" is no date: expected one such as 2026-12-31").into())
     }

@@ -232,5 +232,5 @@ fn guards_have_one_name_everywhere() {
         let value = guard.to_possible_value().map(|value| value.get_name().to_owned());
         assert_eq!(value.as_deref(), guard.can_be_lifted().then_some(guard.name()));
     }
-    assert_eq!(Guard::value_variants().len(), 4);
+    assert_eq!(Guard::value_variants().len(), 5);
 }
