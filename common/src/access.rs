@@ -86,6 +86,13 @@ pub trait Packet {
         x
     }
 
+    /// The same reference, which the compiler cannot know to be: what it has computed from the one is not kept for the other. Keeps
+    /// addresses that cost nothing to compute out of registers, of which there are few.
+    #[inline(always)]
+    fn anew<'a, T>(&self, reference: &'a mut T) -> &'a mut T {
+        reference
+    }
+
     /// `n` bytes further on, or `None` beyond [`MAX_POS`].
     #[inline(always)]
     fn advance(&self, pos: Pos, n: usize) -> Option<Pos> {

@@ -135,7 +135,7 @@ where
     let Work { headers, inside, fields, record, .. } = work;
     *headers = Headers::NONE;
     if DEEP {
-        *inside = Inside::NONE;
+        inside.clear();
     }
     let mut bytes = bytes(packet);
     if !is_ours::<DEEP, P, T>(packet, tables, headers, inside, &mut bytes) {

@@ -125,6 +125,13 @@ impl Inside {
         _pad: [0; 6],
     };
 
+    /// Makes it nothing, as far as is looked at: what is not marked as found may hold what another frame left there.
+    #[inline(always)]
+    pub fn clear(&mut self) {
+        self.found = 0;
+        self.kind = kind::NOTHING;
+    }
+
     /// Whether every bit of `bits` was found.
     #[inline(always)]
     pub const fn has(&self, bits: u32) -> bool {

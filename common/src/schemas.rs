@@ -57,6 +57,11 @@ pub(crate) fn judge<'t, P: Packet, T: Tables>(
         let allowed = (trust.allowed >> (8 * at)) as u8;
         let listed = config.interfaces_len != 0;
         let verify = if listed { trust.verify >> at & 1 != 0 } else { schema.verify != 0 };
+        let desk = &mut Desk {
+            inside: packet.anew(&mut *desk.inside),
+            fields: packet.anew(&mut *desk.fields),
+            record: packet.anew(&mut *desk.record),
+        };
         desk.inside.signed = 0;
         let key = extract(packet, tables, headers, desk, at, allowed);
         let signed = desk.inside.signed != 0;
@@ -86,6 +91,8 @@ pub(crate) fn judge<'t, P: Packet, T: Tables>(
         at += 1;
     }
     let resolved = match hit {
+        // Of one version alone, the counters of its keys are its own.
+        Some((_, entry)) if proven && config.schemas[1].levels == 0 => Resolved::assigned(entry, tried),
         Some((_, entry)) if proven => Resolved { version: Some(version), ..Resolved::assigned(entry, tried) },
         Some((_, entry)) => Resolved { claimed: entry.id, ..Resolved::none(Class::Unauthenticated, tried) },
         None if !proven => Resolved::none(Class::Unauthenticated, tried),

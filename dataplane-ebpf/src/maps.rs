@@ -136,6 +136,13 @@ impl<const DEEP: bool> Tables for Maps<DEEP> {
     #[inline(always)]
     fn config(&self) -> &Config {
         let config: *const Config;
+        if DEEP {
+            // Not `pure`: where there is a loop, the addresses of its parts would be computed before and kept on the stack.
+            // SAFETY: loads an address.
+            unsafe { asm!("{c} = {s} ll", c = out(reg) config, s = sym CONFIG, options(nomem, nostack)) };
+            // SAFETY: as below.
+            return unsafe { &*config };
+        }
         // Hides from LLVM that the initial value is known: user space replaces it.
         // SAFETY: loads an address.
         unsafe { asm!("{c} = {s} ll", c = out(reg) config, s = sym CONFIG, options(pure, nomem, nostack)) };

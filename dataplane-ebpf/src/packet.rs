@@ -106,6 +106,16 @@ impl Packet for Frame<'_> {
         }
         x
     }
+
+    #[inline(always)]
+    fn anew<'a, T>(&self, reference: &'a mut T) -> &'a mut T {
+        let mut pointer: *mut T = reference;
+        // Not `pure`: it must stay where it is.
+        // SAFETY: moves a register to itself.
+        unsafe { asm!("{p} = {p}", p = inout(reg) pointer, options(nomem, nostack, preserves_flags)) };
+        // SAFETY: the same pointer, whose lifetime is that of what it came from.
+        unsafe { &mut *pointer }
+    }
 }
 
 impl PacketMut for Frame<'_> {

@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use keysteer_common::carrier::Carrier;
 use keysteer_common::config::{Bounds, Config};
 use keysteer_common::shared::{Shared, bytes_of};
@@ -92,6 +93,10 @@ pub struct FieldInfo {
     pub name: String,
     /// Where it is read.
     pub carrier: Carrier,
+    /// Which carrier that is, in words: see [`Field::source`].
+    pub source: String,
+    /// The bits of the carrier that it takes, where not all: the first, and how many.
+    pub range: Option<(u16, u16)>,
     /// How many bits of the key it takes.
     pub bits: u8,
     /// The prefix table that it is looked up in.
@@ -165,6 +170,8 @@ pub struct KeyInfo {
     pub vip: bool,
     /// Why it is denied, when it is.
     pub denied: Option<Arc<str>>,
+    /// The source addresses that may use it; all where it lists none.
+    pub sources: Option<Arc<[IpNet]>>,
 }
 
 /// A shard.

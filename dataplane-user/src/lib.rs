@@ -9,6 +9,7 @@
 //!  engine     the host home of the decision, with the same counters as the kernel
 //!  explain    why a packet goes where it goes, stage by stage
 //!  kernel     load the object, fill its maps, attach, read counters; one `sys` for raw bpf(2)
+//!  options    the options of a packet, one after another
 //!  capture    pcap and pcapng files, packet by packet
 //!  inspect    what captures carry, and a policy to begin with
 //!  replay     captures through either home of the decision
@@ -38,6 +39,8 @@ pub mod engine;
 pub mod explain;
 
 pub mod kernel;
+
+mod options;
 
 pub mod capture;
 pub mod inspect;

@@ -5,12 +5,14 @@
 //! the frame before left behind, so parts that are not meaningful for a frame must agree too. What is not
 //! compared: where a redirect ends (a test run forwards nothing), and time.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use keysteer::counters::Snapshot;
 use keysteer::engine::Engine;
 use keysteer::image::Image;
 use keysteer::kernel::{Dataplane, KernelError};
+use keysteer_common::account::Counter;
 use keysteer_common::forward::Action;
 use keysteer_common::headers::{Decision, Headers, Record, Work};
 use keysteer_common::vocabulary::Class;
@@ -155,6 +157,19 @@ fn unequal(kernel: &Snapshot, host: &Snapshot) -> Option<String> {
         .or_else(|| list("key", &kernel.keys, &host.keys))
         .or_else(|| list("events of key", &kernel.events, &host.events))
         .or_else(|| list("shard", &kernel.shards, &host.shards))
+        .or_else(|| unequal_maps("version", &kernel.versions, &host.versions))
+        .or_else(|| unequal_maps("claim", &kernel.claims, &host.claims))
+}
+
+/// The first entry in which two maps of counters differ.
+fn unequal_maps<K: Ord + fmt::Debug>(
+    name: &str,
+    kernel: &BTreeMap<K, Counter>,
+    host: &BTreeMap<K, Counter>,
+) -> Option<String> {
+    let mut keys = kernel.keys().chain(host.keys());
+    let key = keys.find(|key| kernel.get(key) != host.get(key))?;
+    Some(format!("{name} {key:?}: kernel {:?}, host {:?}", kernel.get(key), host.get(key)))
 }
 
 impl Outcome {

@@ -40,6 +40,7 @@ pub(crate) fn image(keys: &[&str]) -> Image {
         region: None,
         vip: false,
         denied: None,
+        sources: None,
     };
     let shard = |name: &str| ShardInfo {
         name: name.to_owned(),
@@ -56,6 +57,8 @@ pub(crate) fn image(keys: &[&str]) -> Image {
             fields: vec![FieldInfo {
                 name: "tenant".to_owned(),
                 carrier: Carrier::Ipv4Src,
+                source: "ipv4.src".to_owned(),
+                range: None,
                 bits: 32,
                 table: Some("tenants".to_owned()),
                 labels: [""].iter().chain(keys).map(ToString::to_string).collect(),

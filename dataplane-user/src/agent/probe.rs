@@ -10,7 +10,13 @@ use keysteer_common::parse::transport::{TCP, UDP};
 use crate::engine::Engine;
 use crate::explain::flow::Packet;
 use crate::image::Image;
-use crate::policy::{Destination, Field, Key, Policy, Spelling};
+use crate::policy::{Destination, Field, Policy, Spelling};
+
+use beyond::{Beyond, Way};
+
+mod beyond;
+#[cfg(test)]
+mod tests;
 
 /// The interface that probes arrive on, in either home: the loopback.
 const INGRESS: u32 = 1;
@@ -27,10 +33,10 @@ pub(super) fn frames(policy: &Policy, image: &Image) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     // Nobody asks what it counted.
     let mut engine = Engine::counting(image, 0);
-    let mut offer = |packet: &Packet, cut: usize| {
+    let mut offer = |packet: &Packet, change: &dyn Fn(&mut Vec<u8>)| {
         // What cannot be made proves nothing.
         let Ok(mut frame) = packet.frame() else { return };
-        frame.truncate(frame.len() - cut);
+        change(&mut frame);
         let decided = engine.decide(&mut frame.clone(), INGRESS);
         let decision = decided.work.record.decision;
         let what: Shown = (decision.class, decision.level, decision.verdict, decision.shard, decision.reason);
@@ -39,24 +45,43 @@ pub(super) fn frames(policy: &Policy, image: &Image) -> Vec<Vec<u8>> {
         }
     };
     let places = places(policy);
+    let whole = |_: &mut Vec<u8>| {};
     // Nobody's: neither address is ours.
-    offer(&Packet::new(Ipv4Addr::LOCALHOST.into(), Ipv4Addr::BROADCAST.into()), 0);
+    offer(&Packet::new(Ipv4Addr::LOCALHOST.into(), Ipv4Addr::BROADCAST.into()), &whole);
     for place in &places {
         let packet = place.packet();
-        offer(&packet, 0);
+        offer(&packet, &whole);
         // The end of the transport header is cut off.
-        offer(&packet, 4);
+        offer(&packet, &|frame| frame.truncate(frame.len().saturating_sub(4)));
+        if packet.source.is_ipv4() {
+            // A later fragment: at an offset, and the last.
+            offer(&packet, &|frame| {
+                if let Some(offset) = frame.get_mut(20..22) {
+                    offset.copy_from_slice(&[0, 185]);
+                }
+            });
+        }
     }
     let step = policy.keys.len().div_ceil(KEYS).max(1);
-    for key in policy.keys.iter().step_by(step) {
+    // By every version of the schema that has a key, once each.
+    let spellings = policy.keys.iter().step_by(step).flat_map(|key| {
+        let first = Spelling { level: key.level, key: key.key };
+        let mut all: Vec<Spelling> = std::iter::once(first).chain(key.also.iter().copied()).collect();
+        all.dedup_by_key(|it| it.level);
+        all
+    });
+    for spelling in spellings {
         for place in &places {
-            if let Some(packet) = with_key(policy, &place.packet(), key) {
+            for packet in beyond::ways(policy, spelling)
+                .iter()
+                .filter_map(|way| with_key(policy, place, spelling, *way))
+            {
                 for port in [49_152, 49_153, 50_001] {
                     let mut packet = packet.clone();
                     if packet.ports.0 == 49_152 {
                         packet.ports.0 = port;
                     }
-                    offer(&packet, 0);
+                    offer(&packet, &whole);
                 }
             }
         }
@@ -102,23 +127,31 @@ fn places(policy: &Policy) -> Vec<Place> {
     of(true).chain(of(false)).map(place).collect()
 }
 
-/// The packet with the fields of a key, by the first spelling that it can carry; `None` where there is none.
-fn with_key(policy: &Policy, packet: &Packet, key: &Key) -> Option<Packet> {
-    let first = Spelling { level: key.level, key: key.key };
-    let mut all = std::iter::once(first).chain(key.also.iter().copied());
-    all.find_map(|spelling| spelt(policy, packet.clone(), spelling))
-}
-
-fn spelt(policy: &Policy, mut packet: Packet, spelling: Spelling) -> Option<Packet> {
+/// A packet to a place with the fields of a key, those beyond the outer headers in this way; `None` where it cannot carry them.
+fn with_key(policy: &Policy, place: &Place, spelling: Spelling, way: Way) -> Option<Packet> {
+    let mut packet = place.packet();
+    let mut beyond = Beyond::new(way);
     let level = policy.level(spelling.level)?;
     for at in level.members {
         let field = level.schema.fields.get(*at)?;
-        set(policy, &mut packet, field, field.value(spelling.key))?;
+        let value = field.value(spelling.key);
+        match outer(field.carrier) {
+            Some(carrier) => set(policy, beyond.inner(), field, carrier, value)?,
+            None if field.carrier.is_deep() => beyond.set(field, value)?,
+            None => set(policy, &mut packet, field, field.carrier, value)?,
+        }
     }
+    beyond.put_into(&mut packet, policy)?;
     Some(packet)
 }
 
-fn set(policy: &Policy, packet: &mut Packet, field: &Field, value: u128) -> Option<()> {
+/// What a carrier of the packet inside a tunnel is called outside of it.
+fn outer(carrier: Carrier) -> Option<Carrier> {
+    let name = carrier.name().strip_prefix("inner.")?;
+    Carrier::ALL.iter().copied().find(|carrier| carrier.name() == name)
+}
+
+fn set(policy: &Policy, packet: &mut Packet, field: &Field, carrier: Carrier, value: u128) -> Option<()> {
     if let Some(table) = field.table.and_then(|at| policy.tables.get(at)) {
         let family = |net: &&(ipnet::IpNet, u32)| net.0.addr().is_ipv4() == packet.destination.is_ipv4();
         // The most specific first: a broader prefix may hold a narrower one of another label at its first address.
@@ -126,15 +159,15 @@ fn set(policy: &Policy, packet: &mut Packet, field: &Field, value: u128) -> Opti
             table.prefixes.iter().filter(|(_, number)| u128::from(*number) == value).filter(family).collect();
         prefixes.sort_by_key(|(net, _)| std::cmp::Reverse(net.prefix_len()));
         let address = prefixes.first()?.0.addr();
-        match field.carrier {
+        match carrier {
             Carrier::IpSrc | Carrier::Ipv4Src | Carrier::Ipv6Src => packet.source = address,
             _ => packet.destination = address,
         }
         return Some(());
     }
-    let shift = u32::from(field.carrier.bits().checked_sub(field.offset + u16::from(field.bits))?);
+    let shift = u32::from(carrier.bits().checked_sub(field.offset + u16::from(field.bits))?);
     let value = value.checked_shl(shift)?;
-    match field.carrier {
+    match carrier {
         Carrier::EthernetSrc => packet.macs[0] = mac(value),
         Carrier::EthernetDst => packet.macs[1] = mac(value),
         Carrier::VlanId => tag(packet, 0).0 = value as u16,

@@ -87,7 +87,7 @@ pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<()> {
             let offline = Offline::open(file, args.state_dir.as_deref())?;
             let mut explanation = offline.explain(&frame, args.interface.as_deref())?;
             if args.engine == Engine::Kernel {
-                explanation.kernel = Some(offline.kernel(&frame)?);
+                explanation.kernel = Some(offline.kernel(&frame, args.interface.as_deref())?);
             }
             explanation
         }

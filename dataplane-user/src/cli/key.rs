@@ -7,7 +7,7 @@ use super::Read;
 use super::output::{Align, Table, print_list, print_one};
 use super::word::WordArgs;
 use crate::control::client::segment;
-use crate::control::types::Key;
+use crate::control::types::{Claim, Key};
 
 /// Show allocation keys, and deny or allow them
 #[derive(Debug, Args)]
@@ -28,6 +28,14 @@ enum Verb {
         /// Its name in the policy
         #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
+        #[command(flatten)]
+        read: Read,
+    },
+    /// Show who claims keys without right: by key and interface
+    Claims {
+        /// The key's name in the policy; all keys where not given
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
+        name: Option<String>,
         #[command(flatten)]
         read: Read,
     },
@@ -60,6 +68,13 @@ pub(super) fn run(args: &KeyArgs) -> anyhow::Result<()> {
         Verb::Get { name, read } => {
             let key: Key = read.client().get(&format!("/v1/keys/{}", segment(name)))?;
             print_one(read.output, &key, || render(&key))
+        }
+        Verb::Claims { name, read } => {
+            let claims: Vec<Claim> = match name {
+                Some(name) => read.client().get::<Key>(&format!("/v1/keys/{}", segment(name)))?.claims,
+                None => read.client().get("/v1/claims")?,
+            };
+            print_list(read.output, &claims, || render_claims(&claims))
         }
     }
 }
@@ -129,11 +144,38 @@ fn render(key: &Key) -> String {
     for (name, value) in named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))) {
         fact(name, value);
     }
+    if !key.sources.is_empty() {
+        fact("sources", key.sources.join(" "));
+    }
     fact("packets", key.packets.to_string());
     fact("bytes", key.bytes.to_string());
     fact("flows", key.flows.to_string());
     for (reason, count) in &key.drops {
         fact(&format!("dropped {reason}"), format!("{} packets, {} bytes", count.packets, count.bytes));
+    }
+    for claim in &key.claims {
+        let interface = claim.interface.as_deref().unwrap_or_default();
+        fact(&format!("claimed by {interface}"), format!("{} packets, {} bytes", claim.packets, claim.bytes));
+    }
+    table.render()
+}
+
+fn render_claims(claims: &[Claim]) -> String {
+    let mut table = Table::new([
+        ("KEY", Align::Left),
+        ("INTERFACE", Align::Left),
+        ("PACKETS", Align::Right),
+        ("BYTES", Align::Right),
+    ]);
+    for claim in claims {
+        let key = match (&claim.key, claim.id, &claim.interface) {
+            (Some(key), _, _) => key.clone(),
+            (None, 0, None) => "(not told apart)".to_owned(),
+            (None, 0, Some(_)) => "(not registered)".to_owned(),
+            (None, id, _) => format!("(retired, id {id})"),
+        };
+        let interface = claim.interface.clone().unwrap_or_default();
+        table.row([key, interface, claim.packets.to_string(), claim.bytes.to_string()]);
     }
     table.render()
 }

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use keysteer_common::account::Meters;
 use keysteer_common::decide::decide;
 use keysteer_common::headers::Work;
+use keysteer_common::shim::Signing;
 use keysteer_common::slice::Frame;
 use keysteer_common::tables::{
     Datagram, Datagrams, Exits, KeyEntry, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables,
@@ -99,12 +100,6 @@ impl Tables for Watched<'_> {
     fn shard(&self, index: u32) -> Option<&ShardEntry> {
         self.0.shard(index)
     }
-    fn key_word(&self, id: u32) -> u64 {
-        self.0.key_word(id)
-    }
-    fn shard_word(&self, shard: u32) -> u64 {
-        self.0.shard_word(shard)
-    }
     fn pair(&self, index: u32) -> Option<u64> {
         self.0.pair(index)
     }
@@ -113,6 +108,12 @@ impl Tables for Watched<'_> {
     }
     fn now(&self) -> u64 {
         self.0.now()
+    }
+    fn key_word(&self, id: u32) -> u64 {
+        self.0.key_word(id)
+    }
+    fn shard_word(&self, shard: u32) -> u64 {
+        self.0.shard_word(shard)
     }
 }
 
@@ -207,9 +208,10 @@ fn no_look_up_costs_more_than_its_bound() {
 
 #[test]
 fn every_level_and_every_secret_has_its_own_odd_multipliers() {
+    let schema = policy().schemas.remove(0);
     let mut seen = std::collections::HashSet::new();
     for secret in 0..1000 {
-        let table = keys::arrange(&[], 2, secret, false).unwrap();
+        let table = keys::arrange(&[], schema.levels.len(), secret, false).unwrap();
         for multiplier in table.multipliers[..2].iter().flatten() {
             assert_eq!(multiplier & 1, 1);
             assert!(seen.insert(*multiplier), "{secret}: a multiplier is used twice");

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use keysteer_common::config::Config;
 use keysteer_common::tables::{ShardEntry, target};
 
 use super::Host;
@@ -63,4 +64,13 @@ pub fn reachable(shards: &mut [ShardEntry], cpu: u32) {
             _ => {}
         }
     }
+}
+
+/// Has what is said of interface `index` hold wherever a test run arrives.
+pub fn arrive(config: &mut Config, index: u32) {
+    let rules = config.interfaces.get(1..config.interfaces_len as usize).unwrap_or_default();
+    if let Some(rule) = rules.iter().rfind(|rule| rule.index == index).copied() {
+        config.interfaces[0] = rule;
+    }
+    config.interfaces_len = config.interfaces_len.min(1);
 }

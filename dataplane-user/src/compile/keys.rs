@@ -54,7 +54,7 @@ pub(super) fn entries(
             (None, _) => Way::One { first: u32::MAX, table: 0 },
         };
         last = Some(((key.pool, key.width), way));
-        let (id, denied) = (ids.id(&identity), key.denied.is_some());
+        let (id, denied, restricted) = (ids.id(&identity), key.denied.is_some(), key.sources.is_some());
         let entry = |spelling: Spelling| {
             let (place, meta) = match way {
                 Way::One { first, table } => {
@@ -63,7 +63,10 @@ pub(super) fn entries(
                 Way::Several { table } => (slot, KeyMeta::spread(spelling.level, table)),
             };
             let key = halves(spelling.key);
-            Placed { entry: KeyEntry { key: key[1], id, place, meta: meta.deny(denied) }, key }
+            Placed {
+                entry: KeyEntry { key: key[1], id, place, meta: meta.deny(denied).restrict(restricted) },
+                key,
+            }
         };
         entries.push(entry(Spelling { level: key.level, key: key.key }));
         more.extend(key.also.iter().map(|spelling| entry(*spelling)));

@@ -22,6 +22,7 @@ mod schema;
 mod services;
 mod shards;
 mod slots;
+mod trust;
 
 #[cfg(test)]
 #[path = "aiming_tests.rs"]
@@ -48,7 +49,7 @@ use crate::policy::{ClassAction, Diagnostic, Mode, Policy, Target};
 use crate::state::{Ids, Secrets};
 
 pub use identity::{Identities, identity, of_compiled, slot, slot_of};
-pub use imagined::{Imagined, LOOPBACK, reachable};
+pub use imagined::{Imagined, LOOPBACK, arrive, reachable};
 
 /// A policy that cannot become an image.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +85,14 @@ pub enum CompileError {
         keys: usize,
         /// The largest table that was tried.
         entries: usize,
+    },
+    /// Too many pairs of an address range and a key that may come from there.
+    #[error(
+        "the sources of the keys make more than {most} pairs of an address range and a key that may come from there: list fewer or wider prefixes"
+    )]
+    Sources {
+        /// How many there can be.
+        most: usize,
     },
     /// Too many combinations of pool and width.
     #[error("the keys use more than {most} combinations of pool and width: use fewer")]
@@ -211,6 +220,7 @@ pub fn compile_for(
         (Class::Missing as usize, class(policy.classes.missing)?),
         (Class::Unregistered as usize, class(policy.classes.unregistered)?),
         (Class::Malformed as usize, class(policy.classes.malformed)?),
+        (Class::Unauthenticated as usize, class(policy.classes.unauthenticated)?),
     ] {
         if let Some(class) = config.classes.get_mut(number) {
             *class = action;
@@ -218,6 +228,13 @@ pub fn compile_for(
     }
 
     let entries = keys::entries(policy, &mut slots, &mut ids.keys)?;
+    let schemas = &policy.schemas;
+    (config.interfaces_len, config.interfaces) = trust::interfaces(policy, schemas, host.interfaces);
+    let sources = trust::sources(policy, &entries, &mut prefixes)?;
+    let pairs = sources.map_or_else(Vec::new, |sources| {
+        sources.tell(&mut config);
+        sources.pairs
+    });
     let tables = slots.finish();
     let named = |keys| names::keys(policy, &indices, &entries, &tables, keys);
     // Names take three times as long as the table.
@@ -253,7 +270,7 @@ pub fn compile_for(
         slot_tables: tables.list,
         slots: tables.slots,
         shards,
-        pairs: Vec::new(),
+        pairs,
         signing: Signing::default(),
         now: 0,
         words: Words::default(),

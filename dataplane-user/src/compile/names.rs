@@ -78,6 +78,8 @@ fn field_info(policy: &Policy, field: &Field) -> FieldInfo {
     FieldInfo {
         name: field.name.clone(),
         carrier: field.carrier,
+        source: field.source(),
+        range: field.range(),
         bits: field.bits,
         table: table.map(|table| table.name.clone()),
         labels: labels.unwrap_or_default(),
@@ -143,6 +145,7 @@ impl<'p> Held<'p> {
             region: key.region.clone(),
             vip: key.vip,
             denied: key.denied.clone(),
+            sources: key.sources.clone(),
         }
     }
 

@@ -99,7 +99,7 @@ pub(super) fn schema(schema: &Schema, first_level: usize) -> SchemaConfig {
         levels: schema.levels.len() as u8,
         fields: schema.fields.len() as u8,
         version: schema.version,
-        verify: schema.fields.iter().any(|field| field.signed).into(),
+        verify: schema.is_signed().into(),
         ..SchemaConfig::default()
     }
 }

@@ -2,6 +2,7 @@
 //! once, in [`types`]; the agent's [`server`] fills them and the command line's [`client`] reads them.
 
 pub mod changes;
+pub mod claims;
 pub mod client;
 pub mod peer;
 pub mod server;

@@ -63,6 +63,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/keys", get(keys))
         .route("/v1/keys/{name}", get(key))
+        .route("/v1/claims", get(claims))
         .route("/v1/shards", get(shards))
         .route("/v1/explain", post(explain).layer(DefaultBodyLimit::max(QUESTION)))
         .fallback(unknown)
@@ -130,6 +131,10 @@ async fn key(State(api): State<Api>, Path(name): Path<String>) -> Response {
         .await
 }
 
+async fn claims(State(api): State<Api>) -> Response {
+    answer(move || Ok(super::claims::claims(&api.source.node(), &api.source.counters()?))).await
+}
+
 async fn shards(State(api): State<Api>) -> Response {
     answer(move || {
         let snapshot = api.source.counters()?;
@@ -159,13 +164,13 @@ async fn unknown(uri: Uri) -> Response {
     problem(
         StatusCode::NOT_FOUND,
         format!(
-            "no such path: {uri}; try /v1/status, /v1/keys, /v1/keys/NAME, /v1/shards, /v1/explain, /v1/generations, /v1/words, /v1/plan, /v1/apply or /v1/rollback"
+            "no such path: {uri}; try /v1/status, /v1/keys, /v1/keys/NAME, /v1/claims, /v1/shards, /v1/explain, /v1/generations, /v1/words, /v1/plan, /v1/apply or /v1/rollback"
         ),
     )
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Response {
-    let reads = ["/v1/status", "/v1/keys", "/v1/shards", "/v1/generations", "/v1/words"];
+    let reads = ["/v1/status", "/v1/keys", "/v1/claims", "/v1/shards", "/v1/generations", "/v1/words"];
     let read = reads.contains(&uri.path()) || method == Method::POST;
     let right = if read { Method::GET } else { Method::POST };
     problem(StatusCode::METHOD_NOT_ALLOWED, format!("{method} {uri} is not possible; use {right}"))

@@ -6,7 +6,7 @@ use super::*;
 use crate::agent::fake::{Fake, Record, image};
 use crate::control::client::{Client, ClientError, segment};
 use crate::control::socket::Socket;
-use crate::control::types::{InterfaceStatus, Key, Shard, Status};
+use crate::control::types::{Claim, InterfaceStatus, Key, Shard, Status};
 use crate::counters::Snapshot;
 use crate::explain::types::{Explanation, Question};
 
@@ -88,6 +88,40 @@ fn answers_round_trip() {
     let shards: Vec<Shard> = served.client().get("/v1/shards").unwrap();
     assert_eq!(shards.iter().map(|shard| shard.packets).collect::<Vec<_>>(), [0, 5]);
     assert_eq!(shards[0].rates.keys().collect::<Vec<_>>(), ["10s", "1h", "1m", "5m"]);
+}
+
+#[test]
+fn claims_are_told_by_key_and_interface() {
+    let served = serve(&["acme", "globex"]);
+    {
+        let mut snapshot = served.fake.0.snapshot.lock().unwrap();
+        let claimed = [((1, 7), 2), ((1, 9), 3), ((2, 7), 5), ((0, 7), 1), ((0, 0), 4), ((8, 7), 6)];
+        snapshot.claims = claimed
+            .into_iter()
+            .map(|(pair, packets)| {
+                (pair, keysteer_common::account::Counter { packets, bytes: packets * 100 })
+            })
+            .collect();
+    }
+    let claims: Vec<Claim> = served.client().get("/v1/claims").unwrap();
+    let told: Vec<_> = claims
+        .iter()
+        .map(|it| (it.key.as_deref(), it.id, it.interface.as_deref(), it.packets, it.bytes))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (None, 8, Some("eth0"), 6, 600),
+            (Some("globex"), 2, Some("eth0"), 5, 500),
+            (None, 0, None, 4, 400),
+            (Some("acme"), 1, Some("index 9"), 3, 300),
+            (Some("acme"), 1, Some("eth0"), 2, 200),
+            (None, 0, Some("eth0"), 1, 100),
+        ]
+    );
+    let key: Key = served.client().get("/v1/keys/acme").unwrap();
+    assert_eq!(key.claims, [claims[3].clone(), claims[4].clone()]);
+    assert_eq!(key.packets, 0);
 }
 
 #[test]

@@ -232,6 +232,30 @@ pub struct Key {
     pub flows: u64,
     /// Of those received, the dropped, by reason name.
     pub drops: BTreeMap<String, Count>,
+    /// The source prefixes that may use it; any where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub sources: Vec<String>,
+    /// Frames that claimed it without right, which are none of those received.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub claims: Vec<Claim>,
+}
+
+/// `GET /v1/claims` (a list): frames that claimed a key without right, by key and interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Claim {
+    /// The name of the key that was claimed; absent where the policy has none of that id.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub key: Option<String>,
+    /// Its id; 0: no registered key.
+    pub id: u32,
+    /// The interface that they came in by; absent of those that there was no room to tell apart.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub interface: Option<String>,
+    /// Frames.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// `GET /v1/shards` (a list)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use keysteer_common::account::{Counter, drop_slot};
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
+use super::claims;
 use super::types::{
     Count, Key, MapStatus, Outcome, PolicyStatus, Problem, ProgramStatus, Rate, Shard, Status,
 };
@@ -121,6 +122,8 @@ fn key_of(node: &Node, snapshot: &Snapshot, info: &KeyInfo) -> Key {
         bytes: counter.bytes,
         flows: events.flows,
         drops: dropped.collect(),
+        sources: info.sources.iter().flat_map(|sources| sources.iter().map(ToString::to_string)).collect(),
+        claims: claims::of_key(node, snapshot, info.id),
     }
 }
 

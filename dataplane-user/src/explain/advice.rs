@@ -4,8 +4,8 @@
 use keysteer_common::config::class_action;
 use keysteer_common::vocabulary::{Class, Reason};
 
-use super::Generation;
-use super::types::{Explanation, Field, Level, LevelFinding, ScopeFinding};
+use super::types::{Explanation, Field, Level, LevelFinding, ScopeFinding, Trust};
+use super::{Generation, trust};
 
 /// How many registered keys are named that a packet just misses.
 const NEAR: usize = 3;
@@ -35,10 +35,17 @@ pub(super) fn advice(
             ));
             lines.push(class_action_line(generation, class));
         }
-        Class::Missing | Class::Unregistered | Class::Unauthenticated => {
+        Class::Unauthenticated => {
+            lines.extend(explanation.trust.iter().map(|trust| trust::advice(trust, &explanation.interface)));
+            lines.push(class_action_line(generation, class));
+        }
+        Class::Missing | Class::Unregistered => {
             lines.extend(unassigned(explanation));
             lines.extend(near(generation, explanation));
-            lines.push(class_action_line(generation, class));
+            lines.push(match reason {
+                Reason::FragmentPass | Reason::FragmentDrop => fragment_line(reason),
+                _ => class_action_line(generation, class),
+            });
         }
         Class::Assigned => lines.extend(assigned(generation, explanation)),
     }
@@ -89,6 +96,15 @@ fn service_of(explanation: &Explanation) -> String {
     }
 }
 
+/// What a later fragment without the key meets now, and what else it could.
+fn fragment_line(reason: Reason) -> String {
+    let now = if reason == Reason::FragmentDrop { "drops" } else { "passes" };
+    format!(
+        "the policy {now} later fragments, which lack the key: `fragments: {{table: 65536}}` would let them follow their first, \
+        `{{pool: NAME}}` steer them to a shard"
+    )
+}
+
 /// What a class meets now, and what else it could.
 fn class_action_line(generation: &Generation<'_>, class: Class) -> String {
     let config = generation.image.config.classes.get(class as usize).copied().unwrap_or_default();
@@ -129,7 +145,8 @@ fn unassigned(explanation: &Explanation) -> Vec<String> {
                 && !told.contains(&name.as_str())
             {
                 told.push(name);
-                lines.push(missing(field));
+                let silent = explanation.trust.as_ref().filter(|trust| trust.ignored.contains(name));
+                lines.push(silent.map_or_else(|| missing(field), |trust| unread(field, trust)));
             }
         }
     }
@@ -146,6 +163,13 @@ fn missing(field: &Field) -> String {
         ),
         _ => format!("{name} ({carrier}) is missing, because {why}: give it one, or a level without {name}"),
     }
+}
+
+/// What would have a field read.
+fn unread(field: &Field, trust: &Trust) -> String {
+    let Field { name, carrier, .. } = field;
+    let rule = trust.rule.as_deref().unwrap_or_default();
+    format!("{name} ({carrier}) is not read here, whatever the packet says: {rule} would have to allow it")
 }
 
 /// Registered keys that the packet misses by one field.
@@ -196,7 +220,7 @@ fn assigned(generation: &Generation<'_>, explanation: &Explanation) -> Vec<Strin
                 level.lacks.join(" and "),
                 level.fields.join(" ")
             )),
-            LevelFinding::Taken | LevelFinding::Decided => break,
+            LevelFinding::Taken | LevelFinding::Claimed | LevelFinding::Decided => break,
         }
     }
     let Some(select) = &explanation.select else { return lines };

@@ -27,6 +27,12 @@ pub struct Packet {
     pub ports: (u16, u16),
     /// TCP flags.
     pub tcp_flags: u8,
+    /// What stands between Ethernet and IP, and its EtherType: a label stack, or a service header.
+    pub below: Option<(u16, Vec<u8>)>,
+    /// TCP options, in whole words of four bytes, at most ten.
+    pub tcp_options: Vec<u8>,
+    /// What follows the transport header; the IP header, where the protocol has none that is known.
+    pub payload: Vec<u8>,
     /// Bytes of the whole frame; as many as its headers take where not given.
     pub length: Option<usize>,
 }
@@ -78,6 +84,9 @@ impl Packet {
             protocol: TCP,
             ports: (49_152, 0),
             tcp_flags: SYN,
+            below: None,
+            tcp_options: Vec::new(),
+            payload: Vec::new(),
             length: None,
         }
     }
@@ -97,8 +106,9 @@ impl Packet {
             return Err(PacketError::Length { length, least, most });
         }
         transport.resize(transport.len() + length - least, 0);
+        let udp_length = low_half(transport.len());
         if let (UDP, Some(place)) = (self.protocol, transport.get_mut(4..6)) {
-            place.copy_from_slice(&low_half(length - least + 8));
+            place.copy_from_slice(&udp_length);
         }
         frame.extend(self.ip(transport.len())?);
         frame.extend(transport);
@@ -112,8 +122,10 @@ impl Packet {
             link.extend(0x8100_u16.to_be_bytes());
             link.extend((u16::from(*pcp) << 13 | id & 0xfff).to_be_bytes());
         }
-        let ether_type = if self.source.is_ipv4() { ETHER_TYPE_IPV4 } else { ETHER_TYPE_IPV6 };
+        let ip = if self.source.is_ipv4() { ETHER_TYPE_IPV4 } else { ETHER_TYPE_IPV6 };
+        let (ether_type, below) = self.below.as_ref().map_or((ip, [].as_slice()), |(of, below)| (*of, below));
         link.extend(ether_type.to_be_bytes());
+        link.extend(below);
         link
     }
 
@@ -142,22 +154,27 @@ impl Packet {
         }
     }
 
-    /// The transport header; of a protocol that is not known, nothing.
+    /// The transport header, of a protocol that is not known none, and the payload.
     fn transport(&self) -> Vec<u8> {
+        let words = 5 + self.tcp_options.len() as u8 / 4;
         let mut ports = self.ports.0.to_be_bytes().to_vec();
         ports.extend(self.ports.1.to_be_bytes());
-        match self.protocol {
-            // Sequence and acknowledgement numbers, five words, flags, window, checksum, urgent pointer.
-            TCP => {
-                [ports, vec![0, 0, 0, 1, 0, 0, 0, 0, 0x50, self.tcp_flags, 0xff, 0xff, 0, 0, 0, 0]].concat()
-            }
+        let mut transport = match self.protocol {
+            // Sequence and acknowledgement numbers, words, flags, window, checksum, urgent pointer.
+            TCP => [ports, vec![0, 0, 0, 1, 0, 0, 0, 0, words << 4, self.tcp_flags, 0xff, 0xff, 0, 0, 0, 0]]
+                .concat(),
             UDP => [ports, vec![0, 8, 0, 0]].concat(),
             SCTP => [ports, vec![0; 8]].concat(),
             // Echo requests.
             ICMP => vec![8, 0, 0, 0, 0, 1, 0, 1],
             ICMPV6 => vec![128, 0, 0, 0, 0, 1, 0, 1],
             _ => Vec::new(),
+        };
+        if self.protocol == TCP {
+            transport.extend(&self.tcp_options);
         }
+        transport.extend(&self.payload);
+        transport
     }
 }
 

@@ -6,7 +6,7 @@ use aya::util::online_cpus;
 use keysteer_common::forward::Action;
 
 use super::types::KernelRun;
-use crate::compile::{LOOPBACK, reachable};
+use crate::compile::{LOOPBACK, arrive, reachable};
 use crate::counters::Snapshot;
 use crate::engine::{Decided, Engine};
 use crate::image::Image;
@@ -29,19 +29,20 @@ pub enum KernelRunError {
     Kernel(#[from] KernelError),
 }
 
-/// Runs a frame through the program with the tables of `image`, and through the host engine, and compares
+/// Runs a frame that arrives on interface `ingress` through the program with the tables of `image`, and through the host engine, and compares
 /// action, resulting bytes and counters; and by the program's variant that records, everything that was found and
 /// decided.
 ///
 /// # Errors
 /// No privilege, or the kernel refuses.
-pub fn run(image: &Image, frame: &[u8]) -> Result<KernelRun, KernelRunError> {
+pub fn run(image: &Image, frame: &[u8], ingress: u32) -> Result<KernelRun, KernelRunError> {
     if !FRAMES.contains(&frame.len()) {
         return Err(KernelRunError::Length { length: frame.len() });
     }
     let cpus = online_cpus().map_err(|(what, error)| KernelRunError::Cpu(format!("{what}: {error}")))?;
     let mut image = image.clone();
     reachable(&mut image.shards, cpus.first().copied().unwrap_or_default());
+    arrive(&mut image.config, ingress);
     // A thread of its own: pinning it does not pin whatever comes after.
     let kernel = std::thread::scope(|scope| {
         let thread = scope.spawn(|| ask(&image, frame));

@@ -5,6 +5,8 @@
 //!  flow      a five-tuple in words -> a frame
 //!  trace     the frame through the decision and its stages   (all that knows common's records)
 //!  stages    numbers -> names
+//!  inside    what is beyond the outer headers, in words
+//!  trust     who may assert the key
 //!  advice    what would change the outcome
 //!  types     the explanation, as the API and `-o json` have it
 //!  picture   the explanation, for people
@@ -18,17 +20,21 @@
 mod advice;
 pub mod flow;
 mod hex;
+mod inside;
 pub mod kernel;
 pub mod offline;
 pub mod picture;
 mod stages;
 mod trace;
+mod trust;
 pub mod types;
 
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trust_tests;
 #[cfg(test)]
 mod words_tests;
 
@@ -66,19 +72,19 @@ impl Generation<'_> {
         let trace = trace::trace(self.image, self.names, &self.lost, frame, ingress);
         let ours = trace.class != Class::Foreign;
         let extracted = ours && trace.class != Class::Malformed;
-        let by = |at: usize| {
-            let fields = stages::extract(self, &trace, at);
-            let levels = stages::resolve(self, &trace, at, &fields);
-            (fields, levels)
-        };
-        let (extract, resolve) = extracted.then(|| by(trace.schema)).unzip();
         let version = |at: usize| self.names.schemas.get(at).map_or(0, |schema| u32::from(schema.version));
         let others = (0..self.names.schemas.len()).filter(|at| extracted && *at != trace.schema);
         let others = others.map(|at| {
-            let (extract, resolve) = by(at);
+            let extract = stages::extract(self, &trace, at);
+            let resolve = stages::resolve(self, &trace, at, &extract);
             ByVersion { schema: version(at), extract, resolve }
         });
         let others: Vec<ByVersion> = others.collect();
+        let rule = trust::Rule::of(self, &trace, interface, ingress);
+        let mut extract = extracted.then(|| stages::extract(self, &trace, trace.schema));
+        let ignored = extract.as_mut().map(|fields| rule.silence(fields)).unwrap_or_default();
+        let trust = if extracted { rule.explain(self, &trace, ignored) } else { None };
+        let resolve = extract.as_ref().map(|fields| stages::resolve(self, &trace, trace.schema, fields));
         let key = self.names.key(trace.key_id).filter(|_| trace.class == Class::Assigned);
         let mut explanation = Explanation {
             live: self.live,
@@ -92,6 +98,7 @@ impl Generation<'_> {
             extract,
             resolve,
             others,
+            trust,
             class: trace.class.name().to_owned(),
             key: key.map(|info| stages::key(self, info)),
             enforce: key.map(|info| stages::enforce(self, info)),

@@ -28,6 +28,9 @@ pub enum OfflineError {
     /// The agent's state cannot be read.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The kernel does not run it.
+    #[error(transparent)]
+    Kernel(#[from] kernel::KernelRunError),
     /// It cannot be compiled.
     #[error(transparent)]
     Compile(#[from] CompileError),
@@ -80,6 +83,12 @@ impl Offline {
     /// # Errors
     /// The policy does not steer there.
     pub fn explain(&self, frame: &[u8], interface: Option<&str>) -> Result<Explanation, OfflineError> {
+        let (name, index) = self.arrival(interface)?;
+        Ok(self.generation().explain(frame, name, index))
+    }
+
+    /// The name and index of an interface, or of the policy's first.
+    fn arrival(&self, interface: Option<&str>) -> Result<(&str, u32), OfflineError> {
         let mut names = self.policy.interfaces.iter().map(|it| it.name.as_str());
         let name = match interface {
             None => names.next().unwrap_or_default(),
@@ -90,15 +99,16 @@ impl Offline {
             })?,
         };
         let index = self.imagined.interfaces.find(name).map_or(0, |interface| interface.index);
-        Ok(self.generation().explain(frame, name, index))
+        Ok((name, index))
     }
 
-    /// Runs the frame through the program in the kernel as well.
+    /// Runs a frame that arrives on `interface`, or on the policy's first, through the program in the kernel as well.
     ///
     /// # Errors
-    /// No privilege, or the kernel refuses.
-    pub fn kernel(&self, frame: &[u8]) -> Result<KernelRun, kernel::KernelRunError> {
-        kernel::run(&self.image, frame)
+    /// No privilege, or the kernel refuses; or the policy does not steer there.
+    pub fn kernel(&self, frame: &[u8], interface: Option<&str>) -> Result<KernelRun, OfflineError> {
+        let (_, index) = self.arrival(interface)?;
+        Ok(kernel::run(&self.image, frame, index)?)
     }
 
     fn generation(&self) -> Generation<'_> {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::trust;
 use super::types::{
     Explanation, Field, Forward, KernelRun, Level, LevelFinding, Parse, Scope, ScopeFinding, Select,
     Transport,
@@ -103,6 +104,9 @@ fn stages(explanation: &Explanation) -> Vec<(&'static str, Vec<String>)> {
         lines.extend(columns(&other.resolve.iter().map(|it| level(it, explanation)).collect::<Vec<_>>()));
         stages.push(("beside", lines));
     }
+    if let Some(it) = &explanation.trust {
+        stages.push(("trust", trust::words(it)));
+    }
     stages.push(("class", vec![class(explanation)]));
     if let Some(key) = &explanation.key {
         let facts = [
@@ -166,6 +170,9 @@ fn parse(parse: &Parse) -> Vec<String> {
             end(&flow.source, flow.source_port),
             end(&flow.destination, flow.destination_port)
         ));
+    }
+    for it in &parse.beyond {
+        lines.push(format!("{} at {}: {}", it.what, it.at, it.says));
     }
     if let Some(fault) = &parse.fault {
         lines.push(format!("fault: {fault}"));
@@ -234,6 +241,10 @@ fn level(level: &Level, explanation: &Explanation) -> [String; 3] {
         LevelFinding::Taken => {
             format!("key {}: decides", explanation.key.as_ref().map_or("", |key| &key.name))
         }
+        LevelFinding::Claimed => {
+            let key = explanation.trust.as_ref().and_then(|trust| trust.key.as_deref());
+            format!("key {}: claimed without right", key.unwrap_or_default())
+        }
         LevelFinding::NotRegistered => "no such key".to_owned(),
         LevelFinding::Incomplete => format!("not tried: no {}", level.lacks.join(", no ")),
         LevelFinding::Decided => "not tried: decided before".to_owned(),
@@ -253,6 +264,7 @@ fn class(explanation: &Explanation) -> String {
         "assigned" => "its key is registered",
         "unregistered" => "its key is well formed, and nobody's",
         "missing" => "of no level are all fields there",
+        "unauthenticated" => "its key is asserted without right",
         "malformed" => "its headers contradict themselves or are cut off",
         _ => "passes untouched",
     };
@@ -296,6 +308,8 @@ fn meaning(reason: &str) -> &'static str {
         "steered" => "its shard takes it",
         "class_pass" => "the policy passes its class",
         "class_drop" => "the policy drops its class",
+        "fragment_pass" => "the policy passes later fragments without the key",
+        "fragment_drop" => "the policy drops later fragments without the key",
         "denied" => "the policy denies its key",
         "target_drop" => "its shard's target is drop",
         "no_shard" => "its slot names no shard",

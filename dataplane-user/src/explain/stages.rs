@@ -2,7 +2,7 @@
 //! out.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use keysteer_common::carrier::Carrier;
 use keysteer_common::forward::Action;
@@ -11,11 +11,11 @@ use keysteer_common::tables::Service;
 use keysteer_common::tables::Tables;
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
-use super::Generation;
 use super::trace::{Link, Reading, Trace};
 use super::types::{
     Enforce, Field, Forward, Key, Level, LevelFinding, Scope, ScopeFinding, Select, Transport,
 };
+use super::{Generation, inside};
 use crate::compile;
 use crate::image::{FieldInfo, KeyInfo};
 use crate::policy::{mac_text, service_text};
@@ -61,44 +61,43 @@ fn is_for(trace: &Trace, service: &Service) -> bool {
 /// The fields of version `at` of the schema.
 pub(super) fn extract(generation: &Generation<'_>, trace: &Trace, at: usize) -> Vec<Field> {
     let schema = generation.names.schemas.get(at).into_iter().flat_map(|schema| &schema.fields);
-    let configs = generation.image.config.fields.get(at).into_iter().flatten();
-    let infos = schema.zip(trace.readings.get(at).into_iter().flatten()).zip(configs);
+    let infos = schema.zip(trace.readings.get(at).into_iter().flatten());
     infos
-        .map(|((info, reading), config)| {
-            let whole = info.table.is_some() || u16::from(info.bits) == info.carrier.bits();
-            let offset =
-                info.carrier.bits().saturating_sub(config.shift.into()).saturating_sub(info.bits.into());
-            Field {
-                name: info.name.clone(),
-                carrier: info.carrier.name().to_owned(),
-                bits: (!whole).then_some((offset, u16::from(info.bits))),
-                raw: reading.raw.map(|raw| raw_text(info, trace, raw)),
-                table: info.table.clone(),
-                value: reading.value.map(|value| info.text(value)),
-                absent: absent(info, trace, reading),
-            }
+        .map(|(info, reading)| Field {
+            name: info.name.clone(),
+            carrier: info.source.clone(),
+            bits: info.range,
+            raw: reading.raw.map(|raw| raw_text(info, reading, raw)),
+            table: info.table.clone(),
+            value: reading.value.map(|value| info.text(value)),
+            absent: absent(generation, info, trace, reading),
         })
         .collect()
 }
 
 /// What the frame has at a field's carrier. Only of an address is the family not said by the carrier.
-fn raw_text(info: &FieldInfo, trace: &Trace, raw: u128) -> String {
-    match (info.carrier.is_address() && info.table.is_some(), trace.link) {
-        (true, Link::Ip(IpAddr::V4(_))) => Ipv4Addr::from_bits(raw as u32).to_string(),
-        (true, _) => Ipv6Addr::from_bits(raw).to_string(),
+fn raw_text(info: &FieldInfo, reading: &Reading, raw: u128) -> String {
+    match (info.carrier.is_address() && info.table.is_some(), reading.v4) {
+        (true, true) => Ipv4Addr::from_bits(raw as u32).to_string(),
+        (true, false) => Ipv6Addr::from_bits(raw).to_string(),
         (false, _) => info.text(raw),
     }
 }
 
 /// Why a field has no value.
-fn absent(info: &FieldInfo, trace: &Trace, reading: &Reading) -> Option<String> {
+fn absent(generation: &Generation<'_>, info: &FieldInfo, trace: &Trace, reading: &Reading) -> Option<String> {
     if reading.value.is_some() {
         return None;
+    }
+    if let (None, Some(why)) =
+        (reading.raw, inside::absent(info, trace.later, &trace.inside, &generation.image.config))
+    {
+        return Some(why);
     }
     let family = trace.parse.ip.as_ref().map_or(0, |ip| ip.version);
     Some(match (info.carrier, reading.raw, &info.table) {
         (_, Some(raw), Some(table)) => {
-            format!("{} is in no prefix of table {table}", raw_text(info, trace, raw))
+            format!("{} is in no prefix of table {table}", raw_text(info, reading, raw))
         }
         (Carrier::VlanId | Carrier::VlanPcp, ..) => "the frame has no VLAN tag".to_owned(),
         (Carrier::VlanInnerId, ..) => "the frame has no second VLAN tag".to_owned(),
@@ -131,6 +130,12 @@ pub(super) fn resolve(generation: &Generation<'_>, trace: &Trace, at: usize, fie
     // Levels are numbered over all versions: those of a later one than decided were not tried.
     let taken = trace.level;
     let levels = levels.zip(before..);
+    // Of a key that several versions have, the level of the version that it was claimed by.
+    let end = before + schemas.get(trace.schema).map_or(0, |schema| schema.levels.len());
+    let claimed = generation.names.key(trace.claimed).and_then(|key| {
+        let mut levels = std::iter::once(key.level).chain(key.also.iter().map(|it| it.level.into()));
+        levels.find(|level| trace.schema == at && (before..end).contains(level))
+    });
     levels
         .map(|(members, number)| {
             let members: Vec<&Field> = members.iter().filter_map(|at| fields.get(*at)).collect();
@@ -140,7 +145,8 @@ pub(super) fn resolve(generation: &Generation<'_>, trace: &Trace, at: usize, fie
                 members.iter().filter_map(|field| Some((field.name.clone(), field.value.clone()?))).collect();
             let finding = match taken {
                 Some(taken) if taken == number => LevelFinding::Taken,
-                Some(taken) if taken < number => LevelFinding::Decided,
+                None if claimed == Some(number) => LevelFinding::Claimed,
+                taken if taken.or(claimed).is_some_and(|taken| taken < number) => LevelFinding::Decided,
                 _ if !lacks.is_empty() => LevelFinding::Incomplete,
                 _ => LevelFinding::NotRegistered,
             };

@@ -6,16 +6,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use keysteer_common::carrier::{self, Carrier};
 use keysteer_common::config::{FieldConfig, SchemaConfig};
-use keysteer_common::decide::headers_of;
+use keysteer_common::decide::facts_of;
 use keysteer_common::forward::Action;
 use keysteer_common::headers::{FIELDS, Headers, NO_LEVEL, NO_SHARD, NO_SLOT, Record, SCHEMAS, Work, found};
+use keysteer_common::inside::{Inside, within};
 use keysteer_common::scope;
 use keysteer_common::slice::Frame;
 use keysteer_common::vocabulary::{Class, Fault, Reason, Verdict};
 
+use super::inside;
 use super::types::{Ethernet, Flow, Ip, Parse, Transport, Vlan};
 use crate::engine::{Decided, Engine};
-use crate::image::{FieldInfo, Image, Names};
+use crate::image::{Image, Names};
 use crate::policy::{mac_text, protocol_text};
 
 /// What was found in a frame and decided about it.
@@ -23,6 +25,10 @@ use crate::policy::{mac_text, protocol_text};
 pub(super) struct Trace {
     pub(super) parse: Parse,
     pub(super) link: Link,
+    /// What is beyond the outer headers.
+    pub(super) inside: Inside,
+    /// A fragment other than the first.
+    pub(super) later: bool,
     /// Neighbour or listener discovery.
     pub(super) discovery: bool,
     /// The protocol and, where it has them and is no fragment, the destination port of its flow; none where not even the
@@ -38,6 +44,8 @@ pub(super) struct Trace {
     pub(super) schema: usize,
     pub(super) class: Class,
     pub(super) key_id: u32,
+    /// The key that it claims without right.
+    pub(super) claimed: u32,
     /// The level that decided, numbered over all versions.
     pub(super) level: Option<usize>,
     pub(super) shard: Option<u16>,
@@ -68,6 +76,8 @@ pub(super) enum Link {
 pub(super) struct Reading {
     /// What the frame has at its carrier, cut to the field's bits, before any table.
     pub(super) raw: Option<u128>,
+    /// Whether `raw`, where it is an address, is one of IPv4.
+    pub(super) v4: bool,
     /// Its value in the key: `raw`, or the label's number behind a table.
     pub(super) value: Option<u128>,
 }
@@ -82,7 +92,7 @@ pub(super) fn trace(image: &Image, names: &Names, lost: &[u16], frame: &[u8], in
 
     let mut bytes = frame.to_vec();
     let packet = Frame::new(&mut bytes, ingress);
-    let headers = headers_of(&packet);
+    let (headers, inside) = facts_of(&packet, &image.config);
     let link = link(frame, &headers);
     let set = match link {
         Link::Ip(destination) => image.find_prefix(&image.config.scope, destination),
@@ -90,7 +100,11 @@ pub(super) fn trace(image: &Image, names: &Names, lost: &[u16], frame: &[u8], in
     };
     let ports = headers.has(found::PORTS) && !headers.has(found::FRAGMENT);
     Trace {
-        parse: parse(frame, &packet, &headers),
+        parse: Parse {
+            beyond: inside::found(frame, &headers, &inside, &image.config),
+            ..parse(frame, &packet, &headers)
+        },
+        later: headers.has(found::LATER),
         link,
         discovery: headers.has(found::DISCOVERY),
         wanted: headers
@@ -98,11 +112,13 @@ pub(super) fn trace(image: &Image, names: &Names, lost: &[u16], frame: &[u8], in
             .then_some((headers.protocol, ports.then_some(headers.destination_port))),
         set,
         in_service: set != 0 && scope::service(image, &headers, set),
-        readings: readings(image, names, frame, ingress, &headers),
-        schema: usize::from(decision.schema),
+        readings: readings(image, names, &Seen { frame, ingress, headers: &headers, inside, work: &work }),
+        inside,
         // The engine writes nothing but numbers of the vocabulary.
         class: Class::from_number(decision.class).unwrap_or(Class::Foreign),
         key_id: decision.key_id,
+        claimed: decision.claimed,
+        schema: usize::from(decision.schema),
         level: (decision.level != NO_LEVEL).then_some(usize::from(decision.level)),
         shard: (decision.shard != NO_SHARD).then_some(decision.shard),
         slot: (decision.slot != NO_SLOT).then_some(decision.slot),
@@ -215,63 +231,60 @@ fn ip(frame: &[u8], packet: &Frame<'_>, headers: &Headers) -> Option<Ip> {
     })
 }
 
-/// What each version of the schema reads in a frame, whichever decides: each is tried as if it were the only one.
-fn readings(
-    image: &Image,
-    names: &Names,
-    frame: &[u8],
+/// A frame, and what the decision left of it.
+struct Seen<'f> {
+    frame: &'f [u8],
     ingress: u32,
-    headers: &Headers,
-) -> Vec<Vec<Reading>> {
-    let several = names.schemas.len() > 1;
-    let one = |at: usize| {
-        let mut bytes = frame.to_vec();
-        if !several {
-            return Engine::new(image).decide(&mut bytes, ingress).work;
-        }
-        let mut alone = image.clone();
-        alone.config.fields = [[FieldConfig::default(); FIELDS]; SCHEMAS];
-        alone.config.schemas = [SchemaConfig::default(); SCHEMAS];
-        let [fields, ..] = &mut alone.config.fields;
-        *fields = image.config.fields.get(at).copied().unwrap_or_default();
-        let [schema, ..] = &mut alone.config.schemas;
-        *schema = image.config.schemas.get(at).copied().unwrap_or_default();
-        Engine::counting(&alone, 0).decide(&mut bytes, ingress).work
-    };
-    let mut bytes = frame.to_vec();
-    let packet = Frame::new(&mut bytes, ingress);
-    let all = names.schemas.iter().zip(&image.config.fields).enumerate();
-    all.map(|(at, (schema, configs))| {
-        let record = one(at).record;
-        let fields = configs.iter().zip(record.fields).zip(&schema.fields).zip(0_u32..);
-        fields
-            .map(|(((config, raw), info), nth)| reading(config, raw, info, nth, &record, &packet, headers))
-            .collect()
-    })
-    .collect()
+    headers: &'f Headers,
+    inside: Inside,
+    work: &'f Work,
 }
 
-/// A field, of which `raw` was noted.
-#[expect(clippy::too_many_arguments, reason = "they are one frame's, and one field's")]
-fn reading(
-    config: &FieldConfig,
-    raw: [u64; 2],
-    info: &FieldInfo,
-    nth: u32,
-    record: &Record,
-    packet: &Frame<'_>,
-    headers: &Headers,
-) -> Reading {
-    let whole = |[high, low]: [u64; 2]| u128::from(high) << 64 | u128::from(low);
-    let present = record.decision.present >> nth & 1 == 1;
-    // An address that no prefix has is noted all the same.
-    let noted =
-        present || config.through_table != 0 && carrier::read(packet, headers, config.carrier).is_some();
-    let largest = u128::MAX >> (128 - u32::from(info.bits.clamp(1, 128)));
-    Reading {
-        raw: noted.then(|| whole(raw)),
-        value: present.then(|| whole(record.key) >> (config.place & 127) & largest),
+/// What each version of the schema reads in a frame: of the one that decided what the decision read, of any other what it
+/// would read if it were the only one.
+fn readings(image: &Image, names: &Names, seen: &Seen<'_>) -> Vec<Vec<Reading>> {
+    let decided = usize::from(seen.work.record.decision.schema);
+    let record = |at: usize| if at == decided { seen.work.record } else { alone(image, seen, at) };
+    (0..names.schemas.len()).map(|at| fields(image, names, seen, at, &record(at))).collect()
+}
+
+/// What is recorded of a frame where version `at` of the schema is the only one.
+fn alone(image: &Image, seen: &Seen<'_>, at: usize) -> Record {
+    let mut alone = image.clone();
+    let (from, config) = (&image.config, &mut alone.config);
+    config.fields = [[FieldConfig::default(); FIELDS]; SCHEMAS];
+    config.schemas = [SchemaConfig::default(); SCHEMAS];
+    let ([fields, ..], [schema, ..]) = (&mut config.fields, &mut config.schemas);
+    *fields = from.fields.get(at).copied().unwrap_or_default();
+    *schema = from.schemas.get(at).copied().unwrap_or_default();
+    for interface in &mut config.interfaces {
+        interface.allowed = [interface.allowed.get(at).copied().unwrap_or_default(), 0, 0, 0];
+        interface.verify = interface.verify >> (at & 7) & 1;
     }
+    let mut bytes = seen.frame.to_vec();
+    Engine::counting(&alone, 0).decide(&mut bytes, seen.ingress).work.record
+}
+
+/// What version `at` of the schema, of which `record` is left, read of each field.
+fn fields(image: &Image, names: &Names, seen: &Seen<'_>, at: usize, record: &Record) -> Vec<Reading> {
+    let (headers, mut inside) = (seen.headers, seen.inside);
+    let mut bytes = seen.frame.to_vec();
+    let packet = Frame::new(&mut bytes, seen.ingress);
+    let whole = |[high, low]: [u64; 2]| u128::from(high) << 64 | u128::from(low);
+    let configs = image.config.fields.get(at).into_iter().flatten();
+    let infos = names.schemas.get(at).into_iter().flat_map(|schema| &schema.fields);
+    let readings = configs.zip(record.fields).zip(infos).zip(0_u32..);
+    readings
+        .map(|(((config, raw), info), index)| Reading {
+            raw: carrier::read_deep(&packet, headers, &mut inside, &image.config.ports, config)
+                .map(|_| whole(raw)),
+            v4: if info.carrier.is_inner() { inside.has(within::IPV4) } else { headers.has(found::IPV4) },
+            value: (record.decision.present >> index & 1 == 1).then(|| {
+                let largest = u128::MAX >> (128 - u32::from(info.bits.clamp(1, 128)));
+                whole(record.key) >> (config.place & 127) & largest
+            }),
+        })
+        .collect()
 }
 
 /// What the record of the program in the kernel and the host's say of a frame differently, in words. Of a plain frame

@@ -50,7 +50,10 @@ pub struct Explanation {
     /// The other versions of the schema, in the order that they are tried.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub others: Vec<ByVersion>,
-    /// What it is to us: `foreign`, `assigned`, `unregistered`, `missing`, `malformed`.
+    /// Whether it may assert its key; absent where nothing is asked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trust: Option<Trust>,
+    /// What it is to us: `foreign`, `assigned`, `unregistered`, `missing`, `malformed`, `unauthenticated`.
     pub class: String,
     /// Its key, where it is assigned.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -100,9 +103,24 @@ pub struct Parse {
     /// The flow that an ICMP error is about, which it is decided as.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub quoted: Option<Flow>,
+    /// What is beyond the outer headers, as far as the policy reads it: labels, tunnels, and what is inside.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub beyond: Vec<Found>,
     /// What contradicts itself or is cut off.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub fault: Option<String>,
+}
+
+/// Something beyond the outer headers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Found {
+    /// Where it begins.
+    pub at: usize,
+    /// `mpls`, `nsh`, `vxlan`, `geneve`, `gre`, `gtpu`, `quic`, `tcp option`, `inner ethernet`, `inner ipv4` or `inner ipv6`.
+    pub what: String,
+    /// What it says, in words.
+    pub says: String,
 }
 
 /// The Ethernet header.
@@ -265,12 +283,57 @@ pub struct Level {
 pub enum LevelFinding {
     /// A registered key: this level decides.
     Taken,
+    /// A registered key, claimed without right: this level decides.
+    Claimed,
     /// No such key.
     NotRegistered,
     /// Not tried: a field has no value.
     Incomplete,
     /// Not tried: an earlier level has decided.
     Decided,
+}
+
+/// Whether a frame may assert its key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trust {
+    /// Where the policy says what holds on its interface; absent where it says nothing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rule: Option<String>,
+    /// What that is: `trusted`, `verify` or `ignore`.
+    pub mode: String,
+    /// The fields that are not read there.
+    pub ignored: Vec<String>,
+    /// The key that is asserted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub key: Option<String>,
+    /// The sources that may use it; none: any.
+    pub sources: Vec<String>,
+    /// The address that the frame's flow comes from.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<String>,
+    /// What was found.
+    pub finding: TrustFinding,
+}
+
+/// Whether a key is asserted by right, and why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrustFinding {
+    /// No proof is asked for.
+    NothingAsked,
+    /// It comes from the key's sources.
+    FromItsSources,
+    /// It is signed.
+    Signed,
+    /// It does not come from the key's sources.
+    NotFromItsSources,
+    /// It has no valid signature.
+    NotSigned,
+    /// Proof is asked for that the key cannot have: it lists no sources, and its schema has no signature.
+    NoProof,
+    /// There is no registered key in it.
+    NothingAsserted,
 }
 
 /// A registered key.

@@ -17,8 +17,8 @@ pub(super) fn classes(
     rows: &mut Rows,
     survey: &mut Survey,
 ) -> Vec<ClassMove> {
-    let bytes = traffic.map_or([0; 3], |traffic| traffic.classes);
-    let mut way = |side: Side<'_>, load: &mut radius::Load| -> [(String, RowId); 4] {
+    let bytes = traffic.map_or([0; traffic::CLASSES.len()], |traffic| traffic.classes);
+    let mut way = |side: Side<'_>, load: &mut radius::Load| -> [(String, RowId); 5] {
         let mut of_side = SideRows::new(side);
         let mut at = 0;
         side.policy.classes.all().map(|(_, action)| {
@@ -39,7 +39,7 @@ pub(super) fn classes(
     let after = way(new, load_after);
     let Some(before) = before else { return Vec::new() };
     let mut found = Vec::new();
-    let as_missing = |of: &[(String, RowId); 4]| of[3] == of[0];
+    let as_missing = |of: &[(String, RowId); 5]| of[4] == of[0];
     let alike = as_missing(&before) && as_missing(&after);
     let names = traffic::CLASSES.map(|class| class.name()).into_iter().chain(["fragments"]);
     for (nth, (name, ((was, from), (is, to)))) in names.zip(before.into_iter().zip(after)).enumerate() {

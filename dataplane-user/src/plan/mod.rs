@@ -307,6 +307,10 @@ fn field_changes(one: (&Names, &KeyInfo), other: (&Names, &KeyInfo), mask: Mask)
                 let versions = names.versions_of(key).into_iter().map(|version| version.to_string());
                 Some(versions.collect::<Vec<_>>().join(" "))
             }
+            "sources" => key
+                .sources
+                .as_ref()
+                .map(|sources| sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
             _ => Some(key.vip.to_string()),
         }
     };

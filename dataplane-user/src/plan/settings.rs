@@ -7,7 +7,7 @@ use super::types::{Changed, Changes, Difference, FieldChange, LISTED, Named};
 use crate::policy::versions::span_text;
 use crate::policy::{
     AttachMode, Carriers, ClassAction, Destination, Field, Mode, Policy, Pool, Schema, Shard, Share, Signing,
-    SigningSecret, Target, Tier, Width, mac_text, service_text,
+    SigningSecret, Target, Tier, Trust, TrustMode, TrustRule, Width, mac_text, service_text,
 };
 
 /// What changes from one policy to another; from nothing, everything is new.
@@ -87,7 +87,7 @@ fn settings(policy: &Policy) -> Fields {
         field("environment", &policy.environment),
         field("mode", mode),
     ];
-    for (path, action) in policy.classes.all().into_iter().take(3) {
+    for (path, action) in policy.classes.all().into_iter().take(4) {
         found.push(field(path, &action_text(policy, action)));
     }
     found.extend(fragments(policy));
@@ -97,6 +97,7 @@ fn settings(policy: &Policy) -> Fields {
     found.extend(budget("keys", policy.blast_radius.keys));
     found.extend(budget("traffic", policy.blast_radius.traffic));
     found.extend(policy.residency.as_ref().map(|region| field("residency.field", region)));
+    found.extend(policy.trust.iter().flat_map(|trust| trusted(trust)));
     found.extend(policy.signing.iter().flat_map(signing));
     found
 }
@@ -113,9 +114,6 @@ fn signing(signing: &Signing) -> Fields {
     }
     if signing.destination {
         found.push(field("signing.bind.destination", &true));
-    }
-    if let Some((class, kind)) = signing.geneve_option {
-        found.push(field("signing.geneveOption", &format!("class {class:#06x}, type {kind}")));
     }
     found
 }
@@ -154,6 +152,34 @@ pub(super) fn action_text(policy: &Policy, action: ClassAction) -> String {
         ClassAction::Drop => "drop".to_owned(),
         ClassAction::Pool(pool) => format!("pool {}", pool_name(policy, pool)),
     }
+}
+
+/// Who may assert keys, by interface.
+fn trusted(trust: &Trust) -> Fields {
+    let rules =
+        trust.interfaces.iter().map(|named| (format!("trust.interfaces.{}", named.name), &named.rule));
+    let mut found: Fields = rules.map(|(name, rule)| (name, trust_text(rule))).collect();
+    found.sort_unstable();
+    found.insert(0, field("trust.default", &trust_text(&trust.default)));
+    found
+}
+
+fn trust_text(rule: &TrustRule) -> String {
+    let mut text = rule.mode.map_or("by schema", TrustMode::name).to_owned();
+    let sorted = |mut words: Vec<String>| {
+        words.sort_unstable();
+        words.dedup();
+        words.join(" ")
+    };
+    if let Some(versions) = &rule.schemas {
+        let versions = versions.iter().map(ToString::to_string).collect();
+        text.push_str(&format!(", schemas {}", sorted(versions)));
+    }
+    if let Some(carriers) = &rule.carriers {
+        let carriers = carriers.iter().map(|carrier| carrier.name().to_owned()).collect();
+        text.push_str(&format!(", carriers {}", sorted(carriers)));
+    }
+    text
 }
 
 /// The name of a pool.
@@ -198,8 +224,8 @@ pub(super) fn carrier(policy: &Policy, field: &Field) -> String {
     let mut text = field.source();
     if let Some(table) = field.table.and_then(|at| policy.tables.get(at)) {
         text.push_str(&format!(" by table {}", table.name));
-    } else if !field.is_whole() && !(field.signed && field.carrier.is_variable()) {
-        text.push_str(&format!(" bits {} to {}", field.offset, field.offset + u16::from(field.bits) - 1));
+    } else if let Some((first, bits)) = field.range() {
+        text.push_str(&format!(" bits {first} to {}", first + bits - 1));
     }
     if field.mask & field.largest() != field.largest() {
         text.push_str(&format!(" mask 0x{:x}", field.mask));

@@ -14,7 +14,7 @@ use super::{Side, overlap};
 use crate::image::{KeyInfo, Names};
 
 /// The fields of a key that can change, each by its name in the policy. Its bit is its index.
-pub(super) const FIELDS: [&str; 12] = [
+pub(super) const FIELDS: [&str; 13] = [
     "name",
     "tier",
     "pool",
@@ -27,6 +27,7 @@ pub(super) const FIELDS: [&str; 12] = [
     "vip",
     "aliasOf",
     "schema",
+    "sources",
 ];
 
 /// A set of [`FIELDS`].
@@ -356,6 +357,7 @@ impl Same {
             one.vip != other.vip,
             one.alias_of != other.alias_of,
             self.versions.differ(one, other),
+            one.sources != other.sources,
         ];
         (0..).zip(differ).fold(0, |mask, (bit, differ)| mask | Mask::from(differ) << bit)
     }

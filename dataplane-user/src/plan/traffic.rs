@@ -16,14 +16,15 @@ pub struct Traffic {
     pub keys: Vec<u64>,
     /// By shard index, of the generation in force.
     pub shards: Vec<u64>,
-    /// Of the classes `missing`, `unregistered` and `malformed`.
-    pub classes: [u64; 3],
+    /// By class, as in [`CLASSES`].
+    pub classes: [u64; CLASSES.len()],
     /// All that is ours.
     pub live: Live,
 }
 
 /// The classes that a policy decides about, in its order.
-pub(super) const CLASSES: [Class; 3] = [Class::Missing, Class::Unregistered, Class::Malformed];
+pub(super) const CLASSES: [Class; 4] =
+    [Class::Missing, Class::Unregistered, Class::Malformed, Class::Unauthenticated];
 
 impl Traffic {
     /// What came between two readings of the counters, `apart`; all since they began without an earlier one.

@@ -1,19 +1,30 @@
 //! Days, as the policy writes them: `2026-12-31`. A day begins at midnight, UTC.
 
 use std::fmt;
+use std::str::FromStr;
 
 use super::diagnostic::Problem;
 use crate::state::Timestamp;
+use crate::state::time::TimeError;
 
 /// A day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Date(Timestamp);
 
+impl FromStr for Date {
+    type Err = TimeError;
+
+    fn from_str(text: &str) -> Result<Self, TimeError> {
+        let day = text.parse().ok().filter(|_| text.len() == "2026-12-31".len());
+        day.map(Self).ok_or_else(|| TimeError::Moment(text.to_owned()))
+    }
+}
+
 impl Date {
     /// Reads `2026-12-31`.
-    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
-        let day = text.parse().ok().filter(|_| text.len() == "2026-12-31".len());
-        day.map(Self).ok_or_else(|| format!("\"{text}\" is no date: expected one such as 2026-12-31").into())
+    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+        let none = |_| format!("\"{text}\" is no date: expected one such as 2026-12-31").into();
+        text.parse().map_err(none)
     }
 
     /// When it begins.

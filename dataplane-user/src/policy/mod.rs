@@ -23,6 +23,7 @@ mod reader;
 mod share;
 mod signing;
 mod source;
+mod trust;
 mod value_map;
 mod values;
 pub mod versions;
@@ -44,6 +45,7 @@ pub use model::{
 };
 pub use share::Share;
 pub use signing::{Signing, SigningSecret};
+pub use trust::{InterfaceTrust, Trust, TrustMode, TrustRule};
 pub use value_map::ValueMap;
 
 pub(crate) use diagnostic::lines;

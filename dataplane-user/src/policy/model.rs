@@ -16,6 +16,7 @@ use super::diagnostic::{Diagnostic, Place};
 use super::digits::Digits;
 use super::share::Share;
 use super::signing::Signing;
+use super::trust::Trust;
 use super::value_map::ValueMap;
 
 /// A checked policy.
@@ -47,6 +48,8 @@ pub struct Policy {
     pub tiers: Vec<Tier>,
     /// Keys: those of the document, then those of the file beside it.
     pub keys: Vec<Key>,
+    /// Who may assert keys where; where not given, anybody anywhere, but signed keys need their signature.
+    pub trust: Option<Trust>,
     /// What the other classes meet.
     pub classes: Classes,
     /// How many datagrams' first fragments are remembered, so that their later ones follow; none where that is not asked for.
@@ -160,6 +163,13 @@ pub struct Schema {
     pub dual_accept: Option<Duration>,
     /// Where the policy declares it.
     pub at: Place,
+}
+
+impl Schema {
+    /// Whether keys of it are signed.
+    pub fn is_signed(&self) -> bool {
+        self.fields.iter().any(|field| field.signed)
+    }
 }
 
 /// A field of the schema.
@@ -389,6 +399,8 @@ pub struct Key {
     pub region: Option<Arc<str>>,
     /// Whether it may not come to a lower tier unnoticed.
     pub vip: bool,
+    /// The source addresses that may use it, sorted, each once; all where not given.
+    pub sources: Option<Arc<[IpNet]>>,
     /// Where it is declared: in the policy, or in the file beside it when `from_file`.
     pub at: Place,
     /// Whether it comes from `keysFrom`.
@@ -413,17 +425,20 @@ pub struct Classes {
     pub unregistered: ClassAction,
     /// Headers that contradict themselves or are cut off.
     pub malformed: ClassAction,
+    /// A key that is asserted without right.
+    pub unauthenticated: ClassAction,
     /// A later fragment, where a field is in what only the first has: it is missing, and may be treated otherwise.
     pub fragments: ClassAction,
 }
 
 impl Classes {
     /// Each treatment, by the path in `spec` that says it.
-    pub const fn all(&self) -> [(&'static str, ClassAction); 4] {
+    pub const fn all(&self) -> [(&'static str, ClassAction); 5] {
         [
             ("classes.missing", self.missing),
             ("classes.unregistered", self.unregistered),
             ("classes.malformed", self.malformed),
+            ("classes.unauthenticated", self.unauthenticated),
             ("fragments", self.fragments),
         ]
     }
@@ -435,6 +450,7 @@ impl Default for Classes {
             missing: ClassAction::Pass,
             unregistered: ClassAction::Pass,
             malformed: ClassAction::Drop,
+            unauthenticated: ClassAction::Drop,
             fragments: ClassAction::Pass,
         }
     }

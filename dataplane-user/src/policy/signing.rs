@@ -13,8 +13,6 @@ pub struct Signing {
     pub source: Option<(u8, u8)>,
     /// Whether a shim must be bound to its destination.
     pub destination: bool,
-    /// Class and type of the Geneve option that may hold a shim, too.
-    pub geneve_option: Option<(u16, u8)>,
 }
 
 /// A secret, by where it is.

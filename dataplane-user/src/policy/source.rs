@@ -6,6 +6,14 @@ use keysteer_common::config::ANY_ROTATION;
 use super::model::Field;
 
 impl Field {
+    /// The bits of its carrier that it takes, where not all: the first, counted from the most significant, and how many. Of a
+    /// signed block the value is the whole key.
+    pub fn range(&self) -> Option<(u16, u16)> {
+        let all = if self.signed { Carrier::ShimKey.bits() } else { self.carrier.bits() };
+        let bits = u16::from(self.bits);
+        (self.table.is_none() && bits != all).then_some((self.offset, bits))
+    }
+
     /// The carrier, and which one of those there are, such as `geneve.option class 258 type 128`: without the bits.
     pub fn source(&self) -> String {
         let name = self.carrier.name();

@@ -57,6 +57,11 @@ pub(super) fn prefix(text: &str) -> Result<IpNet, Problem> {
     }
 }
 
+/// Address prefixes, with spaces between them.
+pub(super) fn prefixes(text: &str) -> Result<Vec<IpNet>, Problem> {
+    text.split_whitespace().map(prefix).collect()
+}
+
 /// A MAC address such as `02:00:00:00:00:0a`.
 pub(super) fn mac(text: &str) -> Result<[u8; 6], Problem> {
     let mut bytes = [0; 6];

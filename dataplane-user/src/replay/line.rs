@@ -3,7 +3,8 @@
 
 use keysteer_common::carrier::Carrier;
 use keysteer_common::config::fragments;
-use keysteer_common::headers::{FIELDS, Headers, NO_LEVEL, NO_SHARD, Work, found};
+use keysteer_common::headers::{FIELDS, NO_LEVEL, NO_SHARD, Work, found};
+use keysteer_common::inside::within;
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -104,7 +105,8 @@ fn pool<'i>(policy: &'i Policy, class: Class, later: bool, key: Option<&'i KeyIn
         Class::Missing => policy.classes.missing,
         Class::Unregistered => policy.classes.unregistered,
         Class::Malformed => policy.classes.malformed,
-        Class::Foreign | Class::Assigned | Class::Unauthenticated => return Some(&*key?.pool),
+        Class::Unauthenticated => policy.classes.unauthenticated,
+        Class::Foreign | Class::Assigned => return Some(&*key?.pool),
     };
     match action {
         ClassAction::Pool(at) => policy.pools.get(at).map(|pool| pool.name.as_str()),
@@ -115,23 +117,28 @@ fn pool<'i>(policy: &'i Policy, class: Class, later: bool, key: Option<&'i KeyIn
 /// The value of a field. Behind a prefix table it is the address, whether or not a prefix has it.
 fn read(work: &Work, at: usize, info: &FieldInfo) -> Option<Value> {
     let through_table = !info.labels.is_empty();
-    let there =
-        work.record.decision.present & 1 << at != 0 || (through_table && has(info.carrier, &work.headers));
+    let (has4, has6) = families(work, info.carrier);
+    let address = match info.carrier.family() {
+        Some(true) => has4,
+        Some(false) => has6,
+        None => has4 || has6,
+    };
+    let there = work.record.decision.present & 1 << at != 0 || (through_table && address);
     let halves = work.record.fields.get(at).copied().filter(|_| there)?;
     let bits = match through_table {
-        true if work.headers.has(found::IPV4) => 32,
+        true if has4 => 32,
         true => 128,
         false => info.bits,
     };
     Some(Value { halves, bits })
 }
 
-/// Whether a packet with these headers has an address that this carrier takes.
-fn has(carrier: Carrier, headers: &Headers) -> bool {
-    match carrier {
-        Carrier::Ipv4Src | Carrier::Ipv4Dst => headers.has(found::IPV4),
-        Carrier::Ipv6Src | Carrier::Ipv6Dst => headers.has(found::IPV6),
-        _ => true,
+/// Whether the packet that a carrier is of is IPv4, and whether it is IPv6.
+fn families(work: &Work, carrier: Carrier) -> (bool, bool) {
+    if carrier.is_inner() {
+        (work.inside.has(within::IPV4), work.inside.has(within::IPV6))
+    } else {
+        (work.headers.has(found::IPV4), work.headers.has(found::IPV6))
     }
 }
 

@@ -58,12 +58,7 @@ mod tests {
 
     fn policy(ids: &[u8]) -> Signing {
         let secret = |id: &u8| SigningSecret { id: *id, file: format!("/{id}").into(), at: Place::default() };
-        Signing {
-            secrets: ids.iter().map(secret).collect(),
-            source: None,
-            destination: false,
-            geneve_option: None,
-        }
+        Signing { secrets: ids.iter().map(secret).collect(), source: None, destination: false }
     }
 
     fn key(digit: u8) -> SecretKey {
@@ -115,9 +110,9 @@ mod tests {
     fn no_secret_is_live_while_it_is_written() {
         let old = table(&policy(&[1, 2]), &shim::Signing::default(), |it| Some(key(it.id)), 7);
         let new = table(&policy(&[1, 3]), &old, |it| Some(key(it.id)), 8);
-        let steps = |before, after| {
+        let between = |before, after| {
             let mut last = before;
-            let steps = super::steps(&before, &after);
+            let steps = steps(&before, &after);
             for step in &steps {
                 for (from, to) in last.secrets.iter().zip(&step.secrets) {
                     let written = (from.key, from.id) != (to.key, to.id);
@@ -128,9 +123,9 @@ mod tests {
             assert_eq!(last, after);
             steps
         };
-        let all = steps(old, new);
+        let all = between(old, new);
         assert!(all.iter().all(|step| step.secrets[0] == old.secrets[0]), "the other one stays live");
-        assert_eq!(steps(new, shim::Signing { clock_offset: 9, ..new }).len(), 1);
-        assert_eq!(steps(shim::Signing::default(), old).len(), 3);
+        assert_eq!(between(new, shim::Signing { clock_offset: 9, ..new }).len(), 1);
+        assert_eq!(between(shim::Signing::default(), old).len(), 3);
     }
 }

@@ -10,6 +10,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
 
+use super::claims::ClaimShares;
 use super::families::{Families, In, PREFIX};
 use super::tally::Tally;
 use super::topk::Shares;
@@ -29,6 +30,8 @@ pub struct Exposition {
     pub snapshot: Snapshot,
     /// How the keys' counters are shared out over series.
     pub shares: Shares,
+    /// And claims without right.
+    pub claims: ClaimShares,
     /// Readings that failed so far.
     pub errors: u64,
 }
@@ -198,6 +201,40 @@ impl Exposition {
             .chain([([("key", ""), ("scope", "other")], &self.shares.other)])
     }
 
+    fn claims(&self, families: &mut Families<'_>) -> fmt::Result {
+        let rows: Vec<([(&'static str, &str); 3], &Tally)> = self.claimed().collect();
+        let of = |value: fn(&Tally) -> u64| rows.iter().map(move |(labels, tally)| (*labels, value(tally)));
+        families.counters(
+            ("claims", In::Packets, "Frames that claim a key without right, by key and interface"),
+            of(|tally| tally.packets),
+        )?;
+        families.counters(
+            ("claims", In::Bytes, "Bytes of frames that claim a key without right, by key and interface"),
+            of(|tally| tally.bytes),
+        )?;
+        let withdrawn = &self.claims.withdrawn;
+        families.gauge(
+            ("claims_withdrawn", In::Packets, "Frames counted by series of claims that are not shown now"),
+            withdrawn.packets,
+        )?;
+        families.gauge(
+            ("claims_withdrawn", In::Bytes, "Bytes counted by series of claims that are not shown now"),
+            withdrawn.bytes,
+        )
+    }
+
+    /// The series of claims: of keys, of none that is registered, and of all others.
+    fn claimed(&self) -> impl Iterator<Item = ([(&'static str, &str); 3], &Tally)> {
+        let pairs = self.claims.pairs.iter().filter_map(|(id, interface, tally)| {
+            let (key, scope) = match id {
+                0 => ("", "unregistered"),
+                id => (self.node.names.key(*id)?.name.as_str(), "key"),
+            };
+            Some(([("key", key), ("interface", interface.as_str()), ("scope", scope)], tally))
+        });
+        pairs.chain([([("key", ""), ("interface", ""), ("scope", "other")], &self.claims.other)])
+    }
+
     fn shards(&self, families: &mut Families<'_>) -> fmt::Result {
         let shards = || {
             let counter = |(index, shard)| Some((shard, self.snapshot.shards.get(usize::from(index))?));
@@ -235,6 +272,7 @@ impl Collector for Exposition {
         self.node(&mut families)?;
         versions::encode(&mut families, &self.node.names, &self.snapshot)?;
         self.keys(&mut families)?;
+        self.claims(&mut families)?;
         self.shards(&mut families)
     }
 }

@@ -8,6 +8,7 @@
 //! Readings are serialised by one lock, so that a series never falls between two of them. An agent
 //! never reads per packet; nothing here is in the packet path.
 
+pub mod claims;
 pub mod exposition;
 mod families;
 pub mod first_seen;
@@ -22,6 +23,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use self::claims::Claims;
 use self::exposition::Exposition;
 use self::first_seen::FirstSeen;
 use self::topk::TopKeys;
@@ -41,6 +43,7 @@ pub struct Telemetry {
 #[derive(Debug)]
 struct State {
     keys: TopKeys,
+    claims: Claims,
     windows: Windows,
     first_seen: FirstSeen,
     errors: u64,
@@ -54,6 +57,7 @@ impl State {
         if self.generation != node.generation {
             self.generation = node.generation;
             self.keys.register(node.names.keys.iter().map(|key| key.id));
+            self.claims.register(&node.names);
         }
     }
 }
@@ -70,6 +74,7 @@ impl Telemetry {
         let keys = TopKeys::new(top, source.node().names.keys.iter().map(|key| key.id));
         let state = State {
             keys,
+            claims: Claims::new(top),
             windows: Windows::default(),
             first_seen: FirstSeen::default(),
             errors: 0,
@@ -88,7 +93,9 @@ impl Telemetry {
         let node = self.source.node();
         state.register(&node);
         state.keys.attribute(&snapshot);
+        state.claims.attribute(&node, &snapshot);
         state.keys.rank();
+        state.claims.rank();
         state.windows.push(Instant::now(), &snapshot.shards);
         state.first_seen.report(&node.names, &snapshot);
         drop(state);
@@ -108,7 +115,10 @@ impl Telemetry {
             state.register(&node);
             state.keys.attribute(&snapshot);
             let shares = state.keys.show();
-            Exposition { node, posted: self.source.posted(), snapshot, shares, errors: state.errors }
+            state.claims.attribute(&node, &snapshot);
+            let claims = state.claims.show();
+            let posted = self.source.posted();
+            Exposition { node, posted, snapshot, shares, claims, errors: state.errors }
         };
         Ok(exposition.encode()?)
     }

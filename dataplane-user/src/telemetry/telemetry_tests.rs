@@ -8,7 +8,6 @@ use crate::agent::fake::{Fake, Record, image};
 use crate::control::types::InterfaceStatus;
 use crate::counters::Snapshot;
 use crate::image::Image;
-use crate::policy::Date;
 
 /// One line of the text, taken apart.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +53,7 @@ fn parse_line(line: &str) -> Sample {
 
 /// The image with a day for its schema.
 fn deprecated(mut image: Image) -> Image {
-    image.names.schemas[0].deprecated = Some(Date::parse("2026-12-31").unwrap());
+    image.names.schemas[0].deprecated = Some("2026-12-31".parse().unwrap());
     image
 }
 

@@ -99,14 +99,29 @@ impl TopKeys {
         }
     }
 
+    /// Shows `ids`, which were never counted before, at once as long as they rank among the first `top`.
+    pub fn meet(&mut self, ids: impl Iterator<Item = u32>) {
+        for id in ids {
+            if self.shown.len() + self.pending.len() >= self.top {
+                break;
+            }
+            self.shown.entry(id).or_default();
+        }
+    }
+
     /// Attributes what was counted since the last reading.
     pub fn attribute(&mut self, snapshot: &Snapshot) {
-        if self.last.len() < snapshot.keys.len() {
-            self.last.resize(snapshot.keys.len(), Tally::default());
-            self.window.resize(snapshot.keys.len(), 0);
+        self.attribute_from(snapshot.keys.len(), |id| Tally::of(snapshot, id));
+    }
+
+    /// [`TopKeys::attribute`] of ids under `count`, whose counters are `now`.
+    pub fn attribute_from(&mut self, count: usize, now: impl Fn(u32) -> Tally) {
+        if self.last.len() < count {
+            self.last.resize(count, Tally::default());
+            self.window.resize(count, 0);
         }
         for (id, last) in (0u32..).zip(&mut self.last) {
-            let now = Tally::of(snapshot, id);
+            let now = now(id);
             let delta = now.since(last);
             if delta == Tally::default() {
                 continue;

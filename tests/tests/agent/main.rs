@@ -19,6 +19,7 @@ mod rebuild;
 mod scale;
 mod secrets;
 mod targets;
+mod trust;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

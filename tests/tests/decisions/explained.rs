@@ -29,7 +29,7 @@ fn the_program_decides_recorded_frames_as_they_are_explained() {
             let said = offline.explain(frame, None).unwrap();
             let found = headers_of(&Frame::new(&mut frame.clone(), 1)).found;
             if kinds.insert((said.class, said.forward.reason, found)) {
-                let run = offline.kernel(frame).unwrap();
+                let run = offline.kernel(frame, None).unwrap();
                 assert!(run.agrees(), "{policy}, frame {number}: {run:#?}");
             }
         }
@@ -48,9 +48,9 @@ fn a_host_that_decides_differently_is_seen() {
         (Stage::Enforce, &denied, "decision: kernel"),
         (Stage::Forward, &steered, "the frame afterwards: kernel"),
     ] {
-        assert!(offline.kernel(frame).unwrap().agrees(), "{stage:?}");
+        assert!(offline.kernel(frame, None).unwrap().agrees(), "{stage:?}");
         plant(Some(stage));
-        let run = offline.kernel(frame).unwrap();
+        let run = offline.kernel(frame, None).unwrap();
         plant(None);
         assert!(!run.agrees(), "{stage:?}");
         assert!(run.differences.iter().any(|line| line.starts_with(what)), "{stage:?}: {run:#?}");
@@ -61,7 +61,7 @@ fn a_host_that_decides_differently_is_seen() {
 fn a_frame_that_the_kernel_does_not_take_is_refused_with_what_does() {
     demand_root();
     let offline = Offline::open(&example("demo.yaml"), None).unwrap();
-    let error = offline.kernel(&[2; 13]).unwrap_err().to_string();
+    let error = offline.kernel(&[2; 13], None).unwrap_err().to_string();
     assert!(error.contains("under 14 bytes") && error.contains("--engine host"), "{error}");
     assert_eq!(offline.explain(&[2; 13], None).unwrap().class, "foreign");
 }

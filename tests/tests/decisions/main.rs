@@ -19,5 +19,6 @@ mod replayed;
 mod scope;
 mod table;
 mod targets;
+mod trust;
 mod widths;
 mod words;

@@ -81,6 +81,8 @@ pub(crate) struct Expect {
     pub(crate) reason: Reason,
     pub(crate) key: Option<&'static str>,
     pub(crate) shard: Option<&'static str>,
+    /// The key that it claims without right, and the interface.
+    pub(crate) claim: Option<(&'static str, u32)>,
     /// It opens a flow.
     pub(crate) opens: bool,
     /// Destination and source that the frame leaves with; none: it leaves as it came.
@@ -118,7 +120,7 @@ impl Expect {
     }
 
     pub(crate) fn of(action: Action, class: Class, verdict: Verdict, reason: Reason) -> Self {
-        Self { action, class, verdict, reason, key: None, shard: None, opens: false, macs: None }
+        Self { action, class, verdict, reason, key: None, shard: None, claim: None, opens: false, macs: None }
     }
 }
 
@@ -162,6 +164,8 @@ impl Table<'_> {
         let shard = (decision.shard != NO_SHARD).then(|| self.image.names.shard(decision.shard)).flatten();
         let key = self.image.names.key(decision.key_id).map(|key| key.name.as_str());
         assert_eq!((key, shard), (expect.key, expect.shard), "{sentence}: key and shard");
+        let claimed = self.image.names.key(decision.claimed).map(|key| key.name.as_str());
+        assert_eq!(claimed, expect.claim.map(|(key, _)| key), "{sentence}: the key that is claimed");
         let mut leaves = frame.to_vec();
         if let Some(macs) = expect.macs {
             leaves[..12].copy_from_slice(&macs.concat());
@@ -200,6 +204,10 @@ impl Table<'_> {
             if let (true, Some(slot)) = (dropped, drop_slot(expect.reason)) {
                 add(&mut counters.events[id].drops[slot], one);
             }
+        }
+        if let Some((name, index)) = expect.claim {
+            let id = self.image.names.keys.iter().find(|key| key.name == name).expect("a key").id;
+            add(counters.claims.entry((id, index)).or_default(), one);
         }
         if let Some(name) = expect.shard {
             let shard = &mut counters.shards[self.shard(name)];

@@ -141,8 +141,13 @@ impl Seen {
                     .collect();
                 seen.quote(&outer, &inside);
             }
-        } else {
+        } else if !seen.link.nsh {
             seen.tunnel.read(&outer, &mut layers);
+        }
+        if seen.link.nsh && !outer.later {
+            // A service header below IP is the tunnel, and IP is both around it and in it.
+            seen.tunnel.unknown |= seen.quotes;
+            seen.tunnel.ip = Some(outer.clone());
         }
         seen.ip.get_or_insert(outer);
         seen
@@ -185,7 +190,8 @@ impl Seen {
             link.nsh = true;
             at += nsh.number("nsh.length").unwrap_or_default() as usize * 4;
             self.tunnel.nsh = service(nsh);
-            if next(layers, "eth").is_some() {
+            if let Some(eth) = next(layers, "eth") {
+                self.tunnel.ethernet = mac(eth, "eth.src").zip(mac(eth, "eth.dst"));
                 at += 14;
             }
         }

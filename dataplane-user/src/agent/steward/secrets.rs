@@ -140,7 +140,7 @@ impl Steward {
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::error!(%error, generation = number, "signing secrets cannot be renewed")
+                    tracing::error!(%error, generation = number, "signing secrets cannot be renewed");
                 }
             }
         }

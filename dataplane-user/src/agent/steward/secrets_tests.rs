@@ -40,12 +40,12 @@ impl Keys {
     }
 
     /// The policy of the demo with these secrets.
-    fn policy(&self, secrets: &[(u8, &str)], change: impl Fn(String) -> String) -> String {
+    fn policy(&self, secrets: &[(u8, &str)], change: impl Fn(&str) -> String) -> String {
         let secret = |(id, name): &(u8, &str)| format!("{{id: {id}, file: {}}}", self.path(name).display());
         let secrets: Vec<String> = secrets.iter().map(secret).collect();
         let signing =
             format!("  signing: {{secrets: [{}], bind: {{destination: true}}}}\n", secrets.join(", "));
-        policy(|text| change(text + &signing))
+        policy(|text| change(&(text + &signing)))
     }
 }
 
@@ -74,7 +74,7 @@ fn look(started: &Started) {
     started.steward.look();
 }
 
-fn heavier(text: String) -> String {
+fn heavier(text: &str) -> String {
     text.replacen("weight: 2", "weight: 3", 1)
 }
 
@@ -83,7 +83,7 @@ fn a_generation_has_the_secrets_of_its_policy_before_it_is_committed() {
     let (place, fake, keys) = (place(), Fake::default(), Keys::new());
     keys.put("a", '1');
     keys.put("b", '2');
-    let started = start(&place, &fake, &keys.policy(&[(1, "a"), (7, "b")], |text| text));
+    let started = start(&place, &fake, &keys.policy(&[(1, "a"), (7, "b")], str::to_owned));
     assert_eq!(held(&fake, 1), [(1, of('1')), (7, of('2'))]);
     let table = signing(&fake, 1);
     assert_eq!((table.require, table.source_bits4), (shim::flag::DESTINATION, 32));
@@ -105,20 +105,21 @@ fn a_policy_whose_secrets_cannot_be_had_is_refused_by_name() {
         ("x".to_owned(), 0o600, "digits"),
     ] {
         keys.put_text("a", &text, mode);
-        let error = apply(&started, &place, &keys.policy(&[(1, "a")], |text| text)).unwrap_err().to_string();
+        let error =
+            apply(&started, &place, &keys.policy(&[(1, "a")], str::to_owned)).unwrap_err().to_string();
         assert!(error.contains("spec.signing.secrets[0].file") && error.contains(why), "{error}");
         assert_eq!(started.steward.node().generation, 1);
         assert_eq!(fake.0.pinned.lock().unwrap().generations.len(), 1);
     }
     keys.put("a", '1');
-    apply(&started, &place, &keys.policy(&[(1, "a")], |text| text)).unwrap();
+    apply(&started, &place, &keys.policy(&[(1, "a")], str::to_owned)).unwrap();
 }
 
 #[test]
 fn a_changed_file_changes_every_generation_without_another() {
     let (place, fake, keys) = (place(), Fake::default(), Keys::new());
     keys.put("a", '1');
-    let started = start(&place, &fake, &keys.policy(&[(1, "a")], |text| text));
+    let started = start(&place, &fake, &keys.policy(&[(1, "a")], str::to_owned));
     apply(&started, &place, &keys.policy(&[(1, "a")], heavier)).unwrap();
     keys.put("a", '9');
     look(&started);
@@ -132,7 +133,7 @@ fn a_changed_file_changes_every_generation_without_another() {
 fn a_broken_file_leaves_the_secret_in_force_and_is_shown() {
     let (place, fake, keys) = (place(), Fake::default(), Keys::new());
     keys.put("a", '1');
-    let text = keys.policy(&[(1, "a")], |text| text);
+    let text = keys.policy(&[(1, "a")], str::to_owned);
     let started = start(&place, &fake, &text);
     keys.put_text("a", "12345678", 0o600);
     look(&started);
@@ -159,7 +160,7 @@ fn a_broken_file_leaves_the_secret_in_force_and_is_shown() {
 fn a_host_that_was_started_anew_steers_also_without_the_secret() {
     let (place, fake, keys) = (place(), Fake::default(), Keys::new());
     keys.put("a", '1');
-    drop(start(&place, &fake, &keys.policy(&[(1, "a")], |text| text)));
+    drop(start(&place, &fake, &keys.policy(&[(1, "a")], str::to_owned)));
     *fake.0.pinned.lock().unwrap() = Default::default();
     fs::remove_file(keys.path("a")).unwrap();
     let started = begin(&place, &fake).unwrap();
@@ -176,7 +177,7 @@ fn a_host_that_was_started_anew_steers_also_without_the_secret() {
 fn a_clock_that_is_set_is_followed() {
     let (place, fake, keys) = (place(), Fake::default(), Keys::new());
     keys.put("a", '1');
-    let started = start(&place, &fake, &keys.policy(&[(1, "a")], |text| text));
+    let started = start(&place, &fake, &keys.policy(&[(1, "a")], str::to_owned));
     for hour in [3_600_000_000_000, -3_600_000_000_000_i64] {
         let mut wrong = signing(&fake, 1);
         wrong.clock_offset = wrong.clock_offset.wrapping_add_signed(hour);
@@ -192,10 +193,10 @@ fn a_rotation_accepts_both_and_then_the_new_one() {
     let (place, fake, keys) = (place(), Fake::default(), Keys::new());
     keys.put("a", '1');
     keys.put("b", '2');
-    let started = start(&place, &fake, &keys.policy(&[(1, "a")], |text| text));
-    apply(&started, &place, &keys.policy(&[(1, "a"), (2, "b")], |text| text)).unwrap();
+    let started = start(&place, &fake, &keys.policy(&[(1, "a")], str::to_owned));
+    apply(&started, &place, &keys.policy(&[(1, "a"), (2, "b")], str::to_owned)).unwrap();
     assert_eq!(held(&fake, 2), [(1, of('1')), (2, of('2'))]);
-    apply(&started, &place, &keys.policy(&[(2, "b")], |text| text)).unwrap();
+    apply(&started, &place, &keys.policy(&[(2, "b")], str::to_owned)).unwrap();
     assert_eq!(held(&fake, 3), [(2, of('2'))]);
     // What a rollback goes back to has what its policy says.
     assert_eq!(held(&fake, 2).len(), 2);

@@ -105,6 +105,20 @@ fn every_change_is_said_in_words() {
             ],
         ),
         ("unregistered: pass", "unregistered: drop", vec!["classes.unregistered: pass > drop"]),
+        ("  classes:", "  trust: {default: verify}\n  classes:", vec!["trust.default: - > verify"]),
+        (
+            "  classes:",
+            "  trust: {interfaces: {eth0: {mode: trusted, schemas: [1], carriers: [ip.dscp, ip.src]}}}\n  classes:",
+            vec![
+                "trust.default: - > by schema",
+                "trust.interfaces.eth0: - > trusted, schemas 1, carriers ip.dscp ip.src",
+            ],
+        ),
+        (
+            "costCentre: cc-1}",
+            "costCentre: cc-1, sources: [10.1.128.0/17, 10.1.0.0/17, 192.0.2.1]}",
+            vec!["~ key acme: sources: - > 10.1.0.0/16 192.0.2.1/32"],
+        ),
         ("  classes:", "  blastRadius: {keys: 90%}\n  classes:", vec!["blastRadius.keys: - > 90%"]),
     ] {
         let text = with(&[(from, to)]).replace("shards: [a, b, c]}", "shards: [a, b, c], region: eu}");

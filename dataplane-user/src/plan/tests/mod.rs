@@ -75,6 +75,8 @@ fn traffic(side: &Compiled, bytes: &[(&str, u64)], classes: [u64; 3]) -> Traffic
         let key = side.image.names.keys.iter().find(|key| key.name == *name).unwrap();
         keys[key.id as usize] = *bytes;
     }
+    let [missing, unregistered, malformed] = classes;
+    let classes = [missing, unregistered, malformed, 0];
     let all = keys.iter().chain(&classes).sum();
     Traffic {
         keys,

@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use crate::both::{MANY, both};
 use crate::policy::diagnostic::{Place, Problem};
 use crate::policy::document::{KeyRest, RawKey};
@@ -43,6 +45,8 @@ pub(super) struct Keys<'c> {
     residency: &'c Residency,
     /// Owners and the like, each kept once.
     texts: HashSet<Arc<str>>,
+    /// The same of lists of sources.
+    sources: HashSet<Arc<[IpNet]>>,
     found: Vec<Key>,
     /// By key: its index in `spec.keys`.
     indices: Vec<Option<usize>>,
@@ -61,6 +65,7 @@ impl<'c> Keys<'c> {
             places,
             residency,
             texts: HashSet::new(),
+            sources: HashSet::new(),
             found: Vec::new(),
             indices: Vec::new(),
             aliases: Vec::new(),
@@ -157,6 +162,7 @@ impl<'c> Keys<'c> {
             denied: denied.map(|reason| self.keep(reason)),
             region: region.map(|region| self.keep(&region)),
             vip: rest.vip.unwrap_or_else(|| tier_entry.is_some_and(|tier| tier.vip)),
+            sources: rest.sources.as_ref().map(|sources| self.keep_sources(&sources.value)),
             // A row's places count cells; the key is found by its line.
             at: if draft.index.is_some() { draft.name.at } else { Place { column: 1, ..draft.name.at } },
             from_file: draft.index.is_none(),
@@ -254,6 +260,18 @@ impl<'c> Keys<'c> {
 
     fn shared(&mut self, text: &Option<At<&str>>) -> Option<Arc<str>> {
         text.as_ref().map(|text| self.keep(text.value))
+    }
+
+    /// A list of sources in an order of its own, without those that others hold.
+    fn keep_sources(&mut self, sources: &[IpNet]) -> Arc<[IpNet]> {
+        let mut sources: Vec<IpNet> = IpNet::aggregate(&sources.to_vec());
+        sources.sort_unstable();
+        if let Some(kept) = self.sources.get(sources.as_slice()) {
+            return kept.clone();
+        }
+        let kept: Arc<[IpNet]> = sources.into();
+        self.sources.insert(kept.clone());
+        kept
     }
 
     fn keep(&mut self, text: &str) -> Arc<str> {

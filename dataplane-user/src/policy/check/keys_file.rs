@@ -13,7 +13,7 @@ use super::Checker;
 use super::keys::{Draft, Keys};
 
 /// Columns other than `match.<field>`.
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 14] = [
     "name",
     "tier",
     "pool",
@@ -27,6 +27,7 @@ const COLUMNS: [&str; 13] = [
     "vip",
     "schema",
     "aliasOf",
+    "sources",
 ];
 
 /// What a column holds.
@@ -174,6 +175,13 @@ impl<'r> Row<'r> {
                     Err(problem) => {
                         sound = false;
                         fail(cell.at, "width", problem);
+                    }
+                },
+                Column::Named("sources") => match values::prefixes(cell.value) {
+                    Ok(prefixes) => rest.sources = Some(At { value: prefixes, at: cell.at }),
+                    Err(problem) => {
+                        sound = false;
+                        fail(cell.at, "sources", problem);
                     }
                 },
                 Column::Named(column) => match (*column, cell.value.parse()) {

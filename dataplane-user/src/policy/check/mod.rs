@@ -14,6 +14,7 @@ mod shards;
 mod signing;
 mod spelling;
 mod tables;
+mod trust;
 mod versions;
 
 use std::collections::HashMap;
@@ -138,6 +139,7 @@ pub(super) fn check(
         keys.finish(&mut checker, document.keys_from.as_ref().map(|from| from.value))
     });
     let keys = keys.unwrap_or_default();
+    let trust = schemas.as_ref().and_then(|schemas| trust::check(&mut checker, document, schemas, &keys));
     shards::unused(&mut checker, document, &places, &keys);
     lint::labels(&mut checker.warnings, file, &document.tables);
     if checker.errors.is_empty() && keys.is_empty() {
@@ -163,6 +165,7 @@ pub(super) fn check(
         pools,
         tiers,
         keys,
+        trust,
         classes,
         datagrams: document.fragments.as_ref().and_then(|fragments| fragments.value.table),
         blast_radius,

@@ -126,8 +126,9 @@ fn classes(checker: &mut Checker<'_>, document: &Document<'_>, pool_names: &Name
         }
     };
     let default = Classes::default();
-    let [missing, unregistered, malformed] = &document.classes;
-    let [missing_name, unregistered_name, malformed_name] = CLASSES.map(|name| format!("classes.{name}"));
+    let [missing, unregistered, malformed, unauthenticated] = &document.classes;
+    let names = CLASSES.map(|name| format!("classes.{name}"));
+    let [missing_name, unregistered_name, malformed_name, unauthenticated_name] = names;
     let missing = action(missing.as_ref(), &missing_name, default.missing);
     let fragments = document.fragments.as_ref().map(|fragments| &fragments.value);
     let path = match fragments {
@@ -138,6 +139,7 @@ fn classes(checker: &mut Checker<'_>, document: &Document<'_>, pool_names: &Name
         missing,
         unregistered: action(unregistered.as_ref(), &unregistered_name, default.unregistered),
         malformed: action(malformed.as_ref(), &malformed_name, default.malformed),
+        unauthenticated: action(unauthenticated.as_ref(), &unauthenticated_name, default.unauthenticated),
         fragments: action(fragments.and_then(|fragments| fragments.otherwise.as_ref()), path, missing),
     }
 }

@@ -1,6 +1,8 @@
 //! Signed keys: two secrets at most, which differ.
 
-use crate::policy::document::Document;
+use keysteer_common::carrier::Carrier;
+
+use crate::policy::document::{Document, RawField};
 use crate::policy::signing::{Signing, SigningSecret};
 
 use super::Checker;
@@ -10,7 +12,25 @@ pub(in crate::policy) const SECRETS: usize = 2;
 
 /// Checks what is said of signed keys.
 pub(super) fn check(checker: &mut Checker<'_>, document: &Document<'_>) -> Option<Signing> {
-    let raw = document.signing.as_ref()?;
+    let of = |raw: &RawField<'_>| {
+        raw.from.value == Carrier::ShimKey.name() || raw.signed.as_ref().is_some_and(|signed| signed.value)
+    };
+    let all = document.schemas.value.iter().flat_map(|schema| &schema.fields.value);
+    let signed = all.clone().find(|raw| of(raw));
+    let Some(raw) = &document.signing else {
+        if let Some(field) = signed {
+            let problem = "there is no secret to verify signed keys with, so all that carry one will be unauthenticated";
+            checker.warn(field.from.at, "spec.signing", problem);
+        }
+        return None;
+    };
+    if signed.is_none() {
+        checker.warn(
+            raw.secrets.at,
+            "spec.signing",
+            "no field of a schema is read from a signed key: nothing will be verified",
+        );
+    }
     let secrets = &raw.secrets.value;
     if let Some(third) = secrets.get(SECRETS) {
         let problem =
@@ -42,8 +62,5 @@ pub(super) fn check(checker: &mut Checker<'_>, document: &Document<'_>) -> Optio
         secrets: secrets.iter().map(secret).collect(),
         source: raw.source.map(|(v4, v6)| (byte(v4), byte(v6))),
         destination: raw.destination,
-        geneve_option: raw
-            .geneve_option
-            .map(|(class, kind)| (u16::try_from(class).unwrap_or(u16::MAX), byte(kind))),
     })
 }

@@ -1,13 +1,16 @@
 //! The shape of a key in the document, and of the values that keys and tiers share.
 
+use ipnet::IpNet;
+
 use crate::policy::model::Width;
 use crate::policy::reader::{At, Context, Cursor};
 use crate::policy::values;
 
+use super::filled;
 use super::types::{KeyRest, RawKey};
 
 /// The fields of a key.
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
     "name",
     "match",
     "tier",
@@ -22,6 +25,7 @@ const FIELDS: [&str; 14] = [
     "vip",
     "schema",
     "aliasOf",
+    "sources",
 ];
 
 pub(super) fn key<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawKey<'n>> {
@@ -41,6 +45,7 @@ pub(super) fn key<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<
         vip: fields.get("vip").and_then(|at| at.boolean(context)).map(|vip| vip.value),
         schema: fields.get("schema").and_then(|at| at.number(1, 255, context)),
         alias_of: fields.get("aliasOf").and_then(|at| free_text(&at, context)),
+        sources: fields.get("sources").and_then(|at| sources(&at, context)),
     };
     Some(RawKey { name: name?, values: values?, rest })
 }
@@ -77,6 +82,12 @@ pub(super) fn region<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Opti
         Ok(_) => Some(text),
         Err(problem) => at.fail(context, problem),
     }
+}
+
+/// Source prefixes.
+fn sources(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<At<Vec<IpNet>>> {
+    let prefixes = filled(at, context, |item, context| item.parsed(context, values::prefix))?;
+    Some(At { value: prefixes.into_iter().map(|prefix| prefix.value).collect(), at: at.node.at })
 }
 
 /// A width: a number, or `all`.

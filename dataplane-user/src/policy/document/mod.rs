@@ -5,6 +5,7 @@ mod carriers;
 mod key;
 mod places;
 mod signing;
+mod trust;
 mod types;
 mod versions;
 
@@ -18,6 +19,7 @@ use super::yaml::Node;
 
 pub(super) use carriers::{MAX_DATAGRAMS, SECTIONS};
 pub(super) use signing::{RawSecret, RawSigning};
+pub(super) use trust::{RawTrust, RawTrustRule};
 use types::RawLevel;
 pub(super) use types::{
     Document, KeyRest, RawClass, RawField, RawKey, RawOption, RawSchema, RawScope, RawTable, RawTier,
@@ -29,7 +31,7 @@ pub(super) const API_VERSION: &str = "keysteer.dev/v1alpha1";
 pub(super) const KIND: &str = "SteeringPolicy";
 
 /// Names of the classes that a policy can decide about, in the order of [`Document::classes`].
-pub(super) const CLASSES: [&str; 3] = ["missing", "unregistered", "malformed"];
+pub(super) const CLASSES: [&str; 4] = ["missing", "unregistered", "malformed", "unauthenticated"];
 
 /// Reads the whole document; `None` when something was reported.
 pub(super) fn read<'n>(node: &'n Node, context: &mut Context<'_>) -> Option<Document<'n>> {
@@ -63,6 +65,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         "tiers",
         "keys",
         "keysFrom",
+        "trust",
         "classes",
         "blastRadius",
         "residency",
@@ -90,9 +93,10 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
     let tiers = optional_list(fields.get("tiers"), context, places::tier);
     let keys = optional_list(fields.get("keys"), context, key::key);
     let keys_from = fields.get("keysFrom").map(|at| at.text(context));
+    let trust = fields.get("trust").and_then(|at| trust::trust(&at, context));
     let classes = match fields.get("classes") {
         Some(at) => places::classes(&at, context),
-        None => Some([None, None, None]),
+        None => Some([const { None }; CLASSES.len()]),
     };
     let blast_radius = fields.get("blastRadius").and_then(|at| places::blast_radius(&at, context));
     let residency = fields.get("residency").and_then(|at| places::residency(&at, context));
@@ -112,6 +116,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         tiers: tiers?,
         keys: keys?,
         keys_from: keys_from.flatten(),
+        trust,
         classes: classes?,
         blast_radius: blast_radius.unwrap_or_default(),
         residency,

@@ -112,18 +112,7 @@ pub(super) fn residency<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> O
 pub(super) fn classes<'n>(
     at: &Cursor<'n, '_>,
     context: &mut Context<'_>,
-) -> Option<[Option<RawClass<'n>>; 3]> {
-    if let Value::Map(entries) = &at.node.value
-        && let Some((key, _)) = entries.iter().find(|(key, _)| key.text == "unauthenticated")
-    {
-        context.report.add(
-            context.file,
-            key.at,
-            format!("{at}.unauthenticated"),
-            "is not available in this version: no packet is of this class until keys can be signed".into(),
-        );
-        return None;
-    }
+) -> Option<[Option<RawClass<'n>>; CLASSES.len()]> {
     let fields = at.fields(&CLASSES, context)?;
     Some(CLASSES.map(|name| fields.get(name).and_then(|at| class(&at, context))))
 }

@@ -14,7 +14,6 @@ pub(in crate::policy) struct RawSigning {
     pub(in crate::policy) secrets: At<Vec<RawSecret>>,
     pub(in crate::policy) source: Option<(u32, u32)>,
     pub(in crate::policy) destination: bool,
-    pub(in crate::policy) geneve_option: Option<(u32, u32)>,
 }
 
 /// A secret.
@@ -25,7 +24,7 @@ pub(in crate::policy) struct RawSecret {
 }
 
 pub(super) fn signing(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<RawSigning> {
-    let fields = at.fields(&["secrets", "bind", "geneveOption"], context)?;
+    let fields = at.fields(&["secrets", "bind"], context)?;
     let secrets = fields
         .require("secrets", context)
         .and_then(|at| Some(At { value: filled(&at, context, secret)?, at: at.node.at }));
@@ -33,11 +32,7 @@ pub(super) fn signing(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<
         Some(at) => bind(&at, context)?,
         None => (None, false),
     };
-    let geneve_option = match fields.get("geneveOption") {
-        Some(at) => Some(option(&at, context)?),
-        None => None,
-    };
-    Some(RawSigning { secrets: secrets?, source, destination, geneve_option })
+    Some(RawSigning { secrets: secrets?, source, destination })
 }
 
 fn secret(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<RawSecret> {
@@ -85,11 +80,4 @@ fn lengths(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<(u32, u32)>
         None => Some(whole),
     });
     Some((v4?, v6?))
-}
-
-fn option(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<(u32, u32)> {
-    let fields = at.fields(&["class", "type"], context)?;
-    let class = fields.require("class", context).and_then(|at| at.number(0, 0xffff, context));
-    let kind = fields.require("type", context).and_then(|at| at.number(0, 0xff, context));
-    Some((class?.value, kind?.value))
 }

@@ -10,7 +10,7 @@ use crate::policy::model::{Interface, Mode, Target, Width};
 use crate::policy::reader::At;
 use crate::policy::share::Share;
 
-use super::RawSigning;
+use super::{CLASSES, RawSigning, RawTrust};
 
 /// A document of the right shape.
 #[derive(Debug)]
@@ -29,7 +29,8 @@ pub(in crate::policy) struct Document<'n> {
     pub(in crate::policy) tiers: Vec<RawTier<'n>>,
     pub(in crate::policy) keys: Vec<RawKey<'n>>,
     pub(in crate::policy) keys_from: Option<At<&'n str>>,
-    pub(in crate::policy) classes: [Option<RawClass<'n>>; 3],
+    pub(in crate::policy) trust: Option<RawTrust<'n>>,
+    pub(in crate::policy) classes: [Option<RawClass<'n>>; CLASSES.len()],
     pub(in crate::policy) blast_radius: RawBlastRadius,
     /// The name of the field that is the region.
     pub(in crate::policy) residency: Option<At<&'n str>>,
@@ -163,6 +164,7 @@ pub(in crate::policy) struct KeyRest<'n> {
     /// The version of the schema that it is of alone.
     pub(in crate::policy) schema: Option<At<u32>>,
     pub(in crate::policy) alias_of: Option<At<&'n str>>,
+    pub(in crate::policy) sources: Option<At<Vec<IpNet>>>,
 }
 
 /// How much may hang on one shard.

@@ -9,6 +9,7 @@ use keysteer_common::headers::{FIELDS, LEVELS, SCHEMAS};
 use serde_json::{Value, json};
 
 use super::document::{API_VERSION, CLASSES, KIND};
+use super::trust::TrustMode;
 use super::values::PROTOCOLS;
 
 use leaves::{
@@ -72,6 +73,7 @@ fn spec() -> Value {
             },
             "carriers": carriers::carriers(),
             "fragments": carriers::fragments(),
+            "trust": trust(),
             "classes": classes(),
             "blastRadius": {
                 "description": "The largest shares that may hang on one shard; a plan that goes beyond is refused.",
@@ -334,6 +336,7 @@ fn key() -> Value {
             "vip": boolean("Whether it is a VIP, which may not come to a tier of lower rank; the tier's where not given."),
             "schema": integer("The version of the schema that it is of alone; every one that it fits where not given.", 1, 255),
             "aliasOf": text("The key that it is another spelling of: it goes where that one does."),
+            "sources": filled("The source addresses that may use it; all where not given.", &prefix()),
         },
         "required": ["name", "match"],
         "anyOf": [
@@ -354,6 +357,35 @@ fn width() -> Value {
             {"type": "string", "pattern": "^(all|[1-9][0-9]{0,4}|0[xX][0-9A-Fa-f]+)$"},
         ],
         "default": 1,
+    })
+}
+
+fn trust() -> Value {
+    let modes: Vec<&str> = TrustMode::ALL.iter().map(|(name, _)| *name).collect();
+    let mode = |description: &str| json!({"description": description, "enum": modes});
+    let carriers: Vec<&str> = Carrier::ALL.iter().map(|carrier| carrier.name()).collect();
+    json!({
+        "description": "Who may assert keys where.",
+        "type": "object",
+        "properties": {
+            "default": mode("What is asked of packets that come in by interfaces that are not named."),
+            "interfaces": {
+                "description": "By the names of interfaces.",
+                "type": "object",
+                "additionalProperties": {
+                    "type": "object",
+                    "properties": {
+                        "mode": mode("trusted: nothing; verify: a valid signature, or a source that the key lists; ignore: they have no key."),
+                        "schemas": filled("The versions of the schema that are read; all where not given.", &integer("A version.", 1, 255)),
+                        "carriers": filled("The carriers that are read; all where not given.", &json!({"enum": carriers})),
+                    },
+                    "anyOf": [{"required": ["mode"]}, {"required": ["schemas"]}, {"required": ["carriers"]}],
+                    "additionalProperties": false,
+                },
+            },
+        },
+        "anyOf": [{"required": ["default"]}, {"required": ["interfaces"]}],
+        "additionalProperties": false,
     })
 }
 
@@ -381,6 +413,7 @@ fn classes() -> Value {
     let of = |name: &str| match name {
         "missing" => class("Not all fields of any level are in the packet.", Some("pass")),
         "unregistered" => class("A well-formed key that is not registered.", Some("pass")),
+        "unauthenticated" => class("A key that is asserted without right.", Some("drop")),
         _ => class("Headers that are cut off or contradict themselves.", Some("drop")),
     };
     let properties: serde_json::Map<String, Value> =

@@ -42,16 +42,6 @@ pub(super) fn schema() -> Value {
                 "anyOf": [{"required": ["source"]}, {"required": ["destination"]}],
                 "additionalProperties": false,
             },
-            "geneveOption": {
-                "description": "A Geneve option that may hold a signed key, too.",
-                "type": "object",
-                "properties": {
-                    "class": integer("Its class.", 0, 0xffff),
-                    "type": integer("Its type.", 0, 0xff),
-                },
-                "required": ["class", "type"],
-                "additionalProperties": false,
-            },
         },
         "required": ["secrets"],
         "additionalProperties": false,

@@ -2,9 +2,11 @@
 
 mod broken;
 mod bundle;
+mod carriers;
 mod files;
 mod json_schema;
 mod placed;
+mod trust;
 mod understood;
 mod versions;
 

@@ -37,14 +37,29 @@ fn signing_is_understood() {
     assert_eq!(parse(RIGHT, "p", None).unwrap().signing, None);
     let least = with("");
     assert_eq!((least.secrets[0].id, least.secrets[0].file.to_str()), (7, Some("/k")));
-    assert_eq!((least.source, least.destination, least.geneve_option), (None, false, None));
-    let bound =
-        with(", bind: {source: {ipv6: 48}, destination: true}, geneveOption: {class: 0xff01, type: 0x80}");
-    assert_eq!(
-        (bound.source, bound.destination, bound.geneve_option),
-        (Some((32, 48)), true, Some((0xff01, 0x80)))
-    );
+    assert_eq!((least.source, least.destination), (None, false));
+    let bound = with(", bind: {source: {ipv6: 48}, destination: true}");
+    assert_eq!((bound.source, bound.destination), (Some((32, 48)), true));
     assert_eq!(with(", bind: {source: {}}").source, Some((32, 128)));
+}
+
+#[test]
+fn signed_keys_and_their_secrets_go_together() {
+    let warned = |from: &str, to: &str| -> Vec<String> {
+        let text =
+            RIGHT.replacen("{name: product, from: ip.dscp}", &format!("{{name: product, from: {from}}}"), 1);
+        let text = text.replacen("  keys:\n", &format!("{to}  keys:\n"), 1);
+        parse(&text, "p", None).unwrap().warnings.iter().map(ToString::to_string).collect()
+    };
+    let signing = "  signing: {secrets: [{id: 7, file: /k}]}\n";
+    let option = "geneve.option, option: {class: 0xff01, type: 1}, signed: true";
+    for signed in ["shim.key", option] {
+        assert_eq!(warned(signed, signing), [""; 0]);
+        let [warning] = &warned(signed, "")[..] else { panic!("{signed}") };
+        assert!(warning.starts_with("p:15:33: spec.signing: there is no secret"), "{warning}");
+    }
+    let [warning] = &warned("ip.dscp", signing)[..] else { panic!("one") };
+    assert!(warning.contains("spec.signing: no field"), "{warning}");
 }
 
 #[test]

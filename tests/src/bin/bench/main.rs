@@ -1,6 +1,7 @@
 //! What a packet costs, measured so that it can be believed: see `docs/performance.md`.
 //! Run by `cargo xtask bench`.
 
+mod carriers;
 mod changes;
 mod configuration;
 mod frames;
@@ -68,7 +69,7 @@ fn run(options: &Options) -> Result<bool, String> {
     keysteer::kernel::pin_to_cpu(0).map_err(|error| error.to_string())?;
     let mut benches = Vec::new();
     let mut configurations = Vec::new();
-    for configuration in policies::all() {
+    for configuration in policies::all().into_iter().chain(carriers::policies()) {
         let rows: Vec<_> = rows::of(configuration.name).into_iter().filter(|row| wanted(row.name)).collect();
         if rows.is_empty() {
             continue;

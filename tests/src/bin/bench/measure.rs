@@ -10,6 +10,7 @@ use keysteer::counters::Snapshot;
 use keysteer::kernel::Dataplane;
 
 use crate::Options;
+use crate::carriers::signing;
 use crate::rows::{ANY, Row, Variation};
 
 /// The wrapper's object, built and committed with keysteer's.
@@ -109,6 +110,7 @@ impl Bench {
         self.choose(true)?;
         let floor = self.time(iterations)?;
         self.choose(false)?;
+        self.dataplane.write_signing(&signing()).map_err(text)?;
         let before = self.dataplane.counters().map_err(text)?;
         let total = self.time(iterations)?;
         let after = self.dataplane.counters().map_err(text)?;

@@ -21,16 +21,18 @@ pub(crate) struct Policy {
 pub(crate) const KEYS: &str = "keys.csv";
 
 /// The parts of a policy that rows differ in.
-struct Parts<'a> {
-    scope: String,
-    tables: String,
-    fields: &'a str,
-    levels: &'a str,
-    target: &'a str,
-    shards: usize,
-    tier: &'a str,
-    classes: &'a str,
-    spec: &'a str,
+pub(crate) struct Parts<'a> {
+    pub(crate) scope: String,
+    pub(crate) tables: String,
+    pub(crate) fields: &'a str,
+    pub(crate) levels: &'a str,
+    pub(crate) target: &'a str,
+    pub(crate) shards: usize,
+    pub(crate) tier: &'a str,
+    pub(crate) classes: &'a str,
+    pub(crate) spec: &'a str,
+    /// In the place of the one schema that `fields` and `levels` make.
+    pub(crate) schemas: Option<&'a str>,
 }
 
 impl Default for Parts<'_> {
@@ -48,6 +50,7 @@ impl Default for Parts<'_> {
             tier: "{name: t, pool: p, width: 1}",
             classes: "{missing: {pool: p}, unregistered: {pool: p}, malformed: drop}",
             spec: "",
+            schemas: None,
         }
     }
 }
@@ -55,12 +58,18 @@ impl Default for Parts<'_> {
 /// The verifier may look at so many instructions for any policy of these.
 const VERIFIED: u32 = 120_000;
 
-fn policy(name: &'static str, parts: &Parts<'_>, header: &str, keys: impl Iterator<Item = String>) -> Policy {
+pub(crate) fn policy(
+    name: &'static str,
+    parts: &Parts<'_>,
+    header: &str,
+    keys: impl Iterator<Item = String>,
+) -> Policy {
+    let one = || format!("    - version: 1\n      fields:\n{}      levels: {}\n", parts.fields, parts.levels);
+    let schemas = parts.schemas.map_or_else(one, str::to_owned);
     let mut text = format!(
         "apiVersion: keysteer.dev/v1alpha1\nkind: SteeringPolicy\nmetadata: {{name: bench}}\nspec:\n  \
-         environment: bench\n{}  interfaces: [{{name: lo}}]\n  scope:\n{}{}  schemas:\n    - version: 1\n      \
-         fields:\n{}      levels: {}\n  shards:\n",
-        parts.spec, parts.scope, parts.tables, parts.fields, parts.levels
+         environment: bench\n{}  interfaces: [{{name: lo}}]\n  scope:\n{}{}  schemas:\n{schemas}  shards:\n",
+        parts.spec, parts.scope, parts.tables
     );
     let mut names = Vec::new();
     for shard in 0..parts.shards {

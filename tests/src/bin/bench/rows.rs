@@ -2,20 +2,25 @@
 
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
+use crate::carriers;
 use crate::frames::{PORT4, PORT6, SERVICE4, SERVICE6, SOURCE4, SOURCE6, arp, ipv4, ipv6, tagged};
 
 /// What the wrapper changes from packet to packet; see `dataplane-ebpf/src/bin/bench.rs`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Variation {
-    word_offset: u32,
-    word_base: u32,
-    word_mask: u32,
-    port_offset: u32,
-    port_mask: u32,
-    port_shift: u32,
+    pub(crate) word_offset: u32,
+    pub(crate) word_base: u32,
+    pub(crate) word_mask: u32,
+    pub(crate) port_offset: u32,
+    pub(crate) port_mask: u32,
+    pub(crate) port_shift: u32,
 }
 
 impl Variation {
+    /// The same packet again and again.
+    pub(crate) const NONE: Self =
+        Self { word_offset: 0, word_base: 0, word_mask: 0, port_offset: 0, port_mask: 0, port_shift: 0 };
+
     /// As the wrapper's constant.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let words = [
@@ -61,7 +66,7 @@ pub(crate) const ANY: usize = usize::MAX;
 const FOREIGN: Way =
     Way { class: Class::Foreign, verdict: Verdict::Pass, reason: Reason::OutOfScope, keys: 0 };
 
-const fn steered(keys: usize) -> Way {
+pub(crate) const fn steered(keys: usize) -> Way {
     Way { class: Class::Assigned, verdict: Verdict::NextHop, reason: Reason::Steered, keys }
 }
 
@@ -77,11 +82,11 @@ const fn flows4(addresses: u32, ports: u32) -> Variation {
     }
 }
 
-fn row(name: &'static str, frame: Vec<u8>, variation: Variation, way: Way) -> Row {
+pub(crate) fn row(name: &'static str, frame: Vec<u8>, variation: Variation, way: Way) -> Row {
     Row { name, frame, variation, way, budget: None }
 }
 
-fn budget(row: Row, nanoseconds: f64) -> Row {
+pub(crate) fn budget(row: Row, nanoseconds: f64) -> Row {
     Row { budget: Some(nanoseconds), ..row }
 }
 
@@ -213,7 +218,7 @@ pub(crate) fn of(configuration: &str) -> Vec<Row> {
         }
         "observe" => vec![target("observe", Verdict::Observe, Reason::Steered)],
         "denied" => vec![target("denied key", Verdict::Drop, Reason::Denied)],
-        _ => Vec::new(),
+        other => carriers::rows(other),
     }
 }
 
