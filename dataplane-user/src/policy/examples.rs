@@ -33,9 +33,9 @@ examples! {
     "quic" "quic.yaml" "tenants by QUIC connection ids that servers choose, in two rotations",
     "tenant-prefix" "tenant-prefix.yaml" "the simplest: the tenant by source address",
     "tenant-region-product" "tenant-region-product.yaml" "a key of three fields, with a fall-back to the tenant alone",
-    "two-versions" "two-versions.yaml" "two versions of the schema at once, names of values, and an alias",
     "trust" "trust.yaml" "who may assert a key: by interface, and by the key's source addresses",
     "tunnel-tenants" "tunnel-tenants.yaml" "tenants by VXLAN or Geneve network, machines inside it apart",
+    "two-versions" "two-versions.yaml" "two versions of the schema at once, names of values, and an alias",
     "vlan" "vlan.yaml" "the region by the VLAN that a packet arrives in",
 }
 

@@ -65,9 +65,10 @@ fn a_key_is_of_every_version_that_it_fits() {
 
 #[test]
 fn what_does_not_fit_is_said() {
-    let fifth = (3..6)
-        .map(|version| format!("    - {{version: {version}, fields: [{{name: x, from: vlan.pcp}}]}}\n"));
-    let fifth = fifth.collect::<String>().replace("},", ", since: 2026-01-01},") + "  shards: [{name: a,";
+    let fifth = (3..6).map(|version| {
+        format!("    - {{version: {version}, fields: [{{name: x, from: vlan.pcp}}], since: 2026-01-01}}\n")
+    });
+    let fifth = fifth.collect::<String>() + "  shards: [{name: a,";
     let many = format!(
         "values: {{acme: [{}]}}",
         (100..165).map(|it: u32| it.to_string()).collect::<Vec<_>>().join(", ")
@@ -84,123 +85,123 @@ fn what_does_not_fit_is_said() {
             "{tenant: hooli}",
             "{tenant: hooly}",
             &[
-                "p:23:36: spec.keys[2].match.tenant: by version 1: unknown value of field tenant: \"hooly\"; did you mean \"hooli\"?",
-                "p:23:36: spec.keys[2].match.tenant: by version 2: unknown label of prefix table tenants: \"hooly\": expected \"acme\" or \"globex\"",
+                "p:24:37: spec.keys[2].match.tenant: by version 1: unknown value of field tenant: \"hooly\"; did you mean \"hooli\"?",
+                "p:24:37: spec.keys[2].match.tenant: by version 2: unknown label of prefix table tenants: \"hooly\": expected \"acme\" or \"globex\"",
             ],
         ),
         (
             "{tenant: acme, product: 40}",
             "{product: 40}",
             &[
-                "p:22:33: spec.keys[1].match: can never be reached: [product] is no level of any schema; version 1 has the fields [tenant] and the levels [tenant]; version 2 has the fields [tenant, product] and the levels [tenant, product] and [tenant]",
+                "p:23:33: spec.keys[1].match: can never be reached: [product] is no level of any schema; version 1 has the fields [tenant] and the levels [tenant]; version 2 has the fields [tenant, product] and the levels [tenant, product] and [tenant]",
             ],
         ),
         (
             "product: 40}",
             "prodct: 40}",
-            &["p:22:47: spec.keys[1].match.prodct: unknown field \"prodct\"; did you mean \"product\"?"],
+            &["p:23:48: spec.keys[1].match.prodct: unknown field \"prodct\"; did you mean \"product\"?"],
         ),
         (
             "width: 2}",
             "width: 2, schema: 3}",
-            &["p:23:76: spec.keys[2].schema: there is no version 3 of the schema: there is 1, 2"],
+            &["p:24:78: spec.keys[2].schema: there is no version 3 of the schema: there is 1, 2"],
         ),
         (
             "width: 2}",
             "width: 2, schema: 2}",
             &[
-                "p:23:36: spec.keys[2].match.tenant: unknown label of prefix table tenants: \"hooli\": expected \"acme\" or \"globex\"",
+                "p:24:37: spec.keys[2].match.tenant: unknown label of prefix table tenants: \"hooli\": expected \"acme\" or \"globex\"",
             ],
         ),
         (
             "product: 40}",
             "product: 41}",
             &[
-                "p:22:56: spec.keys[1].match.product: no packet has 41 there: of what is read the mask 0x38 leaves 0x28",
+                "p:23:57: spec.keys[1].match.product: no packet has 41 there: of what is read the mask 0x38 leaves 0x28",
             ],
         ),
         (
             "mask: 0x38",
             "mask: 0x40",
             &[
-                "p:17:90: spec.schemas[1].fields[1].mask: 0x40 has bits beyond the 6 of the field: at most 0x3f is possible",
+                "p:17:99: spec.schemas[1].fields[1].mask: 0x40 has bits beyond the 6 of the field: at most 0x3f is possible",
             ],
         ),
         (
             "mask: 0x38",
             "mask: 0",
-            &["p:17:90: spec.schemas[1].fields[1].mask: leaves nothing of the field: give it a bit at least"],
+            &["p:17:99: spec.schemas[1].fields[1].mask: leaves nothing of the field: give it a bit at least"],
         ),
         (
             "table: tenants}",
             "table: tenants, mask: 1}",
             &[
-                "p:17:66: spec.schemas[1].fields[0].mask: goes with a number alone: this field is the label that its prefix table has",
+                "p:17:67: spec.schemas[1].fields[0].mask: goes with a number alone: this field is the label that its prefix table has",
             ],
         ),
         (
             "hooli: 8",
             "hooli: 7",
-            &["p:14:75: spec.schemas[0].fields[0].values.hooli: 7 is called \"acme\" already"],
+            &["p:14:76: spec.schemas[0].fields[0].values.hooli: 7 is called \"acme\" already"],
         ),
         (
             "hooli: 8",
             "hooli: 4096",
             &[
-                "p:14:75: spec.schemas[0].fields[0].values.hooli: 4096 does not fit the 12 bits of the field: at most 4095 does",
+                "p:14:76: spec.schemas[0].fields[0].values.hooli: 4096 does not fit the 12 bits of the field: at most 4095 does",
             ],
         ),
         (
             "hooli: 8",
             "8: 8",
             &[
-                "p:14:72: spec.schemas[0].fields[0].values.8: begins with a digit: a name must not be taken for a number",
+                "p:14:69: spec.schemas[0].fields[0].values.8: begins with a digit: a name must not be taken for a number",
             ],
         ),
         (
             "values: {acme: [7, 9], hooli: 8}",
             &many,
             &[
-                "p:14:54: spec.schemas[0].fields[0].values: 65 values have names: at most 64 can, and a prefix table has no such bound",
+                "p:14:55: spec.schemas[0].fields[0].values: 65 values have names: at most 64 can, and a prefix table has no such bound",
             ],
         ),
         (
             "{tenant: 12}",
             "{tenant: 8}",
             &[
-                "p:24:39: spec.keys[3].match.tenant: by version 1: 8 has a name; did you mean \"hooli\"?",
-                "p:24:39: spec.keys[3].match.tenant: by version 2: unknown label of prefix table tenants: \"8\": expected \"acme\" or \"globex\"",
+                "p:25:40: spec.keys[3].match.tenant: by version 1: 8 has a name; did you mean \"hooli\"?",
+                "p:25:40: spec.keys[3].match.tenant: by version 2: unknown label of prefix table tenants: \"8\": expected \"acme\" or \"globex\"",
             ],
         ),
         (
             "aliasOf: acme}",
             "aliasOf: acmee}",
-            &["p:24:54: spec.keys[3].aliasOf: unknown key \"acmee\"; did you mean \"acme\"?"],
+            &["p:25:54: spec.keys[3].aliasOf: unknown key \"acmee\"; did you mean \"acme\"?"],
         ),
         (
             "aliasOf: acme}",
             "aliasOf: old-acme}",
-            &["p:24:54: spec.keys[3].aliasOf: is an alias of itself: name another key"],
+            &["p:25:54: spec.keys[3].aliasOf: is an alias of itself: name another key"],
         ),
         (
             "pool: general, width: 2}",
             "aliasOf: old-acme}",
             &[
-                "p:23:52: spec.keys[2].aliasOf: \"old-acme\" is an alias itself, of \"acme\": name a key that is none",
+                "p:24:54: spec.keys[2].aliasOf: \"old-acme\" is an alias itself, of \"acme\": name a key that is none",
             ],
         ),
         (
             "pool: general, owner: team-acme}",
             "aliasOf: old-acme}",
             &[
-                "p:21:50: spec.keys[0].aliasOf: \"old-acme\" and \"acme\" are aliases of each other: one must be a key of its own",
-                "p:24:54: spec.keys[3].aliasOf: \"acme\" and \"old-acme\" are aliases of each other: one must be a key of its own",
+                "p:22:52: spec.keys[0].aliasOf: \"old-acme\" and \"acme\" are aliases of each other: one must be a key of its own",
+                "p:25:54: spec.keys[3].aliasOf: \"acme\" and \"old-acme\" are aliases of each other: one must be a key of its own",
             ],
         ),
         (
             "aliasOf: acme}",
             "aliasOf: acme, pool: general}",
-            &["p:24:66: spec.keys[3].pool: an alias has it from \"acme\": leave it out"],
+            &["p:25:66: spec.keys[3].pool: an alias has it from \"acme\": leave it out"],
         ),
         (
             "since: 2026-11-01",
