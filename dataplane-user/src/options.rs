@@ -6,6 +6,9 @@ use std::ops::Range;
 /// Options that are listed of a packet; there can be no more of TCP, and Geneve's beyond are not looked at either.
 const MOST: usize = 40;
 
+/// A TCP option's kind, and the id of its experiment where it is of one.
+pub(crate) type TcpKind = (u8, Option<u16>);
+
 /// Geneve's, of the header at a position: class and type, and where the data are.
 pub(crate) fn geneve(frame: &[u8], tunnel: usize) -> Vec<((u16, u8), Range<usize>)> {
     let mut found = Vec::new();
@@ -24,7 +27,7 @@ pub(crate) fn geneve(frame: &[u8], tunnel: usize) -> Vec<((u16, u8), Range<usize
 }
 
 /// TCP's, of the header at a position: kind, an experiment's id where the kind is for those, and where the data are.
-pub(crate) fn tcp(frame: &[u8], header: usize) -> Vec<((u8, Option<u16>), Range<usize>)> {
+pub(crate) fn tcp(frame: &[u8], header: usize) -> Vec<(TcpKind, Range<usize>)> {
     let mut found = Vec::new();
     let Some(words) = frame.get(header + 12) else { return found };
     let end = (header + usize::from(words >> 4) * 4).min(frame.len());

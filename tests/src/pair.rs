@@ -15,7 +15,9 @@ use keysteer::kernel::{Dataplane, KernelError};
 use keysteer_common::account::Counter;
 use keysteer_common::forward::Action;
 use keysteer_common::headers::{Decision, Headers, Record, Work};
+use keysteer_common::shim::Signing;
 use keysteer_common::vocabulary::Class;
+use nix::time::{ClockId, clock_gettime};
 
 use crate::lab::CPU;
 
@@ -30,6 +32,10 @@ pub struct Pair<'i> {
     /// The one that an agent would attach.
     forwarding: Dataplane,
     engine: Engine<'i>,
+    /// What signed keys are verified with.
+    signing: Signing,
+    /// The host's time.
+    now: u64,
     /// The host's work area, kept from frame to frame as the kernel keeps its own.
     work: Work,
 }
@@ -90,12 +96,30 @@ impl<'i> Pair<'i> {
     pub fn of(kernel: &Image, host: &'i Image) -> Result<Self, KernelError> {
         // A map value begins as zeroes, and so must the host's: without NO_SHARD and NO_LEVEL.
         let decision = Decision { shard: 0, level: 0, ..Decision::NONE };
-        Ok(Self {
+        let pair = Self {
             kernel: Dataplane::load_recording(kernel)?,
             forwarding: Dataplane::load(kernel)?,
+            signing: host.signing,
+            now: host.now,
             engine: Engine::new(host),
             work: Work { record: Record { decision, ..Record::default() }, ..Work::default() },
-        })
+        };
+        pair.set_clock()?;
+        Ok(pair)
+    }
+
+    /// Has the kernel verify signed keys as the host does, at the host's time, which stands still.
+    fn set_clock(&self) -> Result<(), KernelError> {
+        if self.signing == Signing::default() {
+            return Ok(());
+        }
+        let clock = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| {
+            (now.tv_sec() as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec() as u64)
+        });
+        let clock_offset = self.signing.clock_offset.wrapping_add(self.now).wrapping_sub(clock);
+        let signing = Signing { clock_offset, ..self.signing };
+        self.kernel.write_signing(&signing)?;
+        self.forwarding.write_signing(&signing)
     }
 
     /// Tells the host that the interface of a shard has gone; the kernel finds out by itself.
@@ -126,11 +150,13 @@ impl<'i> Pair<'i> {
         Err(Difference::Frame { kernel: Box::new(kernel), host: Box::new(host) })
     }
 
-    /// Every counter, once both homes agree on all of them and the sums hold.
+    /// Every counter, once both homes agree on all of them and the sums hold. Must be called every minute where keys
+    /// are signed: it sets the kernel's clock back.
     ///
     /// # Errors
     /// They disagree, or a sum does not hold, or the kernel cannot be read.
     pub fn counters(&self) -> Result<Snapshot, Difference> {
+        self.set_clock()?;
         let kernel = self.kernel.counters()?;
         kernel.balanced().map_err(|error| Difference::Counters(error.to_string()))?;
         match unequal(&kernel, self.engine.counters()) {

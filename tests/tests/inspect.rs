@@ -56,9 +56,9 @@ fn what_is_proposed_for_each_capture_is_valid_and_finds_its_packets() {
         let report = report(&[capture]);
         let asking = report["asking"].as_u64().unwrap();
         let assigned = lines.lines().filter(|line| line.contains("\"class\":\"assigned\"")).count() as u64;
-        // Of damaged packets nothing is promised.
-        let damaged = capture.to_string_lossy().contains("damaged");
-        assert!(damaged || assigned >= asking * 9 / 10, "{}: {assigned} of {asking}", capture.display());
+        // Packets that were made up to have every carrier are of nobody's and to anywhere: no few lines have most of them.
+        let made_up = capture.to_string_lossy().contains("carriers-");
+        assert!(made_up || assigned >= asking * 9 / 10, "{}: {assigned} of {asking}", capture.display());
         assert_eq!(lines.lines().count() as u64, report["packets"].as_u64().unwrap());
         packets += lines.lines().count();
         assigned_to_any += assigned;
@@ -145,6 +145,15 @@ fn outputs_agree_and_captures_are_added_up() {
     let table = inspect(&[], &files).data();
     for carrier in all["carriers"].as_array().unwrap() {
         let name = carrier["carrier"].as_str().unwrap();
+        // Each option has a row of its own, behind that of all of them.
+        if !carrier["option"].is_null() {
+            continue;
+        }
+        if carrier["packets"] == 0 {
+            let (_, not_seen) = table.split_once("Not seen:").unwrap();
+            assert!(not_seen.contains(name), "{table}");
+            continue;
+        }
         let row = table.lines().find(|line| line.split_whitespace().next() == Some(name)).unwrap();
         assert_eq!(row.split_whitespace().nth(1).unwrap(), carrier["packets"].to_string(), "{row}");
     }

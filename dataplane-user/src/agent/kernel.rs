@@ -13,6 +13,7 @@ use crate::image::{Image, Words};
 use crate::kernel::interfaces::{Interface, Interfaces};
 use crate::kernel::{self, Attachment, Pinned, Steering, WantedMode};
 use crate::policy::{AttachMode, Policy};
+use crate::signing::monotonic_ns;
 use crate::state::{Ids, Secrets};
 
 /// This host's kernel.
@@ -160,6 +161,12 @@ impl Ground for Steering {
     }
 
     fn tables(&self, number: u64) -> Result<Image, Cause> {
-        Ok(Image { words: Self::words(self)?, ..self.generation(number)?.tables_in_force()? })
+        let generation = self.generation(number)?;
+        Ok(Image {
+            words: Self::words(self)?,
+            signing: generation.signing()?.unwrap_or_default(),
+            now: monotonic_ns(),
+            ..generation.tables_in_force()?
+        })
     }
 }

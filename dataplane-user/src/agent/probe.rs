@@ -130,6 +130,11 @@ fn places(policy: &Policy) -> Vec<Place> {
 /// A packet to a place with the fields of a key, those beyond the outer headers in this way; `None` where it cannot carry them.
 fn with_key(policy: &Policy, place: &Place, spelling: Spelling, way: Way) -> Option<Packet> {
     let mut packet = place.packet();
+    // From where the key may be used, unless one of its fields says from where.
+    let mut sources = key.sources.iter().flat_map(|sources| sources.iter());
+    if let Some(source) = sources.find(|source| source.addr().is_ipv4() == packet.destination.is_ipv4()) {
+        packet.source = source.addr();
+    }
     let mut beyond = Beyond::new(way);
     let level = policy.level(spelling.level)?;
     for at in level.members {

@@ -30,6 +30,8 @@ mod trust;
 pub mod types;
 
 #[cfg(test)]
+mod inside_tests;
+#[cfg(test)]
 mod property_tests;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 //!  values     distinct values and how often each was seen (sketch: about how many, where they are too many)
 //!  services   which packets ask and which answer, and what is asked
 //!  report     the findings, as `-o json` has them
+//!  tunnels    whether a tunnel's identifier tells traffic apart
 //!  propose    findings -> scope, fields and keys
 //!  starter    these -> a policy to begin with
 //! ```
@@ -16,6 +17,7 @@ mod report;
 mod services;
 mod sketch;
 mod starter;
+mod tunnels;
 mod values;
 
 #[cfg(test)]
@@ -24,8 +26,9 @@ mod tests;
 use std::net::IpAddr;
 
 use keysteer_common::account::Counter;
-use keysteer_common::decide::headers_of;
+use keysteer_common::carrier::Carrier;
 use keysteer_common::headers::{Headers, found};
+use keysteer_common::inside::{Inside, within};
 use keysteer_common::slice::Frame;
 
 pub use report::{Carried, Proposal, Report, ServiceAsked, TopValue};
@@ -51,9 +54,18 @@ pub struct Inspection {
     cut: u64,
     /// What all packets carry.
     carried: Census,
-    /// What packets to services carry: the only ones that a key is ever looked up for.
-    asked: Census,
+    /// Packets to services: the only ones that a key is ever looked up for.
+    plain: Side,
+    /// Those behind a label stack or a service header, which only a policy sees that reads those.
+    behind: Side,
     directions: Directions,
+}
+
+/// Packets to services.
+#[derive(Clone, Debug, Default)]
+struct Side {
+    /// What they carry.
+    asked: Census,
     services: Services,
 }
 
@@ -73,10 +85,11 @@ impl Inspection {
             return;
         }
         // Only next hops are told apart by where a packet arrives.
+        let (headers, inside) = census::facts(&Frame::new(packet.frame, 0));
+        let options = census::options_of(packet.frame, &headers, &inside);
         let frame = Frame::new(packet.frame, 0);
-        let headers = headers_of(&frame);
-        self.carried.add(&frame, &headers);
-        let Some((from, to)) = self.carried_addresses(&frame, &headers) else {
+        self.carried.add(&frame, &options, &headers, &inside);
+        let Some((from, to)) = carried_addresses(&frame, &headers) else {
             return;
         };
         self.ip += 1;
@@ -87,15 +100,11 @@ impl Inspection {
         let Some(service) = self.service(from, to, &headers) else {
             return;
         };
-        self.services.add(service, bytes, headers.has(found::OPENS));
-        self.asked.add(&frame, &headers);
-    }
-
-    /// The addresses of a packet's flow.
-    fn carried_addresses(&self, frame: &Frame<'_>, headers: &Headers) -> Option<(IpAddr, IpAddr)> {
-        use keysteer_common::carrier::Carrier;
-        let address = |carrier| census::read(frame, headers, carrier).map(census::address);
-        Some((address(Carrier::IpSrc)?, address(Carrier::IpDst)?))
+        // In a tunnel, a service header is behind the IP header.
+        let behind = inside.has(within::MPLS) || inside.has(within::NSH) && inside.nsh < headers.l3;
+        let side = if behind { &mut self.behind } else { &mut self.plain };
+        side.services.add(service, bytes, headers.has(found::OPENS));
+        side.asked.add(&frame, &options, &headers, &inside);
     }
 
     /// The service that a packet asks. Fragments do not say which; and what goes to many at once, or to neighbours,
@@ -110,6 +119,26 @@ impl Inspection {
         let at = (mapped(to), port(headers.destination_port));
         let asks = self.directions.asks(from, at, headers.protocol, headers.has(found::OPENS));
         asks.then_some(Service { at, protocol: headers.protocol })
+    }
+}
+
+/// The addresses of a packet's flow.
+fn carried_addresses(frame: &Frame<'_>, headers: &Headers) -> Option<(IpAddr, IpAddr)> {
+    let address = |carrier| census::read(frame, headers, &Inside::NONE, carrier).map(census::address);
+    Some((address(Carrier::IpSrc)?, address(Carrier::IpDst)?))
+}
+
+impl Inspection {
+    /// The packets that a policy is proposed for: those behind labels or service headers, where nearly all are and one of
+    /// these carriers makes a policy see them.
+    fn side(&self) -> &Side {
+        let behind = self.behind.services.packets() as f64;
+        let most = behind >= propose::NEARLY_ALL * (behind + self.plain.services.packets() as f64);
+        if behind > 0.0 && most && tunnels::reads(&self.behind.asked).is_some() {
+            &self.behind
+        } else {
+            &self.plain
+        }
     }
 }
 

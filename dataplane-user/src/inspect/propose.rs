@@ -1,9 +1,10 @@
 //! Findings to a proposal: what is ours, which field tells tenants apart, and which refines it.
 //!
 //! The tenant is, of these, the first that tells at least two apart:
-//! 1. `vlan.id`, where nearly every packet to a service has a tag: somebody has sorted them already;
-//! 2. `ip.src` through a prefix table, of the widest networks that there are two of;
-//! 3. `ip.dst` through a prefix table, where there are several services' addresses;
+//! 1. a tunnel's identifier, a label or an option, where nearly every packet to a service has it: somebody has sorted them already;
+//! 2. `vlan.id`, likewise;
+//! 3. `ip.src` through a prefix table, of the widest networks that there are two of;
+//! 4. `ip.dst` through a prefix table, where there are several services' addresses;
 //!
 //! and else `ip.src` all the same, because traffic of one tenant is how most services begin. The product is `ip.dscp`
 //! or `l4.dst_port`, where it takes a few values, none of them nearly always.
@@ -16,13 +17,14 @@ use keysteer_common::carrier::Carrier;
 
 use super::census::{Census, address};
 use super::services::{Service, Services};
+use super::tunnels;
 
 /// The most tenants that are proposed.
 const MOST_TENANTS: usize = 16;
 /// The most values that a product has.
 const MOST_PRODUCTS: u64 = 16;
 /// Part of the packets to services that must carry a field.
-const NEARLY_ALL: f64 = 0.95;
+pub(super) const NEARLY_ALL: f64 = 0.95;
 /// Part of them that one value of a product may have.
 const NEARLY_ALWAYS: f64 = 0.98;
 /// Part of them that a service must have to be in the scope.
@@ -42,6 +44,8 @@ pub(super) struct Plan {
     pub(super) scope: Vec<(Vec<IpAddr>, Vec<String>)>,
     /// What the tenant is read from.
     pub(super) from: Carrier,
+    /// What else the field says: which option, and which bits of it.
+    pub(super) more: String,
     /// Networks that are told apart, with their labels; empty where the tenant is a number.
     pub(super) prefixes: Vec<(IpNet, String)>,
     /// Names of keys, and the tenant of each as `match` has it.
@@ -73,7 +77,7 @@ impl Plan {
 }
 
 /// A number of things.
-fn counted(number: usize, one: &str, many: &str) -> String {
+pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
@@ -86,6 +90,7 @@ pub(super) fn plan(asked: &Census, all: &Census, services: &Services) -> Plan {
     Plan {
         scope,
         from: tenant.from,
+        more: tenant.more,
         prefixes: tenant.prefixes,
         tenants: tenant.keys,
         tenant_because: tenant.because,
@@ -138,17 +143,18 @@ fn scope(services: &Services) -> Vec<(Vec<IpAddr>, Vec<String>)> {
 }
 
 /// A field that tells tenants apart.
-struct Tenant {
-    from: Carrier,
-    prefixes: Vec<(IpNet, String)>,
-    keys: Vec<(String, String)>,
-    because: String,
+pub(super) struct Tenant {
+    pub(super) from: Carrier,
+    pub(super) more: String,
+    pub(super) prefixes: Vec<(IpNet, String)>,
+    pub(super) keys: Vec<(String, String)>,
+    pub(super) because: String,
 }
 
 fn tenant(census: &Census) -> Tenant {
     let sources = networks(census, Carrier::IpSrc);
     let several = |networks: &Vec<IpNet>| networks.len() > 1;
-    if let Some(tenant) = vlans(census, sources.is_empty()) {
+    if let Some(tenant) = tunnels::tenant(census).or_else(|| vlans(census, sources.is_empty())) {
         return tenant;
     }
     let destinations = Some(networks(census, Carrier::IpDst)).filter(|_| !several(&sources)).filter(several);
@@ -161,6 +167,7 @@ fn tenant(census: &Census) -> Tenant {
         // Nothing speaks IP; some field there must be, and this one every packet in the scope has.
         return Tenant {
             from: Carrier::IpDscp,
+            more: String::new(),
             prefixes: Vec::new(),
             keys: vec![("default".to_owned(), "0".to_owned())],
             because: "ip.dscp, for want of anything better: there is no IP in this traffic".to_owned(),
@@ -176,6 +183,7 @@ fn tenant(census: &Census) -> Tenant {
     };
     Tenant {
         from,
+        more: String::new(),
         keys: networks.iter().map(|network| (label(network), label(network))).collect(),
         prefixes: networks.iter().map(|network| (*network, label(network))).collect(),
         because,
@@ -193,6 +201,7 @@ fn vlans(census: &Census, only: bool) -> Option<Tenant> {
     let keys = values.top(MOST_TENANTS).into_iter().map(|(id, _)| (format!("vlan-{id}"), id.to_string()));
     Some(Tenant {
         from: Carrier::VlanId,
+        more: String::new(),
         prefixes: Vec::new(),
         keys: keys.collect(),
         because: format!(

@@ -3,9 +3,10 @@
 use keysteer_common::carrier::Carrier;
 use serde::Serialize;
 
+use super::census::{Opt, data_text};
 use super::services::{Asked, Service};
 use super::values::Values;
-use super::{Inspection, census, propose, starter};
+use super::{Inspection, Side, census, propose, starter};
 
 /// How many of a carrier's values are named.
 const TOP: usize = 5;
@@ -44,9 +45,13 @@ pub struct Report {
 pub struct Carried {
     /// Its name in policies.
     pub carrier: &'static str,
+    /// Which one, of an option: the values are those of its first bytes, at most 8. Without it, the values of a row of options are
+    /// which there are; of `quic.dcid` they are the first 4 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub option: Option<String>,
     /// How many bits it has.
     pub bits: u16,
-    /// Packets that carry it.
+    /// Packets that carry it; of all options together, once for each option.
     pub packets: u64,
     /// Part of all packets that lack it, 0 to 1.
     pub lacking: f64,
@@ -101,9 +106,10 @@ pub struct Proposal {
 impl Inspection {
     /// What was found so far.
     pub fn report(&self) -> Report {
-        let asking = self.services.packets();
-        let plan = propose::plan(&self.asked, &self.carried, &self.services);
-        let services = self.services.busiest();
+        let Side { asked, services } = self.side();
+        let asking = services.packets();
+        let plan = propose::plan(asked, &self.carried, services);
+        let services = services.busiest();
         Report {
             captures: self.captures.clone(),
             packets: self.all.packets,
@@ -112,7 +118,7 @@ impl Inspection {
             malformed: self.malformed,
             cut_short: self.cut,
             asking,
-            carriers: self.carried.all().map(|(carrier, values)| self.carried(carrier, values)).collect(),
+            carriers: self.carriers(),
             services: services
                 .iter()
                 .take(SERVICES)
@@ -122,19 +128,32 @@ impl Inspection {
         }
     }
 
-    fn carried(&self, carrier: Carrier, values: &Values) -> Carried {
+    /// Every carrier; behind those of options each option.
+    fn carriers(&self) -> Vec<Carried> {
+        let mut all = Vec::new();
+        for (carrier, values) in self.carried.all() {
+            all.push(self.carried(carrier, values, None));
+            let options = self.carried.options().filter(|((of, ..), _)| *of == carrier);
+            all.extend(options.map(|(option, values)| self.carried(carrier, values, Some(option))));
+        }
+        all
+    }
+
+    fn carried(&self, carrier: Carrier, values: &Values, option: Option<Opt>) -> Carried {
         let seen = values.seen();
         let top = values.top(TOP).into_iter().map(|(value, packets)| TopValue {
-            value: census::text(carrier, value),
+            value: option.map_or_else(|| census::text(carrier, value), |option| data_text(option, value)),
             packets,
             share: part(packets, seen),
         });
         let entropy = values.entropy();
         Carried {
             carrier: carrier.name(),
-            bits: carrier.bits(),
+            option: option.map(|(_, which, _)| census::text(carrier, which.into())),
+            bits: option.map_or(carrier.bits(), |(_, _, bytes)| u16::from(bytes) * 8),
             packets: seen,
-            lacking: part(self.all.packets - seen, self.all.packets),
+            // A packet may have several options.
+            lacking: part(self.all.packets.saturating_sub(seen), self.all.packets),
             values: values.distinct(),
             estimated: !values.is_exact(),
             top: top.collect(),

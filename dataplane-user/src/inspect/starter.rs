@@ -86,7 +86,7 @@ fn schema(text: &mut Text, plan: &Plan) {
     text.line("      fields:");
     let table = if plan.prefixes.is_empty() { "" } else { ", table: tenants" };
     text.line(&format!("        # {}", plan.tenant_because));
-    text.line(&format!("        - {{name: tenant, from: {}{table}}}", plan.from.name()));
+    text.line(&format!("        - {{name: tenant, from: {}{table}{}}}", plan.from.name(), plan.more));
     if let (Some((carrier, _)), Some(because)) = (&plan.product, &plan.product_because) {
         text.line(&format!("        # {because}"));
         text.line(&format!("        - {{name: product, from: {}}}", carrier.name()));

@@ -5,6 +5,9 @@ use keysteer_common::carrier::Carrier;
 use super::*;
 use crate::policy::{Policy, Target, parse};
 
+#[path = "tunnel_tests.rs"]
+mod tunnels;
+
 /// A TCP segment over IPv4 or a datagram, in words.
 #[derive(Clone, Copy)]
 struct Sent {
@@ -75,7 +78,11 @@ fn proposed(report: &Report) -> Policy {
 }
 
 fn of(report: &Report, carrier: Carrier) -> &Carried {
-    report.carriers.iter().find(|carried| carried.carrier == carrier.name()).expect("every carrier")
+    report
+        .carriers
+        .iter()
+        .find(|row| row.carrier == carrier.name() && row.option.is_none())
+        .expect("every carrier")
 }
 
 fn fields(policy: &Policy) -> Vec<(&str, Carrier, bool)> {

@@ -9,6 +9,7 @@ use aya::{EbpfError, EbpfLoader};
 use keysteer_common::config::{ABI, Config};
 use keysteer_common::program::Program;
 use keysteer_common::shared::bytes_of;
+use keysteer_common::shim::Signing;
 
 use super::counter_set::{Capacity, CounterSet, Counting};
 use super::fill::fill;
@@ -171,6 +172,9 @@ impl Dataplane {
             return Err(KernelError::other("fill the tables", "they are another agent's"));
         };
         fill(ebpf, image)?;
+        if image.signing != Signing::default() {
+            self.write_signing(&image.signing)?;
+        }
         self.about.counted = counted;
         self.about.to_cpu = image.steers_to_cpus();
         Ok(())

@@ -30,11 +30,15 @@ pub fn unix_ns() -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Nanoseconds: Unix time less `CLOCK_MONOTONIC`, which is what a program in the kernel reads.
+/// Nanoseconds by `CLOCK_MONOTONIC`, which is what a program in the kernel reads.
+pub fn monotonic_ns() -> u64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map(Duration::from);
+    now.map_or(0, |now| u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Nanoseconds: Unix time less `CLOCK_MONOTONIC`.
 pub fn clock_offset() -> u64 {
-    let monotonic = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map(Duration::from);
-    let monotonic = monotonic.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
-    unix_ns().wrapping_sub(monotonic)
+    unix_ns().wrapping_sub(monotonic_ns())
 }
 
 /// The present epoch.
@@ -51,8 +55,7 @@ mod tests {
         let before = clock_offset();
         std::thread::sleep(Duration::from_millis(20));
         assert!(clock_offset().abs_diff(before) < 10_000_000, "it does not move with time");
-        let monotonic = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).unwrap();
-        let now = Duration::from(monotonic).as_nanos() as u64 + before;
+        let now = monotonic_ns().wrapping_add(before);
         assert!(now.abs_diff(unix_ns()) < 1_000_000_000);
     }
 

@@ -19,7 +19,7 @@ pub struct Coverage(BTreeMap<(&'static str, String), u64>);
 
 /// One in so many packets must meet each thing.
 const ONE_IN: u64 = 3_000;
-/// One in so many packets must be assigned, in per cent.
+/// So many of the generated packets must be assigned, in per cent.
 const ASSIGNED_PERCENT: u64 = 30;
 
 const TARGETS: [(u32, &str); 5] = [
@@ -143,11 +143,11 @@ impl Coverage {
         self.0.get(&(kind, name.to_owned())).copied().unwrap_or(0)
     }
 
-    /// What was met too rarely in a run of `packets`; in words.
-    pub fn gaps(&self, packets: u64) -> Vec<String> {
+    /// What was met too rarely in a run of `packets`, of which so many are `captured`; in words.
+    pub fn gaps(&self, packets: u64, captured: u64) -> Vec<String> {
         let least = packets / ONE_IN;
-        let classes = Class::ALL.iter().filter(|class| **class != Class::Unauthenticated);
-        let required = classes
+        let required = Class::ALL
+            .iter()
             .map(|class| ("class", class.name().to_owned()))
             .chain(Reason::ALL.iter().map(|reason| ("reason", reason.name().to_owned())))
             .chain(Verdict::ALL.iter().map(|verdict| ("verdict", verdict.name().to_owned())))
@@ -165,8 +165,11 @@ impl Coverage {
             .map(|(kind, name)| format!("{kind} {name}: {} of at least {least}", self.of(kind, &name)))
             .collect();
         let assigned = self.of("class", Class::Assigned.name());
-        if assigned * 100 < packets * ASSIGNED_PERCENT {
-            gaps.push(format!("assigned: {assigned} of {packets}, less than {ASSIGNED_PERCENT} %"));
+        let generated = packets.saturating_sub(captured);
+        if assigned * 100 < generated * ASSIGNED_PERCENT {
+            gaps.push(format!(
+                "assigned: {assigned}, less than {ASSIGNED_PERCENT} % of {generated} generated"
+            ));
         }
         gaps
     }

@@ -3,10 +3,8 @@
 use keysteer::policy::Field;
 use keysteer_common::carrier::Carrier;
 
-use super::nest;
-use crate::carriers::{
-    GENEVE_OPTION, SHIM_PORT, TCP_OPTION, TCP_OPTION_PLAIN, geneve_options, shim, tcp_options,
-};
+use super::{nest, signed};
+use crate::carriers::{GENEVE_OPTION, SHIM_PORT, TCP_OPTION, TCP_OPTION_PLAIN, geneve_options, tcp_options};
 use crate::dice::Dice;
 use crate::frames::{ACK, Header, Inside, Nsh, Packet, Quic, Transport};
 
@@ -84,11 +82,7 @@ pub(super) fn write(packet: &mut Packet, field: &Field, value: u128, dice: &mut 
             }
         }
         Carrier::ShimKey => {
-            let mut bytes = shim(dice);
-            if let Some(key) = bytes.get_mut(8..16) {
-                key.copy_from_slice(&(value as u64).to_be_bytes());
-            }
-            packet.transport = Transport::Datagram(bytes);
+            packet.transport = Transport::Datagram(signed::shim(packet, value as u64, dice));
             packet.ports.1 = SHIM_PORT;
         }
         _ => {}

@@ -3,7 +3,8 @@
 //! ```text
 //!  subjects   policies, compiled once
 //!  captures   every frame of every capture, through every subject
-//!  aim        packets for a subject: its scope, its keys, nearly its keys   (write, deep: fields into packets; nest: tunnels)
+//!  aim        packets for a subject: its scope, its keys, nearly its keys   (write, deep: fields into packets; nest: tunnels;
+//!              signed: shims)
 //!  mutate     damage to some of them, and to captured frames
 //!  pair       both homes, compared frame by frame, and their counters every round
 //!  coverage   what was met, and whether it was enough
@@ -15,6 +16,7 @@ mod coverage;
 mod deep;
 mod mutate;
 mod nest;
+mod signed;
 mod subjects;
 mod write;
 
@@ -100,7 +102,7 @@ pub fn run(packets: u64, seed: u64, progress: impl FnMut(u64) + Send) -> Result<
     let work = |lab: &Lab| {
         let subjects = subjects(lab).map_err(Failure::Setup)?;
         let report = compare(lab, &subjects, packets, seed, progress)?;
-        match report.coverage.gaps(packets) {
+        match report.coverage.gaps(packets, report.captured) {
             gaps if gaps.is_empty() => Ok(report),
             gaps => Err(Failure::Coverage(gaps)),
         }

@@ -8,10 +8,11 @@ use keysteer::policy::{Policy, Target};
 use keysteer_common::headers::NO_SHARD;
 use keysteer_common::overlay::{key_word, shard_word};
 
+use super::signed;
 use crate::lab::{Lab, compile};
 
 /// Policies as files. Together they use every carrier, level, target, width and class action.
-const POLICIES: [(&str, &str); 18] = [
+const POLICIES: [(&str, &str); 19] = [
     ("tenants", include_str!("policies/tenants.yaml")),
     ("composite", include_str!("policies/composite.yaml")),
     ("hardware", include_str!("policies/hardware.yaml")),
@@ -29,6 +30,7 @@ const POLICIES: [(&str, &str); 18] = [
     ("inside6", include_str!("policies/inside6.yaml")),
     ("clients", include_str!("policies/clients.yaml")),
     ("segments", include_str!("policies/segments.yaml")),
+    ("signed", include_str!("policies/signed.yaml")),
     (GAPS, include_str!("policies/gaps.yaml")),
 ];
 
@@ -100,6 +102,9 @@ pub fn subjects_on(interfaces: &Interfaces) -> Result<Vec<Subject>, String> {
             let (policy, mut image) = compile(interfaces, text, name)?;
             if name == GAPS {
                 damage(&mut image);
+            }
+            if policy.schema.fields.iter().any(|field| field.signed) {
+                image.signing = signed::signing();
             }
             let deaf = words.then(|| image.clone());
             if words {

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use keysteer::engine::Engine;
 use keysteer::policy::{ClassAction, Key, Policy};
 use keysteer_common::account::{Counter, Meters, drop_slot};
+use keysteer_common::config::{class_action, fragments};
 use keysteer_common::decide::{decide, decide_deep, facts_of};
 use keysteer_common::forward::Action;
 use keysteer_common::headers::{Decision, Headers, NO_LEVEL, NO_SHARD, NO_SLOT, Record, Work, found};
@@ -186,14 +187,14 @@ impl Case<'_> {
         let Subject { policy, image, .. } = self.subject;
         let decision = &answer.work.record.decision;
         let (headers, inside) = facts_of(&Frame::new(&mut frame.to_vec(), self.ingress), &image.config);
-        let expected = Expected::of(policy, frame, &headers, &inside);
+        let expected = Expected::of(policy, &image.signing, frame, &headers, &inside);
         let class = answer.class();
         assert_eq!(class, expected.class, "{expected:?}, {headers:?}");
         assert_eq!(decision.bytes as usize, frame.len());
         if class != Class::Foreign {
             assert_eq!(meaningful(&answer.work.headers), meaningful(&headers));
         }
-        if matches!(class, Class::Assigned | Class::Unregistered | Class::Missing) {
+        if !matches!(class, Class::Foreign | Class::Malformed) {
             assert_eq!((decision.present, decision.tried), (expected.present, expected.tried));
             assert_eq!(
                 u128::from(answer.work.record.key[0]) << 64 | u128::from(answer.work.record.key[1]),
@@ -209,9 +210,13 @@ impl Case<'_> {
             }
             None => assert_eq!((decision.key_id, decision.level), (0, NO_LEVEL)),
         }
-        self.placed(policy, expected.entry, answer);
+        let claimed =
+            expected.claimed.and_then(|key| image.names.keys.iter().find(|info| info.name == key.name));
+        assert_eq!(decision.claimed, claimed.map_or(0, |info| info.id));
+        let later = headers.has(found::LATER) && image.config.fragments != fragments::ALIKE;
+        self.placed(policy, expected.entry, later, answer);
 
-        let (action, verdict, reason) = self.way_out(class, expected.entry, decision.shard);
+        let (action, verdict, reason) = self.way_out(class, expected.entry, later, decision.shard);
         assert_eq!((answer.action, decision.verdict, decision.reason), (action, verdict as u8, reason as u8));
         self.rewritten(frame, answer, verdict, reason);
         let bytes = frame.len() as u64;
@@ -221,6 +226,12 @@ impl Case<'_> {
         if class == Class::Assigned {
             let drop = if dropped { drop_slot(reason) } else { None };
             counted.keys.push((decision.key_id, bytes, opens, drop));
+            if Program::of(&image.config) == Program::Deep {
+                counted.versions.push((policy.schema.version, bytes));
+            }
+        }
+        if class == Class::Unauthenticated {
+            counted.claims.push((decision.claimed, self.ingress, bytes));
         }
         // A slot can name a shard that is not there; nobody counts for it.
         if usize::from(decision.shard) < self.subject.image.shards.len() {
@@ -231,12 +242,13 @@ impl Case<'_> {
     }
 
     /// The shard is one of those that the key or the class may use.
-    fn placed(&self, policy: &Policy, key: Option<&Key>, answer: &Answer) {
+    fn placed(&self, policy: &Policy, key: Option<&Key>, later: bool, answer: &Answer) {
         let image = &self.subject.image;
         let decision = &answer.work.record.decision;
         let pool = match (answer.class(), key) {
             (_, Some(key)) if key.denied.is_some() => None,
             (_, Some(key)) => key.pool,
+            (Class::Missing, _) if later => pool_of(policy.classes.fragments),
             (Class::Missing, _) => pool_of(policy.classes.missing),
             (Class::Unregistered, _) => pool_of(policy.classes.unregistered),
             (Class::Malformed, _) => pool_of(policy.classes.malformed),
@@ -266,10 +278,15 @@ impl Case<'_> {
     }
 
     /// What becomes of a frame, given the shard that was chosen.
-    fn way_out(&self, class: Class, key: Option<&Key>, shard: u16) -> (Action, Verdict, Reason) {
+    fn way_out(&self, class: Class, key: Option<&Key>, later: bool, shard: u16) -> (Action, Verdict, Reason) {
         let Subject { policy, image, .. } = self.subject;
         let action = match class {
+            Class::Missing if later => policy.classes.fragments,
             Class::Missing => policy.classes.missing,
+            Class::Unauthenticated => match image.config.classes[class as usize].action {
+                class_action::DROP => ClassAction::Drop,
+                _ => ClassAction::Pass,
+            },
             Class::Unregistered => policy.classes.unregistered,
             Class::Malformed => policy.classes.malformed,
             // Assigned: to its shard, unless it is denied.
@@ -279,6 +296,10 @@ impl Case<'_> {
         let out = match action {
             _ if class == Class::Foreign => return (Action::Pass, Verdict::Pass, Reason::OutOfScope),
             _ if key.is_some_and(|key| key.denied.is_some()) => dropped(Reason::Denied),
+            ClassAction::Pass if later && class == Class::Missing => {
+                (Action::Pass, Verdict::Pass, Reason::FragmentPass)
+            }
+            ClassAction::Drop if later && class == Class::Missing => dropped(Reason::FragmentDrop),
             ClassAction::Pass => (Action::Pass, Verdict::Pass, Reason::ClassPass),
             ClassAction::Drop => dropped(Reason::ClassDrop),
             ClassAction::Pool(_) => match image.shards.get(usize::from(shard)) {

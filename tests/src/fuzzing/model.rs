@@ -11,6 +11,7 @@ use keysteer_common::config::ANY_ROTATION;
 use keysteer_common::headers::{Headers, found};
 use keysteer_common::inside::{Inside, within};
 use keysteer_common::parse::option::MAX_GENEVE_OPTIONS;
+use keysteer_common::shim::{Signing, from_bytes, verify};
 use keysteer_common::vocabulary::{Class, Fault};
 
 use crate::carriers::SHIM_PORT;
@@ -37,17 +38,26 @@ pub(super) struct Expected<'p> {
     pub(super) key: u128,
     /// The registered key that it is.
     pub(super) entry: Option<&'p Key>,
+    /// The registered key that it claims without right.
+    pub(super) claimed: Option<&'p Key>,
     /// Which levels are looked up, as bits.
     pub(super) tried: u8,
 }
 
 impl<'p> Expected<'p> {
     fn plain(class: Class) -> Self {
-        Self { class, present: 0, key: 0, entry: None, tried: 0 }
+        Self { class, present: 0, key: 0, entry: None, claimed: None, tried: 0 }
     }
 
-    /// What `policy` says of `frame`, whose headers are `headers` and what is `inside`.
-    pub(super) fn of(policy: &'p Policy, frame: &[u8], headers: &Headers, inside: &Inside) -> Self {
+    /// What `policy` says of `frame`, whose headers are `headers` and what is `inside`; signed keys are verified by
+    /// `signing`.
+    pub(super) fn of(
+        policy: &'p Policy,
+        signing: &Signing,
+        frame: &[u8],
+        headers: &Headers,
+        inside: &Inside,
+    ) -> Self {
         if !ours(policy, frame, headers) {
             return Self::plain(Class::Foreign);
         }
@@ -77,7 +87,33 @@ impl<'p> Expected<'p> {
             (None, 0) => Class::Missing,
             (None, _) => Class::Unregistered,
         };
+        if policy.schema.fields.iter().any(|field| field.signed) {
+            expected.doubt(signing, frame, headers);
+        }
         expected
+    }
+}
+
+impl Expected<'_> {
+    /// Where keys are signed, one without is not believed, and a wrong signature spoils everything.
+    fn doubt(&mut self, signing: &Signing, frame: &[u8], headers: &Headers) {
+        let v4 = headers.has(found::IPV4);
+        let mapped = |at| {
+            let bits = match address(frame, v4, at) {
+                IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+                IpAddr::V6(address) => address.to_bits(),
+            };
+            [(bits >> 64) as u64, bits as u64]
+        };
+        let signed = shim(frame, headers).is_some();
+        let block = bytes::<24>(frame, usize::from(headers.l4) + 8);
+        let block: [[u8; 8]; 3] = std::array::from_fn(|at| bytes(&block, at * 8));
+        let (source, destination) = (mapped(headers.source), mapped(headers.destination));
+        let right = signed && verify(&from_bytes(block), signing, 0, source, destination);
+        if signed && !right || !signed && self.entry.is_some() {
+            self.class = Class::Unauthenticated;
+            self.claimed = self.entry.take();
+        }
     }
 }
 

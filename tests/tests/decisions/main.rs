@@ -17,6 +17,7 @@ mod many;
 mod planted;
 mod replayed;
 mod scope;
+mod signed;
 mod table;
 mod targets;
 mod trust;

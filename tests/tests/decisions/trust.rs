@@ -1,9 +1,12 @@
 //! Who may assert a key: what is claimed without right is counted by key and interface, and never charged to the key.
 
+use keysteer::counters::add;
+use keysteer::kernel::Dataplane;
+use keysteer_common::account::Counter;
 use keysteer_common::forward::Action;
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 use keysteer_tests::frames::Packet;
-use keysteer_tests::lab::{Lab, mac};
+use keysteer_tests::lab::{Lab, lab, mac};
 
 use crate::table::{A, Expect, Table, table_of};
 
@@ -105,4 +108,35 @@ fn a_key_that_is_claimed_without_right_is_never_charged() {
 fn what_is_claimed_without_right_goes_where_its_class_does() {
     let policy = POLICY.replace("unregistered: pass}", "unregistered: pass, unauthenticated: {pool: a}}");
     table_of(&policy, |_| {}, |lab, mut table| say(lab, &mut table, false));
+}
+
+/// More pairs of key and interface than are told apart: the rest is counted together, and nothing is lost.
+#[test]
+fn claims_without_room_are_counted_together() {
+    const KEYS: u16 = 4_200;
+    let (head, tail) = POLICY.split_once("  schemas:").unwrap();
+    let mut policy = format!("{head}  schemas: [{{version: 1, fields: [{{name: port, from: l4.dst_port}}]}}]\n");
+    let (_, places) = tail.split_once("  shards:").unwrap();
+    policy += &format!("  shards:{}  keys:\n", places.split_once("  keys:\n").unwrap().0);
+    for port in 1..=KEYS {
+        policy += &format!("    - {{name: k{port}, match: {{port: {port}}}, pool: a, sources: [192.0.2.0/24]}}\n");
+    }
+    lab(|lab| {
+        let (_, image) = lab.compile(&policy, "table").unwrap();
+        let dataplane = Dataplane::load(&image).unwrap();
+        let mut bytes = 0;
+        for port in 1..=KEYS {
+            let frame = packet("10.1.2.3", 0, port).bytes();
+            bytes += frame.len() as u64;
+            dataplane.forward_run(&frame, 0).unwrap();
+        }
+        let counters = dataplane.counters().unwrap();
+        let mut sum = Counter::default();
+        counters.claims.values().for_each(|claim| add(&mut sum, *claim));
+        assert_eq!(sum, Counter { packets: KEYS.into(), bytes });
+        assert_eq!(sum, counters.class(Class::Unauthenticated));
+        assert_eq!(counters.claims.len(), 4_096);
+        assert_eq!(counters.claims[&(0, 0)].packets, u64::from(KEYS) - 4_095);
+        assert!(counters.keys.iter().all(|key| key.packets == 0), "none is charged");
+    });
 }

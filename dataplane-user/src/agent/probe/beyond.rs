@@ -149,6 +149,7 @@ impl Beyond {
     pub(super) fn put_into(self, packet: &mut Packet, policy: &Policy) -> Option<()> {
         let ports = policy.carriers.ports;
         if let Some(label) = self.label {
+            // The bottom of the stack, 64 hops.
             packet.below = Some((MPLS, (label << 12 | 0x1_40/* bottom, 64 hops */).to_be_bytes().to_vec()));
         }
         let outer_v4 = packet.destination.is_ipv4();

@@ -48,10 +48,16 @@ fn carriers(report: &Report) -> String {
         ("TOP", Align::Right),
         ("TOP VALUE", Align::Left),
     ]);
-    for carrier in &report.carriers {
+    // There are many, and a capture has a few.
+    let (seen, not): (Vec<&Carried>, Vec<&Carried>) =
+        report.carriers.iter().partition(|carrier| carrier.packets > 0);
+    for carrier in seen {
         let top = carrier.top.first();
         table.row([
-            carrier.carrier.to_owned(),
+            carrier
+                .option
+                .as_ref()
+                .map_or_else(|| carrier.carrier.to_owned(), |option| format!("{} {option}", carrier.carrier)),
             carrier.packets.to_string(),
             percent(carrier.lacking),
             values(carrier),
@@ -61,6 +67,12 @@ fn carriers(report: &Report) -> String {
         ]);
     }
     let mut text = table.render();
+    if !not.is_empty() {
+        let names: Vec<&str> = not.iter().map(|carrier| carrier.carrier).collect();
+        for line in wrapped(&names) {
+            text.push_str(&line);
+        }
+    }
     text.push_str(
         "LACKING: part of all packets without it. TOP: part of its most common value among those with it.\n\
          EFFECTIVE: as varied as so many equally common values (2 to the power of the entropy): near 1 it is\n\
@@ -72,6 +84,19 @@ fn carriers(report: &Report) -> String {
         ));
     }
     text
+}
+
+/// Names of carriers that were not seen, in lines of a screen's width.
+fn wrapped(names: &[&str]) -> Vec<String> {
+    let mut lines = vec!["Not seen:".to_owned()];
+    for (nth, name) in names.iter().enumerate() {
+        let comma = if nth + 1 < names.len() { "," } else { "" };
+        match lines.last_mut() {
+            Some(line) if line.len() + name.len() + 2 <= 110 => line.push_str(&format!(" {name}{comma}")),
+            _ => lines.push(format!("  {name}{comma}")),
+        }
+    }
+    lines.into_iter().map(|line| line + "\n").collect()
 }
 
 fn values(carrier: &Carried) -> String {

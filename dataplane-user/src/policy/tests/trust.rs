@@ -97,11 +97,11 @@ fn what_is_not_there_is_refused() {
     ] {
         assert_eq!(said(trust, ""), problem, "{trust}");
     }
-    assert_eq!(said("", ", sources: []"), ["p:25:61: spec.keys[0].sources: must not be empty"]);
+    assert_eq!(said("", ", sources: []"), ["p:25:64: spec.keys[0].sources: must not be empty"]);
     assert_eq!(
         said("", ", sources: [10.1.0.1/16]"),
         [
-            "p:25:62: spec.keys[0].sources[0]: \"10.1.0.1/16\" has bits set beyond its length; did you mean \"10.1.0.0/16\"?"
+            "p:25:65: spec.keys[0].sources[0]: \"10.1.0.1/16\" has bits set beyond its length; did you mean \"10.1.0.0/16\"?"
         ]
     );
     let rules: Vec<String> = (0..16).map(|number| format!("e{number}: {{mode: verify}}")).collect();
