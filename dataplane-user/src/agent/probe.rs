@@ -10,7 +10,7 @@ use keysteer_common::parse::transport::{TCP, UDP};
 use crate::engine::Engine;
 use crate::explain::flow::Packet;
 use crate::image::Image;
-use crate::policy::{Destination, Field, Policy, Spelling};
+use crate::policy::{Destination, Field, Key, Policy, Spelling};
 
 use beyond::{Beyond, Way};
 
@@ -68,13 +68,13 @@ pub(super) fn frames(policy: &Policy, image: &Image) -> Vec<Vec<u8>> {
         let first = Spelling { level: key.level, key: key.key };
         let mut all: Vec<Spelling> = std::iter::once(first).chain(key.also.iter().copied()).collect();
         all.dedup_by_key(|it| it.level);
-        all
+        all.into_iter().map(move |spelling| (key, spelling))
     });
-    for spelling in spellings {
+    for (key, spelling) in spellings {
         for place in &places {
             for packet in beyond::ways(policy, spelling)
                 .iter()
-                .filter_map(|way| with_key(policy, place, spelling, *way))
+                .filter_map(|way| with_key(policy, place, (key, spelling), *way))
             {
                 for port in [49_152, 49_153, 50_001] {
                     let mut packet = packet.clone();
@@ -128,7 +128,7 @@ fn places(policy: &Policy) -> Vec<Place> {
 }
 
 /// A packet to a place with the fields of a key, those beyond the outer headers in this way; `None` where it cannot carry them.
-fn with_key(policy: &Policy, place: &Place, spelling: Spelling, way: Way) -> Option<Packet> {
+fn with_key(policy: &Policy, place: &Place, (key, spelling): (&Key, Spelling), way: Way) -> Option<Packet> {
     let mut packet = place.packet();
     // From where the key may be used, unless one of its fields says from where.
     let mut sources = key.sources.iter().flat_map(|sources| sources.iter());

@@ -49,7 +49,14 @@ fn padding(case: &Case<'_>, frame: &[u8], answer: &Answer) {
 /// The fragments of a datagram meet, unless the policy looks at ports.
 fn fragments(case: &Case<'_>, frame: &[u8], headers: &Headers) {
     let by_port = |carrier| matches!(carrier, Carrier::L4SrcPort | Carrier::L4DstPort);
-    if case.subject.policy.schema.fields.iter().any(|field| by_port(field.carrier)) {
+    if case
+        .subject
+        .policy
+        .schemas
+        .iter()
+        .flat_map(|schema| &schema.fields)
+        .any(|field| by_port(field.carrier))
+    {
         return;
     }
     let l3 = usize::from(headers.l3);

@@ -206,7 +206,7 @@ impl Case<'_> {
         match expected.entry {
             Some(key) => {
                 assert_eq!(image.names.key(decision.key_id).map(|info| &info.name), Some(&key.name));
-                assert_eq!(decision.level, key.level);
+                assert_eq!(decision.level, expected.level);
             }
             None => assert_eq!((decision.key_id, decision.level), (0, NO_LEVEL)),
         }
@@ -227,7 +227,7 @@ impl Case<'_> {
             let drop = if dropped { drop_slot(reason) } else { None };
             counted.keys.push((decision.key_id, bytes, opens, drop));
             if Program::of(&image.config) == Program::Deep {
-                counted.versions.push((policy.schema.version, bytes));
+                counted.versions.push((expected.version, bytes));
             }
         }
         if class == Class::Unauthenticated {

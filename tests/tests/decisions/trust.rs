@@ -115,11 +115,13 @@ fn what_is_claimed_without_right_goes_where_its_class_does() {
 fn claims_without_room_are_counted_together() {
     const KEYS: u16 = 4_200;
     let (head, tail) = POLICY.split_once("  schemas:").unwrap();
-    let mut policy = format!("{head}  schemas: [{{version: 1, fields: [{{name: port, from: l4.dst_port}}]}}]\n");
+    let mut policy =
+        format!("{head}  schemas: [{{version: 1, fields: [{{name: port, from: l4.dst_port}}]}}]\n");
     let (_, places) = tail.split_once("  shards:").unwrap();
     policy += &format!("  shards:{}  keys:\n", places.split_once("  keys:\n").unwrap().0);
     for port in 1..=KEYS {
-        policy += &format!("    - {{name: k{port}, match: {{port: {port}}}, pool: a, sources: [192.0.2.0/24]}}\n");
+        policy +=
+            &format!("    - {{name: k{port}, match: {{port: {port}}}, pool: a, sources: [192.0.2.0/24]}}\n");
     }
     lab(|lab| {
         let (_, image) = lab.compile(&policy, "table").unwrap();
