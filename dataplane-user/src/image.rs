@@ -15,7 +15,7 @@ use keysteer_common::tables::{
     KeyEntry, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables, target,
 };
 
-use crate::policy::Field;
+use crate::policy::{Date, Field, Spelling, ValueMap};
 
 /// The tables and the names behind their numbers.
 #[derive(Clone, Default)]
@@ -59,16 +59,12 @@ pub struct Names {
     pub policy: String,
     /// `spec.environment`.
     pub environment: String,
-    /// Version of the schema that keys are extracted by.
-    pub schema: u8,
     /// Whether the policy only observes.
     pub observe: bool,
     /// Interfaces that the policy attaches to.
     pub interfaces: Vec<String>,
-    /// The schema's fields, in order.
-    pub fields: Vec<FieldInfo>,
-    /// The schema's levels, as field indices, most specific first.
-    pub levels: Vec<Vec<usize>>,
+    /// The versions of the schema, in the order that they are tried.
+    pub schemas: Vec<SchemaInfo>,
     /// Registered keys by ascending id (ids may have gaps: they are never reused).
     pub keys: Vec<KeyInfo>,
     /// Shards by dense index, which a shard has for ever; at that of one that the policy does not have is nothing.
@@ -77,7 +73,20 @@ pub struct Names {
     pub tables: Vec<TableInfo>,
 }
 
-/// A field of the schema.
+/// A version of the schema.
+#[derive(Clone, Debug)]
+pub struct SchemaInfo {
+    /// Its number.
+    pub version: u8,
+    /// Its fields, in order.
+    pub fields: Vec<FieldInfo>,
+    /// Its levels, as field indices, most specific first.
+    pub levels: Vec<Vec<usize>>,
+    /// From when on nobody should send it any more.
+    pub deprecated: Option<Date>,
+}
+
+/// A field of a schema.
 #[derive(Clone, Debug)]
 pub struct FieldInfo {
     /// Its name.
@@ -94,6 +103,8 @@ pub struct FieldInfo {
     pub table: Option<String>,
     /// Labels by number, for a field behind a prefix table; entry 0 is "no prefix".
     pub labels: Vec<String>,
+    /// Names of values.
+    pub values: ValueMap,
 }
 
 impl FieldInfo {
@@ -103,8 +114,23 @@ impl FieldInfo {
             let label = usize::try_from(value).ok().and_then(|number| self.labels.get(number));
             return label.cloned().unwrap_or_default();
         }
+        if let Some(name) = self.values.name(value) {
+            return name.to_owned();
+        }
         let (name, carrier, bits) = (String::new(), self.carrier, self.bits);
-        let field = Field { name, carrier, which: 0, signed: false, offset: 0, bits, place: 0, table: None };
+        let (mask, values) = (u128::MAX, ValueMap::default());
+        let field = Field {
+            name,
+            carrier,
+            which: 0,
+            signed: false,
+            offset: 0,
+            bits,
+            place: 0,
+            table: None,
+            mask,
+            values,
+        };
         field.text(&[], value)
     }
 }
@@ -118,8 +144,12 @@ pub struct KeyInfo {
     pub name: String,
     /// The values of its level's fields, each at its place in the canonical key; [`Names::values`] has them as texts.
     pub key: u128,
-    /// Index of the level it is looked up at.
+    /// Number of the level it is looked up at, over all schemas.
     pub level: usize,
+    /// Where else it is registered.
+    pub also: Box<[Spelling]>,
+    /// Id of the key that it is an alias of.
+    pub alias_of: Option<u32>,
     /// Its pool.
     pub pool: Arc<str>,
     /// Over how many shards its flows spread; 0: all of the pool.
@@ -195,11 +225,40 @@ impl Names {
         self.keys.binary_search_by_key(&id, |key| key.id).ok().and_then(|at| self.keys.get(at))
     }
 
-    /// The fields of a key's level, each with the key's value in canonical text.
+    /// The schema and the fields of a level, by its number over all schemas.
+    pub fn level(&self, number: usize) -> Option<(&SchemaInfo, &[usize])> {
+        let levels = |schema| move |level| (schema, level);
+        let mut all = self.schemas.iter().flat_map(|it| it.levels.iter().map(Vec::as_slice).map(levels(it)));
+        all.nth(number)
+    }
+
+    /// The schema that a key is of; of several the first.
+    pub fn schema_of(&self, key: &KeyInfo) -> Option<&SchemaInfo> {
+        self.level(key.level).map(|(schema, _)| schema)
+    }
+
+    /// The versions of the schema that have a key, in the order that they are tried.
+    pub fn versions_of(&self, key: &KeyInfo) -> Vec<u8> {
+        let levels = std::iter::once(key.level).chain(key.also.iter().map(|it| it.level.into()));
+        let mut versions: Vec<u8> =
+            levels.filter_map(|level| self.level(level)).map(|(schema, _)| schema.version).collect();
+        versions.dedup();
+        versions
+    }
+
+    /// The version of the first schema; 0 where there is none.
+    pub fn first_version(&self) -> u8 {
+        self.schemas.first().map_or(0, |schema| schema.version)
+    }
+
+    /// The fields of a key's level, each with the key's value in canonical text: the same by every schema that has it.
     pub fn values(&self, key: &KeyInfo) -> impl Iterator<Item = (&str, String)> {
-        let (key, level) = (key.key, self.levels.get(key.level).map_or(&[][..], Vec::as_slice));
+        let (fields, level) = self
+            .level(key.level)
+            .map_or((&[][..], &[][..]), |(schema, level)| (schema.fields.as_slice(), level));
+        let key = key.key;
         level.iter().filter_map(move |at| {
-            let (field, behind) = self.fields.get(*at..)?.split_first()?;
+            let (field, behind) = fields.get(*at..)?.split_first()?;
             let place: u32 = behind.iter().map(|field| u32::from(field.bits)).sum();
             let largest =
                 u128::MAX.checked_shr(u128::BITS.saturating_sub(field.bits.into())).unwrap_or_default();

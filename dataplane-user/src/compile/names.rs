@@ -9,8 +9,8 @@ use keysteer_common::tables::{Slot, WIDTH_ALL};
 use super::keys::Placed;
 use super::slots::SlotTables;
 
-use crate::image::{FieldInfo, KeyInfo, Names, ShardInfo, TableInfo};
-use crate::policy::{Field, Key, Mode, Policy, Shard, Target, mac_text};
+use crate::image::{FieldInfo, KeyInfo, Names, SchemaInfo, ShardInfo, TableInfo};
+use crate::policy::{Field, Key, Mode, Policy, Schema, Shard, Target, mac_text};
 
 /// The names of some of the policy's keys. `entries` are those of all of them, in its order.
 pub(super) fn keys(
@@ -20,7 +20,7 @@ pub(super) fn keys(
     tables: &SlotTables,
     which: Range<usize>,
 ) -> Vec<KeyInfo> {
-    let mut held = Held::new(policy, indices);
+    let mut held = Held::new(policy, indices, entries);
     let keys = policy.keys.iter().zip(entries).take(which.end).skip(which.start);
     keys.map(|(key, entry)| held.key(key, entry, tables)).collect()
 }
@@ -36,11 +36,9 @@ pub(super) fn names(
     Names {
         policy: policy.name.clone(),
         environment: policy.environment.clone(),
-        schema: policy.schema.version,
         observe: policy.mode == Mode::Observe,
         interfaces: policy.interfaces.iter().map(|interface| interface.name.clone()).collect(),
-        fields: policy.schema.fields.iter().map(|field| field_info(policy, field)).collect(),
-        levels: policy.schema.levels.clone(),
+        schemas: policy.schemas.iter().map(|schema| schema_info(policy, schema)).collect(),
         keys,
         shards: by_index(policy, indices, ShardInfo::default(), shard_info),
         tables,
@@ -64,6 +62,15 @@ fn by_index<T: Clone>(
     all
 }
 
+fn schema_info(policy: &Policy, schema: &Schema) -> SchemaInfo {
+    SchemaInfo {
+        version: schema.version,
+        fields: schema.fields.iter().map(|field| field_info(policy, field)).collect(),
+        levels: schema.levels.clone(),
+        deprecated: schema.deprecated,
+    }
+}
+
 fn field_info(policy: &Policy, field: &Field) -> FieldInfo {
     let table = field.table.and_then(|at| policy.tables.get(at));
     let labels =
@@ -76,6 +83,7 @@ fn field_info(policy: &Policy, field: &Field) -> FieldInfo {
         bits: field.bits,
         table: table.map(|table| table.name.clone()),
         labels: labels.unwrap_or_default(),
+        values: field.values.clone(),
     }
 }
 
@@ -84,6 +92,8 @@ struct Held<'p> {
     policy: &'p Policy,
     /// The index of each of its shards.
     indices: &'p [u16],
+    /// The entries of all keys.
+    entries: &'p [Placed],
     pools: Vec<Arc<str>>,
     tiers: Vec<Arc<str>>,
     shards: Vec<Arc<str>>,
@@ -97,12 +107,13 @@ struct Held<'p> {
 }
 
 impl<'p> Held<'p> {
-    fn new(policy: &'p Policy, indices: &'p [u16]) -> Self {
+    fn new(policy: &'p Policy, indices: &'p [u16], entries: &'p [Placed]) -> Self {
         let shards: Vec<Arc<str>> =
             by_index(policy, indices, "".into(), |_, _, shard| shard.name.as_str().into());
         Self {
             policy,
             indices,
+            entries,
             pools: policy.pools.iter().map(|pool| pool.name.as_str().into()).collect(),
             tiers: policy.tiers.iter().map(|tier| tier.name.as_str().into()).collect(),
             single: shards.iter().map(|shard| [Arc::clone(shard)].into()).collect(),
@@ -122,6 +133,8 @@ impl<'p> Held<'p> {
             name: key.name.clone(),
             key: key.key,
             level: usize::from(key.level),
+            also: key.also.clone(),
+            alias_of: key.alias_of.and_then(|of| self.entries.get(of)).map(|placed| placed.entry.id),
             pool: Arc::clone(pool),
             width,
             tier: tier.cloned(),

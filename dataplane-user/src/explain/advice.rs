@@ -175,8 +175,14 @@ fn unread(field: &Field, trust: &Trust) -> String {
 /// Registered keys that the packet misses by one field.
 fn near(generation: &Generation<'_>, explanation: &Explanation) -> Vec<String> {
     let Some(levels) = &explanation.resolve else { return Vec::new() };
+    // Levels are numbered over all versions of the schema.
+    let schemas = generation.names.schemas.iter();
+    let earlier = schemas.take_while(|it| Some(u32::from(it.version)) != explanation.schema);
+    let before: usize = earlier.map(|schema| schema.levels.len()).sum();
     let found = generation.names.keys.iter().filter_map(|key| {
-        let level = levels.get(key.level).filter(|level| level.finding == LevelFinding::NotRegistered)?;
+        let level = levels
+            .get(key.level.checked_sub(before)?)
+            .filter(|level| level.finding == LevelFinding::NotRegistered)?;
         let values = generation.names.values(key);
         let mut differing = values.filter(|(field, value)| level.values.get(*field) != Some(value));
         let ((field, value), None) = (differing.next()?, differing.next()) else { return None };

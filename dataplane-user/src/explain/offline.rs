@@ -5,7 +5,7 @@ use std::path::Path;
 use super::types::{Explanation, KernelRun};
 use super::{Generation, kernel};
 use crate::compile::{CompileError, Imagined, compile_for};
-use crate::control::types::PolicyStatus;
+use crate::control::types::{PolicyStatus, SchemaStatus};
 use crate::image::Image;
 use crate::policy::{self, Policy, PolicyError};
 use crate::state::{Ids, Secrets, StateError, for_trial};
@@ -112,7 +112,7 @@ impl Offline {
     }
 
     fn generation(&self) -> Generation<'_> {
-        let Policy { name, file, environment, schema, keys, shards, .. } = &self.policy;
+        let Policy { name, file, environment, schemas, keys, shards, .. } = &self.policy;
         Generation {
             image: &self.image,
             names: &self.image.names,
@@ -124,7 +124,8 @@ impl Offline {
                 file: file.clone(),
                 environment: environment.clone(),
                 mode: self.image.names.mode().to_owned(),
-                schema: schema.version.into(),
+                schema: schemas.first().map_or(0, |schema| schema.version.into()),
+                schemas: self.image.names.schemas.iter().map(SchemaStatus::of).collect(),
                 keys: keys.len(),
                 shards: shards.len(),
             },

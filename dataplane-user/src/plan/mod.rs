@@ -40,6 +40,7 @@ use keysteer_common::tables::Slot;
 
 use crate::image::{KeyInfo, Names};
 use crate::policy::{Policy, Share};
+use crate::state::Timestamp;
 
 pub use saved::{SavedError, SavedPlan};
 pub use traffic::Traffic;
@@ -78,6 +79,8 @@ pub struct Context<'c> {
     pub allow: &'c [Guard],
     /// Recent traffic, by the ids and indices of the generation in force.
     pub traffic: Option<&'c Traffic>,
+    /// The time that versions of the schema are judged by.
+    pub now: Timestamp,
 }
 
 impl Plan {
@@ -130,7 +133,7 @@ pub fn plan(old: Option<Side<'_>>, new: Side<'_>, context: &Context<'_>) -> Plan
     let allow: Vec<Guard> = allow.into_iter().collect();
     let changes = settings::compare(old.map(|old| old.policy), new.policy);
     let mut rows = Rows::new();
-    let mut guards = Guards::new(old, new);
+    let mut guards = Guards::new(old, new, context.now);
     let mut survey = Survey::of(old, new, traffic, &mut rows, &mut guards);
     let classes = classes(old, new, traffic, &mut rows, &mut survey);
     let shards = shards(old, new, traffic, &mut rows, &survey);
@@ -245,7 +248,7 @@ fn keys(old: Option<Side<'_>>, new: Side<'_>, traffic: Option<&Traffic>, survey:
     let total = first(&mut survey.altered, |key| (Reverse(key.bytes), key.after));
     let items = survey.altered.iter().filter_map(|key| {
         let (one, other) = (before.keys.get(key.before)?, new.names.keys.get(key.after)?);
-        let fields = field_changes(one, other, key.mask);
+        let fields = field_changes((before, one), (new.names, other), key.mask);
         Some(KeyChanged { name: other.name.clone(), fields, traffic: share(traffic, key.bytes as f64) })
     });
     let changed_list = List { total, items: items.collect() };
@@ -272,6 +275,9 @@ fn describe(names: &Names, key: &KeyInfo) -> String {
     if let Some(tier) = &key.tier {
         text.push_str(&format!(", tier {tier}"));
     }
+    if let Some(other) = key.alias_of.and_then(|of| names.key(of)) {
+        text.push_str(&format!(", alias of {}", other.name));
+    }
     match &key.denied {
         Some(reason) => text.push_str(&format!(", denied: {reason}")),
         None => text.push_str(&format!(", pool {}, width {}", key.pool, width(key.width))),
@@ -283,8 +289,8 @@ fn width(width: u16) -> String {
     if width == 0 { "all".to_owned() } else { width.to_string() }
 }
 
-fn field_changes(one: &KeyInfo, other: &KeyInfo, mask: Mask) -> Vec<FieldChange> {
-    let value = |key: &KeyInfo, field: &str| -> Option<String> {
+fn field_changes(one: (&Names, &KeyInfo), other: (&Names, &KeyInfo), mask: Mask) -> Vec<FieldChange> {
+    let value = |(names, key): (&Names, &KeyInfo), field: &str| -> Option<String> {
         let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(str::to_owned);
         match field {
             "name" => Some(key.name.clone()),
@@ -296,6 +302,11 @@ fn field_changes(one: &KeyInfo, other: &KeyInfo, mask: Mask) -> Vec<FieldChange>
             "costCentre" => text(&key.cost_centre),
             "account" => text(&key.account),
             "region" => text(&key.region),
+            "aliasOf" => Some(names.key(key.alias_of?)?.name.clone()),
+            "schema" => {
+                let versions = names.versions_of(key).into_iter().map(|version| version.to_string());
+                Some(versions.collect::<Vec<_>>().join(" "))
+            }
             "sources" => key
                 .sources
                 .as_ref()

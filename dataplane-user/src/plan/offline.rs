@@ -5,7 +5,7 @@ use super::{Context, Guard, Plan, Side, plan};
 use crate::compile::{CompileError, Imagined, compile_for};
 use crate::image::Image;
 use crate::policy::{Bundle, Policy, PolicyError};
-use crate::state::{Ids, Secrets};
+use crate::state::{Ids, Secrets, Timestamp};
 
 /// A policy that cannot be planned with.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +32,7 @@ pub fn compare(old: Option<&Bundle>, new: &Bundle, allow: &[Guard]) -> Result<Pl
     let mut ids = Ids::default();
     let old = old.map(|old| Compiled::of(old, &mut ids)).transpose()?;
     let compiled = Compiled::of(new, &mut ids)?;
-    let context = Context { bundle: new.digest(), allow, ..Context::default() };
+    let context = Context { bundle: new.digest(), allow, now: Timestamp::now(), ..Context::default() };
     Ok(plan(old.as_ref().map(Compiled::side), compiled.side(), &context))
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::types::{Changed, Changes, Difference, FieldChange, LISTED, Named};
+use crate::policy::versions::span_text;
 use crate::policy::{
     AttachMode, Carriers, ClassAction, Destination, Field, Mode, Policy, Pool, Schema, Shard, Share, Signing,
     SigningSecret, Target, Tier, Trust, TrustMode, TrustRule, Width, mac_text, service_text,
@@ -11,7 +12,9 @@ use crate::policy::{
 
 /// What changes from one policy to another; from nothing, everything is new.
 pub(super) fn compare(old: Option<&Policy>, new: &Policy) -> Changes {
-    let side = |policy: &'_ Policy| -> Things { Things::of(policy) };
+    // Of one version alone nobody needs to be told which.
+    let several = old.into_iter().chain([new]).any(|policy| policy.schemas.len() > 1);
+    let side = |policy: &'_ Policy| -> Things { Things::of(policy, several) };
     let (before, after) = (old.map(side).unwrap_or_default(), side(new));
     Changes {
         settings: fields(&before.settings, &after.settings),
@@ -42,7 +45,7 @@ struct Things {
 }
 
 impl Things {
-    fn of(policy: &Policy) -> Self {
+    fn of(policy: &Policy, several: bool) -> Self {
         let labels = policy.tables.iter().flat_map(|table| {
             table.prefixes.iter().map(move |(prefix, number)| {
                 let label = table.label(*number).unwrap_or_default().to_owned();
@@ -59,7 +62,7 @@ impl Things {
         });
         Self {
             settings: settings(policy),
-            schema: schema(policy, &policy.schema),
+            schema: schemas(policy, several),
             interfaces: interfaces.collect(),
             scope: policy.scope.iter().map(destination).collect(),
             prefixes: labels.collect(),
@@ -94,8 +97,7 @@ fn settings(policy: &Policy) -> Fields {
     found.extend(budget("keys", policy.blast_radius.keys));
     found.extend(budget("traffic", policy.blast_radius.traffic));
     found.extend(policy.trust.iter().flat_map(trusted));
-    let residency = policy.residency.and_then(|at| policy.schema.fields.get(at));
-    found.extend(residency.map(|region| field("residency.field", &region.name)));
+    found.extend(policy.residency.as_ref().map(|region| field("residency.field", region)));
     found.extend(policy.signing.iter().flat_map(signing));
     found
 }
@@ -185,16 +187,35 @@ pub(super) fn pool_name(policy: &Policy, pool: usize) -> &str {
     policy.pools.get(pool).map_or("", |pool| &pool.name)
 }
 
+/// The versions of the schema; of `several` each line says which it is of.
+fn schemas(policy: &Policy, several: bool) -> Fields {
+    let versions: Vec<String> = policy.schemas.iter().map(|schema| schema.version.to_string()).collect();
+    let mut found = vec![field(if several { "versions" } else { "version" }, &versions.join(" "))];
+    for it in &policy.schemas {
+        let of = if several { format!("version {} ", it.version) } else { String::new() };
+        found.extend(schema(policy, it).into_iter().map(|(name, value)| (format!("{of}{name}"), value)));
+    }
+    found
+}
+
 fn schema(policy: &Policy, schema: &Schema) -> Fields {
-    let mut found = vec![field("version", &schema.version)];
+    let mut found = Vec::new();
     // By name: the order of fields changes no key.
     let named: BTreeMap<&str, &Field> =
         schema.fields.iter().map(|field| (field.name.as_str(), field)).collect();
     for (name, it) in named {
         found.push(field(&format!("field {name}"), &carrier(policy, it)));
+        let values = it.values.iter();
+        found.extend(values.map(|(value, numbers)| {
+            let numbers: Vec<String> = numbers.iter().map(u128::to_string).collect();
+            field(&format!("field {name} value {value}"), &numbers.join(" "))
+        }));
     }
     let levels: Vec<String> = levels(schema).map(|level| format!("[{}]", level.join(" "))).collect();
     found.push(field("levels", &levels.join(" ")));
+    let dates = [("since", schema.since), ("deprecated", schema.deprecated)];
+    found.extend(dates.into_iter().filter_map(|(name, date)| Some(field(name, &date?))));
+    found.extend(schema.dual_accept.map(|span| field("dualAccept", &span_text(span))));
     found
 }
 
@@ -205,6 +226,9 @@ pub(super) fn carrier(policy: &Policy, field: &Field) -> String {
         text.push_str(&format!(" by table {}", table.name));
     } else if let Some((first, bits)) = field.range() {
         text.push_str(&format!(" bits {first} to {}", first + bits - 1));
+    }
+    if field.mask & field.largest() != field.largest() {
+        text.push_str(&format!(" mask 0x{:x}", field.mask));
     }
     text
 }

@@ -8,6 +8,7 @@ mod json_schema;
 mod placed;
 mod trust;
 mod understood;
+mod versions;
 
 use super::*;
 
