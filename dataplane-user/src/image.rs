@@ -16,7 +16,7 @@ use keysteer_common::tables::{
 };
 
 use crate::display::{Display, Veil};
-use crate::policy::Field;
+use crate::policy::{Date, Field, Spelling, ValueMap};
 
 /// The tables and the names behind their numbers.
 #[derive(Clone, Default)]
@@ -60,20 +60,16 @@ pub struct Names {
     pub policy: String,
     /// `spec.environment`.
     pub environment: String,
-    /// Version of the schema that keys are extracted by.
-    pub schema: u8,
     /// Whether the policy only observes.
     pub observe: bool,
     /// Interfaces that the policy attaches to.
     pub interfaces: Vec<String>,
-    /// The schema's fields, in order.
-    pub fields: Vec<FieldInfo>,
-    /// Index of the field that is a key's region.
-    pub residency: Option<usize>,
+    /// The versions of the schema, in the order that they are tried.
+    pub schemas: Vec<SchemaInfo>,
+    /// Name of the field that is a key's region.
+    pub residency: Option<String>,
     /// What values of fields are shown through.
     pub veil: Veil,
-    /// The schema's levels, as field indices, most specific first.
-    pub levels: Vec<Vec<usize>>,
     /// Registered keys by ascending id (ids may have gaps: they are never reused).
     pub keys: Vec<KeyInfo>,
     /// Shards by dense index, which a shard has for ever; at that of one that the policy does not have is nothing.
@@ -82,7 +78,20 @@ pub struct Names {
     pub tables: Vec<TableInfo>,
 }
 
-/// A field of the schema.
+/// A version of the schema.
+#[derive(Clone, Debug)]
+pub struct SchemaInfo {
+    /// Its number.
+    pub version: u8,
+    /// Its fields, in order.
+    pub fields: Vec<FieldInfo>,
+    /// Its levels, as field indices, most specific first.
+    pub levels: Vec<Vec<usize>>,
+    /// From when on nobody should send it any more.
+    pub deprecated: Option<Date>,
+}
+
+/// A field of a schema.
 #[derive(Clone, Debug)]
 pub struct FieldInfo {
     /// Its name.
@@ -97,8 +106,13 @@ pub struct FieldInfo {
     pub bits: u8,
     /// The prefix table that it is looked up in.
     pub table: Option<String>,
+    /// What its values are values of, by which equal ones look equal when they are hashed: the prefix table that it is
+    /// looked up in, here or by another version of the schema, else its name.
+    pub values_of: String,
     /// Labels by number, for a field behind a prefix table; entry 0 is "no prefix".
     pub labels: Vec<String>,
+    /// Names of values.
+    pub values: ValueMap,
     /// How its values are shown.
     pub display: Display,
 }
@@ -111,9 +125,24 @@ impl FieldInfo {
             let label = usize::try_from(value).ok().and_then(|number| self.labels.get(number));
             return label.cloned().unwrap_or_default();
         }
+        if let Some(name) = self.values.name(value) {
+            return name.to_owned();
+        }
         let Self { carrier, bits, display, .. } = *self;
-        let (name, which, signed, table) = (String::new(), 0, false, None);
-        Field { name, carrier, which, signed, offset: 0, bits, place: 0, table, display }.text(&[], value)
+        let field = Field {
+            name: String::new(),
+            carrier,
+            which: 0,
+            signed: false,
+            offset: 0,
+            bits,
+            place: 0,
+            table: None,
+            mask: u128::MAX,
+            values: ValueMap::default(),
+            display,
+        };
+        field.text(&[], value)
     }
 
     /// A value as it is shown.
@@ -121,10 +150,10 @@ impl FieldInfo {
         self.shown_text(veil, || self.text(value))
     }
 
-    /// The same of a value in text: its own, or what a packet has at its carrier. Labels of a table are hashed alike for
-    /// all fields behind it.
+    /// The same of a value in text: its own, or what a packet has at its carrier. Equal values are
+    /// hashed alike for all fields behind one table, and by all versions of the schema.
     pub fn shown_text(&self, veil: &Veil, plain: impl FnOnce() -> String) -> String {
-        veil.show(self.display, self.table.as_deref().unwrap_or(&self.name), plain)
+        veil.show(self.display, &self.values_of, plain)
     }
 }
 
@@ -137,8 +166,12 @@ pub struct KeyInfo {
     pub name: String,
     /// The values of its level's fields, each at its place in the canonical key; [`Names::values`] has them one by one.
     pub key: u128,
-    /// Index of the level it is looked up at.
+    /// Number of the level it is looked up at, over all schemas.
     pub level: usize,
+    /// Where else it is registered.
+    pub also: Box<[Spelling]>,
+    /// Id of the key that it is an alias of.
+    pub alias_of: Option<u32>,
     /// Its pool.
     pub pool: Arc<str>,
     /// Over how many shards its flows spread; 0: all of the pool.
@@ -214,11 +247,50 @@ impl Names {
         self.keys.binary_search_by_key(&id, |key| key.id).ok().and_then(|at| self.keys.get(at))
     }
 
-    /// The fields of a key's level, each with the key's value.
+    /// The schema and the fields of a level, by its number over all schemas.
+    pub fn level(&self, number: usize) -> Option<(&SchemaInfo, &[usize])> {
+        let levels = |schema| move |level| (schema, level);
+        let mut all = self.schemas.iter().flat_map(|it| it.levels.iter().map(Vec::as_slice).map(levels(it)));
+        all.nth(number)
+    }
+
+    /// The fields of all schemas.
+    pub fn fields(&self) -> impl Iterator<Item = &FieldInfo> {
+        self.schemas.iter().flat_map(|schema| &schema.fields)
+    }
+
+    /// The field of a name; of several schemas that have it the first's. All show its values alike.
+    pub fn field(&self, name: &str) -> Option<&FieldInfo> {
+        self.fields().find(|field| field.name == name)
+    }
+
+    /// The schema that a key is of; of several the first.
+    pub fn schema_of(&self, key: &KeyInfo) -> Option<&SchemaInfo> {
+        self.level(key.level).map(|(schema, _)| schema)
+    }
+
+    /// The versions of the schema that have a key, in the order that they are tried.
+    pub fn versions_of(&self, key: &KeyInfo) -> Vec<u8> {
+        let levels = std::iter::once(key.level).chain(key.also.iter().map(|it| it.level.into()));
+        let mut versions: Vec<u8> =
+            levels.filter_map(|level| self.level(level)).map(|(schema, _)| schema.version).collect();
+        versions.dedup();
+        versions
+    }
+
+    /// The version of the first schema; 0 where there is none.
+    pub fn first_version(&self) -> u8 {
+        self.schemas.first().map_or(0, |schema| schema.version)
+    }
+
+    /// The fields of a key's level, each with the key's value, whose text is the same by every schema that has the key.
     pub fn values(&self, key: &KeyInfo) -> impl Iterator<Item = (&FieldInfo, u128)> {
-        let (key, level) = (key.key, self.levels.get(key.level).map_or(&[][..], Vec::as_slice));
+        let (fields, level) = self
+            .level(key.level)
+            .map_or((&[][..], &[][..]), |(schema, level)| (schema.fields.as_slice(), level));
+        let key = key.key;
         level.iter().filter_map(move |at| {
-            let (field, behind) = self.fields.get(*at..)?.split_first()?;
+            let (field, behind) = fields.get(*at..)?.split_first()?;
             let place: u32 = behind.iter().map(|field| u32::from(field.bits)).sum();
             let largest =
                 u128::MAX.checked_shr(u128::BITS.saturating_sub(field.bits.into())).unwrap_or_default();
@@ -233,7 +305,7 @@ impl Names {
 
     /// A region as it is shown: a value of the field that is the region, where one is.
     pub fn shown_region(&self, veil: &Veil, region: &str) -> String {
-        match self.residency.and_then(|at| self.fields.get(at)) {
+        match self.residency.as_deref().and_then(|name| self.field(name)) {
             Some(field) => field.shown_text(veil, || region.to_owned()),
             None => region.to_owned(),
         }

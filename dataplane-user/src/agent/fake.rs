@@ -15,10 +15,10 @@ use super::steward::Posted;
 use crate::compile::{Host, compile_for};
 use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
-use crate::image::{FieldInfo, Image, KeyInfo, Names, ShardInfo, Words};
+use crate::image::{FieldInfo, Image, KeyInfo, Names, SchemaInfo, ShardInfo, Words};
 use crate::kernel;
 use crate::kernel::interfaces::{Interface, Interfaces};
-use crate::policy::Policy;
+use crate::policy::{Policy, ValueMap};
 use crate::state::{Ids, Secrets};
 
 /// An image that has nothing but names: these keys with ids from 1, and the shards `a` and `b`.
@@ -28,6 +28,8 @@ pub(crate) fn image(keys: &[&str]) -> Image {
         name: (*name).to_owned(),
         key: id.into(),
         level: 0,
+        also: Box::default(),
+        alias_of: None,
         pool: "general".into(),
         width: 1,
         shards: Arc::new(["a".into()]),
@@ -50,17 +52,23 @@ pub(crate) fn image(keys: &[&str]) -> Image {
         policy: "edge".to_owned(),
         environment: "test".to_owned(),
         interfaces: vec!["eth0".to_owned(), "eth1".to_owned()],
-        fields: vec![FieldInfo {
-            name: "tenant".to_owned(),
-            carrier: Carrier::Ipv4Src,
-            source: "ipv4.src".to_owned(),
-            range: None,
-            bits: 32,
-            table: Some("tenants".to_owned()),
-            labels: [""].iter().chain(keys).map(ToString::to_string).collect(),
-            display: Default::default(),
+        schemas: vec![SchemaInfo {
+            version: 1,
+            fields: vec![FieldInfo {
+                name: "tenant".to_owned(),
+                carrier: Carrier::Ipv4Src,
+                source: "ipv4.src".to_owned(),
+                range: None,
+                bits: 32,
+                table: Some("tenants".to_owned()),
+                values_of: "tenants".to_owned(),
+                labels: [""].iter().chain(keys).map(ToString::to_string).collect(),
+                values: ValueMap::default(),
+                display: Default::default(),
+            }],
+            levels: vec![vec![0]],
+            deprecated: None,
         }],
-        levels: vec![vec![0]],
         keys: (1..).zip(keys).map(key).collect(),
         shards: vec![shard("a"), shard("b")],
         ..Names::default()

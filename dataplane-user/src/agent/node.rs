@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use keysteer_common::tables::{ShardEntry, target};
 
-use crate::control::types::{InterfaceStatus, PolicyStatus};
+use crate::control::types::{InterfaceStatus, PolicyStatus, SchemaStatus};
 use crate::explain::Generation;
 use crate::image::{Image, Names};
 use crate::kernel::interfaces::Interfaces;
@@ -21,7 +21,7 @@ pub struct Node {
     pub digest: String,
     /// Names behind the numbers of the counters.
     pub names: Names,
-    /// Schema version.
+    /// Version of the first schema.
     pub schema: u32,
     /// The policy's file.
     pub file: String,
@@ -39,7 +39,7 @@ impl Node {
         Self {
             generation: 0,
             digest: String::new(),
-            schema: image.names.schema.into(),
+            schema: image.names.first_version().into(),
             names: image.names,
             file,
             since,
@@ -82,6 +82,7 @@ impl Node {
             environment: self.names.environment.clone(),
             mode: self.mode().to_owned(),
             schema: self.schema,
+            schemas: self.names.schemas.iter().map(SchemaStatus::of).collect(),
             keys: self.names.keys.len(),
             shards: self.names.policy_shards().count(),
         }

@@ -10,7 +10,7 @@ use keysteer_common::parse::transport::{TCP, UDP};
 use crate::engine::Engine;
 use crate::explain::flow::Packet;
 use crate::image::Image;
-use crate::policy::{Destination, Field, Key, Policy};
+use crate::policy::{Destination, Field, Key, Policy, Spelling};
 
 use beyond::{Beyond, Way};
 
@@ -63,10 +63,18 @@ pub(super) fn frames(policy: &Policy, image: &Image) -> Vec<Vec<u8>> {
         }
     }
     let step = policy.keys.len().div_ceil(KEYS).max(1);
-    for key in policy.keys.iter().step_by(step) {
+    // By every version of the schema that has a key, once each.
+    let spellings = policy.keys.iter().step_by(step).flat_map(|key| {
+        let first = Spelling { level: key.level, key: key.key };
+        let mut all: Vec<Spelling> = std::iter::once(first).chain(key.also.iter().copied()).collect();
+        all.dedup_by_key(|it| it.level);
+        all.into_iter().map(move |spelling| (key, spelling))
+    });
+    for (key, spelling) in spellings {
         for place in &places {
-            for packet in
-                beyond::ways(policy, key).iter().filter_map(|way| with_key(policy, place, key, *way))
+            for packet in beyond::ways(policy, spelling)
+                .iter()
+                .filter_map(|way| with_key(policy, place, (key, spelling), *way))
             {
                 for port in [49_152, 49_153, 50_001] {
                     let mut packet = packet.clone();
@@ -120,7 +128,7 @@ fn places(policy: &Policy) -> Vec<Place> {
 }
 
 /// A packet to a place with the fields of a key, those beyond the outer headers in this way; `None` where it cannot carry them.
-fn with_key(policy: &Policy, place: &Place, key: &Key, way: Way) -> Option<Packet> {
+fn with_key(policy: &Policy, place: &Place, (key, spelling): (&Key, Spelling), way: Way) -> Option<Packet> {
     let mut packet = place.packet();
     // From where the key may be used, unless one of its fields says from where.
     let mut sources = key.sources.iter().flat_map(|sources| sources.iter());
@@ -128,9 +136,10 @@ fn with_key(policy: &Policy, place: &Place, key: &Key, way: Way) -> Option<Packe
         packet.source = source.addr();
     }
     let mut beyond = Beyond::new(way);
-    for at in policy.schema.levels.get(usize::from(key.level))? {
-        let field = policy.schema.fields.get(*at)?;
-        let value = field.value(key.key);
+    let level = policy.level(spelling.level)?;
+    for at in level.members {
+        let field = level.schema.fields.get(*at)?;
+        let value = field.value(spelling.key);
         match outer(field.carrier) {
             Some(carrier) => set(policy, beyond.inner(), field, carrier, value)?,
             None if field.carrier.is_deep() => beyond.set(field, value)?,

@@ -110,10 +110,19 @@ fn render_list(keys: &[Key]) -> String {
             key.bytes.to_string(),
             key.flows.to_string(),
             dropped(key).to_string(),
-            if key.denied.is_some() { "denied" } else { "steered" }.to_owned(),
+            state(key),
         ]);
     }
     table.render()
+}
+
+/// What becomes of a key's packets.
+fn state(key: &Key) -> String {
+    let state = if key.denied.is_some() { "denied" } else { "steered" };
+    match &key.alias_of {
+        Some(other) => format!("{state}, alias of {other}"),
+        None => state.to_owned(),
+    }
 }
 
 fn render(key: &Key) -> String {
@@ -125,10 +134,12 @@ fn render(key: &Key) -> String {
         fact(&format!("field {field}"), value.clone());
     }
     fact("level", key.level.join(" "));
+    fact("schema", key.schemas.iter().map(u8::to_string).collect::<Vec<_>>().join(" and "));
     fact("pool", key.pool.clone());
     fact("width", key.width.clone());
     fact("shards", key.shards.join(" "));
     let named = [
+        ("alias of", &key.alias_of),
         ("tier", &key.tier),
         ("owner", &key.owner),
         ("cost centre", &key.cost_centre),

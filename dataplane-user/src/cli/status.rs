@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::Read;
 use super::output::{Align, Table, print_one};
-use crate::control::types::{SecretStatus, Standing, Status};
+use crate::control::types::{Count, PolicyStatus, SchemaStatus, SecretStatus, Standing, Status};
 
 /// How many operators' words are shown.
 const WORDS: usize = 20;
@@ -23,6 +23,22 @@ pub(super) struct StatusArgs {
 pub(super) fn run(args: &StatusArgs) -> anyhow::Result<()> {
     let status: Status = args.read.client().get("/v1/status")?;
     print_one(args.read.output, &status, || render(&status))
+}
+
+/// The versions of the schema; of several, or of one that is deprecated, each in a line of its own as well.
+fn versions(policy: &PolicyStatus) -> String {
+    let all: Vec<String> = policy.schemas.iter().map(|schema| schema.version.to_string()).collect();
+    if all.is_empty() { policy.schema.to_string() } else { all.join(" and ") }
+}
+
+/// What is known of a version.
+fn version(schema: &SchemaStatus) -> String {
+    let counted = match schema.counted {
+        Some(Count { packets, bytes }) => format!("{packets} packets, {bytes} bytes of registered keys"),
+        None => "not counted by itself".to_owned(),
+    };
+    let deprecated = schema.deprecated.as_ref().map(|day| format!(", deprecated {day}")).unwrap_or_default();
+    format!("{counted}{deprecated}")
 }
 
 fn render(status: &Status) -> String {
@@ -48,8 +64,19 @@ fn render(status: &Status) -> String {
     }
     fact(
         "mode",
-        format!("{}, schema {}, {} keys, {} shards", policy.mode, policy.schema, policy.keys, policy.shards),
+        format!(
+            "{}, schema {}, {} keys, {} shards",
+            policy.mode,
+            versions(policy),
+            policy.keys,
+            policy.shards
+        ),
     );
+    if policy.schemas.len() > 1 || policy.schemas.iter().any(|schema| schema.deprecated.is_some()) {
+        for schema in &policy.schemas {
+            fact(&format!("schema {}", schema.version), version(schema));
+        }
+    }
     fact(
         "program",
         format!(

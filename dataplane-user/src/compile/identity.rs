@@ -1,12 +1,16 @@
 //! What a key is, in words: the environment, its fields and their values. A key's dense id and its slot
 //! both hang on this text and on nothing else, so that renaming a key, or reordering fields, labels or
 //! prefixes, moves nothing; and the same key has the same slot on every node.
+//!
+//! A key that several versions of the schema have is called the same by all of them (the policy's checks see to that), so
+//! that a version that comes or goes moves nothing either. An alias is a key of its own, with an id and counters of its own;
+//! but its slot is that of the key that it is an alias of.
 
 use siphasher::sip::SipHasher24;
 
 use crate::display::MASK;
 use crate::image::{KeyInfo, Names};
-use crate::policy::{Field, Key, Policy};
+use crate::policy::{Field, Key, Policy, Schema};
 
 /// The published key of the slot hash (SipHash-2-4): part of the definition of a placement, not a secret.
 const KEY: (u64, u64) = (0x6b65_7973_7465_6572, 0x736c_6f74_206f_6620);
@@ -15,20 +19,26 @@ const KEY: (u64, u64) = (0x6b65_7973_7465_6572, 0x736c_6f74_206f_6620);
 #[derive(Debug)]
 pub struct Identities<'p> {
     policy: &'p Policy,
-    /// By level: its fields, by name.
+    /// By level, over all schemas: its fields, by name.
     levels: Vec<Vec<&'p Field>>,
 }
 
 impl<'p> Identities<'p> {
     /// Prepares for the keys of `policy`.
     pub fn new(policy: &'p Policy) -> Self {
-        let schema = &policy.schema;
-        let level = |level: &Vec<usize>| {
+        let by_name = |schema: &'p Schema, level: &[usize]| {
             let mut fields: Vec<&Field> = level.iter().filter_map(|at| schema.fields.get(*at)).collect();
             fields.sort_by(|a, b| a.name.cmp(&b.name));
             fields
         };
-        Self { policy, levels: schema.levels.iter().map(level).collect() }
+        let all = policy.schemas.iter();
+        let all = all.flat_map(|schema| schema.levels.iter().map(move |level| by_name(schema, level)));
+        Self { policy, levels: all.collect() }
+    }
+
+    /// Puts the identity that decides a key's slot into `text`: its own, or that of the key that it is an alias of.
+    pub fn write_placed(&self, key: &Key, text: &mut String) {
+        self.write(key.alias_of.and_then(|of| self.policy.keys.get(of)).unwrap_or(key), text);
     }
 
     /// Puts a key's identity into `text`: `environment;field=value;...`, fields by name, values in
@@ -43,7 +53,7 @@ impl<'p> Identities<'p> {
             let begun = text.len();
             field.write_text(&self.policy.tables, field.value(key.key), text);
             // Numbers and addresses hold nothing to escape.
-            if field.table.is_some() {
+            if field.table.is_some() || !field.values.is_empty() {
                 escape(text, begun);
             }
         }
@@ -74,6 +84,11 @@ pub fn of_compiled(names: &Names, key: &KeyInfo) -> String {
     text
 }
 
+/// The slot of a key that was compiled.
+pub fn slot_of(names: &Names, key: &KeyInfo) -> u16 {
+    slot(&of_compiled(names, key.alias_of.and_then(|of| names.key(of)).unwrap_or(key)))
+}
+
 /// An identity as it is shown: each value as its field's are. What nobody knows of any more how it is to be shown, because
 /// the policy has no such field, is masked.
 pub fn shown(names: &Names, identity: &str) -> String {
@@ -82,7 +97,7 @@ pub fn shown(names: &Names, identity: &str) -> String {
     for part in parts {
         let (field, value) = part.split_once('=').unwrap_or((part, ""));
         text.extend([";", field, "="]);
-        match names.fields.iter().find(|info| info.name == field) {
+        match names.field(field) {
             Some(info) if !info.display.hides() => text.push_str(value),
             Some(info) => text.push_str(&info.shown_text(&names.veil, || unescaped(value))),
             None => text.push_str(MASK),
@@ -121,13 +136,13 @@ mod tests {
         let text = of_compiled(&names, &names.keys[0]);
         assert_eq!(text, "test;tenant=50%25%3Ba%3Db");
         assert_eq!(shown(&names, &text), text);
-        names.fields[0].display = Display::KeyedHash;
+        names.schemas[0].fields[0].display = Display::KeyedHash;
         names.veil = Veil::new([1, 2]);
         let (_, hash) = names.shown(&names.keys[0], &names.veil).next().unwrap();
         assert_eq!(shown(&names, &text), format!("test;tenant={hash}"), "the same hash as of the value");
-        names.fields[0].display = Display::Masked;
+        names.schemas[0].fields[0].display = Display::Masked;
         assert_eq!(shown(&names, &text), "test;tenant=****");
-        names.fields.clear();
+        names.schemas.clear();
         assert_eq!(shown(&names, &text), "test;tenant=****", "nobody knows that field any more");
     }
 }

@@ -11,7 +11,7 @@ use siphasher::sip::SipHasher24;
 use super::schema::halves;
 use super::slots::{Slots, Way};
 use super::{CompileError, Identities, slot};
-use crate::policy::Policy;
+use crate::policy::{Policy, Spelling};
 use crate::state::KeyIds;
 
 /// The smallest table.
@@ -28,7 +28,7 @@ pub(super) struct Placed {
     pub(super) key: [u64; 2],
 }
 
-/// One entry per key, in the order of the policy.
+/// The first entry of each key, in the order of the policy; then those that keys have beside.
 pub(super) fn entries(
     policy: &Policy,
     slots: &mut Slots<'_>,
@@ -40,9 +40,13 @@ pub(super) fn entries(
     let mut identity = String::new();
     // The way of the key before: most often it is that of the next, too.
     let mut last = None;
+    let mut more = Vec::new();
     for key in &policy.keys {
-        identities.write(key, &mut identity);
+        identities.write_placed(key, &mut identity);
         let slot = slot(&identity);
+        if key.alias_of.is_some() {
+            identities.write(key, &mut identity);
+        }
         let way = match (key.pool, last) {
             (Some(_), Some((of, way))) if of == (key.pool, key.width) => way,
             (Some(pool), _) => slots.way(pool, key.width)?,
@@ -50,17 +54,24 @@ pub(super) fn entries(
             (None, _) => Way::One { first: u32::MAX, table: 0 },
         };
         last = Some(((key.pool, key.width), way));
-        let (place, meta) = match way {
-            Way::One { first, table } => (slots.shard(first, slot), KeyMeta::direct(key.level, table)),
-            Way::Several { table } => (slot, KeyMeta::spread(key.level, table)),
+        let (id, denied, restricted) = (ids.id(&identity), key.denied.is_some(), key.sources.is_some());
+        let entry = |spelling: Spelling| {
+            let (place, meta) = match way {
+                Way::One { first, table } => {
+                    (slots.shard(first, slot), KeyMeta::direct(spelling.level, table))
+                }
+                Way::Several { table } => (slot, KeyMeta::spread(spelling.level, table)),
+            };
+            let key = halves(spelling.key);
+            Placed {
+                entry: KeyEntry { key: key[1], id, place, meta: meta.deny(denied).restrict(restricted) },
+                key,
+            }
         };
-        let halves = halves(key.key);
-        let meta = meta.deny(key.denied.is_some()).restrict(key.sources.is_some());
-        entries.push(Placed {
-            entry: KeyEntry { key: halves[1], id: ids.id(&identity), place, meta },
-            key: halves,
-        });
+        entries.push(entry(Spelling { level: key.level, key: key.key }));
+        more.extend(key.also.iter().map(|spelling| entry(*spelling)));
     }
+    entries.append(&mut more);
     Ok(entries)
 }
 

@@ -29,6 +29,9 @@ mod trust;
 mod aiming;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+#[path = "versions_tests.rs"]
+mod versions;
 
 use std::io;
 
@@ -46,7 +49,7 @@ use crate::kernel::interfaces::Interfaces;
 use crate::policy::{ClassAction, Diagnostic, Mode, Policy, Target};
 use crate::state::{Ids, Secrets};
 
-pub use identity::{Identities, identity, of_compiled, shown, slot};
+pub use identity::{Identities, identity, of_compiled, shown, slot, slot_of};
 pub use imagined::{Imagined, LOOPBACK, arrive, reachable};
 
 /// A policy that cannot become an image.
@@ -174,7 +177,7 @@ pub fn compile_for(
     let mut levels = [LevelConfig::default(); ALL_LEVELS];
     let mut reads = 0;
     let mut given = 0;
-    for ((schema, fields), config) in [&policy.schema].into_iter().zip(&mut fields).zip(&mut schemas) {
+    for ((schema, fields), config) in policy.schemas.iter().zip(&mut fields).zip(&mut schemas) {
         *fields = schema::fields(schema, &tables);
         *config = schema::schema(schema, given);
         for (to, level) in levels.iter_mut().skip(given).zip(schema::levels(schema)) {
@@ -183,7 +186,7 @@ pub fn compile_for(
         }
         reads |= schema::reads(schema);
     }
-    let wide = policy.schema.fields.iter().map(|field| u32::from(field.bits)).sum::<u32>() > 64;
+    let wide = policy.schemas.iter().any(schema::is_wide);
     let mut slots = slots::Slots::new(policy, &indices);
     let mut class = |action| -> Result<ClassConfig, CompileError> {
         Ok(match action {
@@ -206,8 +209,8 @@ pub fn compile_for(
         ..Config::ZERO
     };
     (config.services_len, config.services) = services::inline(&services);
-    let policy_fields = &policy.schema.fields;
-    if policy_fields.iter().any(|field| field.carrier.is_behind_fragmentation()) {
+    let mut policy_fields = policy.schemas.iter().flat_map(|schema| &schema.fields);
+    if policy_fields.any(|field| field.carrier.is_behind_fragmentation()) {
         (config.fragments, config.datagrams) = match policy.datagrams {
             Some(datagrams) => (fragments::FOLLOW, datagrams),
             None => (fragments::AS_CLASS, 0),
@@ -226,7 +229,7 @@ pub fn compile_for(
     }
 
     let entries = keys::entries(policy, &mut slots, &mut ids.keys)?;
-    let schemas = std::slice::from_ref(&policy.schema);
+    let schemas = &policy.schemas;
     (config.interfaces_len, config.interfaces) = trust::interfaces(policy, schemas, host.interfaces);
     let sources = trust::sources(policy, &entries, &mut prefixes)?;
     let pairs = sources.map_or_else(Vec::new, |sources| {

@@ -10,8 +10,8 @@ use super::keys::Placed;
 use super::slots::SlotTables;
 
 use crate::display::Veil;
-use crate::image::{FieldInfo, KeyInfo, Names, ShardInfo, TableInfo};
-use crate::policy::{Field, Key, Mode, Policy, Shard, Target, mac_text};
+use crate::image::{FieldInfo, KeyInfo, Names, SchemaInfo, ShardInfo, TableInfo};
+use crate::policy::{Field, Key, Mode, Policy, Schema, Shard, Target, mac_text};
 
 /// The names of some of the policy's keys. `entries` are those of all of them, in its order.
 pub(super) fn keys(
@@ -21,7 +21,7 @@ pub(super) fn keys(
     tables: &SlotTables,
     which: Range<usize>,
 ) -> Vec<KeyInfo> {
-    let mut held = Held::new(policy, indices);
+    let mut held = Held::new(policy, indices, entries);
     let keys = policy.keys.iter().zip(entries).take(which.end).skip(which.start);
     keys.map(|(key, entry)| held.key(key, entry, tables)).collect()
 }
@@ -38,13 +38,11 @@ pub(super) fn names(
     Names {
         policy: policy.name.clone(),
         environment: policy.environment.clone(),
-        schema: policy.schema.version,
         observe: policy.mode == Mode::Observe,
         interfaces: policy.interfaces.iter().map(|interface| interface.name.clone()).collect(),
-        fields: policy.schema.fields.iter().map(|field| field_info(policy, field)).collect(),
-        residency: policy.residency,
+        schemas: policy.schemas.iter().map(|schema| schema_info(policy, schema)).collect(),
+        residency: policy.residency.clone(),
         veil,
-        levels: policy.schema.levels.clone(),
         keys,
         shards: by_index(policy, indices, ShardInfo::default(), shard_info),
         tables,
@@ -68,6 +66,15 @@ fn by_index<T: Clone>(
     all
 }
 
+fn schema_info(policy: &Policy, schema: &Schema) -> SchemaInfo {
+    SchemaInfo {
+        version: schema.version,
+        fields: schema.fields.iter().map(|field| field_info(policy, field)).collect(),
+        levels: schema.levels.clone(),
+        deprecated: schema.deprecated,
+    }
+}
+
 fn field_info(policy: &Policy, field: &Field) -> FieldInfo {
     let table = field.table.and_then(|at| policy.tables.get(at));
     let labels =
@@ -79,9 +86,18 @@ fn field_info(policy: &Policy, field: &Field) -> FieldInfo {
         range: field.range(),
         bits: field.bits,
         table: table.map(|table| table.name.clone()),
+        values_of: values_of(policy, field).to_owned(),
         labels: labels.unwrap_or_default(),
+        values: field.values.clone(),
         display: field.display,
     }
+}
+
+/// What values of a field are values of; see [`FieldInfo::values_of`].
+fn values_of<'p>(policy: &'p Policy, field: &'p Field) -> &'p str {
+    let same = policy.schemas.iter().flat_map(|schema| &schema.fields).filter(|it| it.name == field.name);
+    let mut tables = std::iter::once(field).chain(same).filter_map(|it| policy.tables.get(it.table?));
+    tables.next().map_or(field.name.as_str(), |table| &table.name)
 }
 
 /// What keys have in common, to be held once.
@@ -89,6 +105,8 @@ struct Held<'p> {
     policy: &'p Policy,
     /// The index of each of its shards.
     indices: &'p [u16],
+    /// The entries of all keys.
+    entries: &'p [Placed],
     pools: Vec<Arc<str>>,
     tiers: Vec<Arc<str>>,
     shards: Vec<Arc<str>>,
@@ -102,12 +120,13 @@ struct Held<'p> {
 }
 
 impl<'p> Held<'p> {
-    fn new(policy: &'p Policy, indices: &'p [u16]) -> Self {
+    fn new(policy: &'p Policy, indices: &'p [u16], entries: &'p [Placed]) -> Self {
         let shards: Vec<Arc<str>> =
             by_index(policy, indices, "".into(), |_, _, shard| shard.name.as_str().into());
         Self {
             policy,
             indices,
+            entries,
             pools: policy.pools.iter().map(|pool| pool.name.as_str().into()).collect(),
             tiers: policy.tiers.iter().map(|tier| tier.name.as_str().into()).collect(),
             single: shards.iter().map(|shard| [Arc::clone(shard)].into()).collect(),
@@ -127,6 +146,8 @@ impl<'p> Held<'p> {
             name: key.name.clone(),
             key: key.key,
             level: usize::from(key.level),
+            also: key.also.clone(),
+            alias_of: key.alias_of.and_then(|of| self.entries.get(of)).map(|placed| placed.entry.id),
             pool: Arc::clone(pool),
             width,
             tier: tier.cloned(),

@@ -28,7 +28,7 @@ pub(super) fn fields(schema: &Schema, tables: &[PrefixTable]) -> [FieldConfig; F
             None => {
                 let read = Read::of(field);
                 FieldConfig {
-                    mask: halves(field.largest()),
+                    mask: halves(field.largest() & field.mask),
                     shift: read.shift,
                     narrow: u8::from(read.bits <= 64 && is_in_one_half(field)),
                     from: read.from,
@@ -64,6 +64,11 @@ impl Read {
         let bits = (past - from) * 8;
         Self { from: from as u8, length: (past - from) as u8, bits, shift: (past * 8 - end) as u8 }
     }
+}
+
+/// Whether the fields take more than the lower half of the key.
+pub(super) fn is_wide(schema: &Schema) -> bool {
+    schema.fields.iter().map(|field| u32::from(field.bits)).sum::<u32>() > 64
 }
 
 /// Whether the field's place is in one half of the key: with a carrier of at most 64 bits, see [`FieldConfig::narrow`].

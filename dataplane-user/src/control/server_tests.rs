@@ -149,7 +149,7 @@ fn hidden_values_are_hidden_from_whoever_is_not_known() {
     {
         let mut node = served.fake.0.node.lock().unwrap();
         let mut names = node.names.clone();
-        names.fields[0].display = crate::display::Display::Masked;
+        names.schemas[0].fields[0].display = crate::display::Display::Masked;
         *node = Arc::new(Node { names, ..(**node).clone() });
     }
     let key: Key = served.client().get("/v1/keys/acme").unwrap();

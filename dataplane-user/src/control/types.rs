@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::image::SchemaInfo;
 use crate::plan::{Base, Guard};
 use crate::policy::Bundle;
 use crate::state::generations::{self, Record};
@@ -79,12 +80,38 @@ pub struct PolicyStatus {
     pub environment: String,
     /// `steer` or `observe`.
     pub mode: String,
-    /// Schema version.
+    /// Version of the first schema.
     pub schema: u32,
+    /// Every version of the schema that is accepted, in the order that they are tried.
+    #[serde(default)]
+    pub schemas: Vec<SchemaStatus>,
     /// Registered keys.
     pub keys: usize,
     /// Shards.
     pub shards: usize,
+}
+
+/// A version of the schema.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SchemaStatus {
+    /// Its number.
+    pub version: u8,
+    /// The day from which nobody should send it any more.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub deprecated: Option<String>,
+    /// Frames of registered keys that it was the version of; absent where the program in force does not tell versions
+    /// apart, and never did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub counted: Option<Count>,
+}
+
+impl SchemaStatus {
+    /// What the policy says of it.
+    pub fn of(info: &SchemaInfo) -> Self {
+        let deprecated = info.deprecated.map(|day| day.to_string());
+        Self { version: info.version, deprecated, counted: None }
+    }
 }
 
 /// A secret that signed keys are verified with, by where it is.
@@ -170,6 +197,12 @@ pub struct Key {
     pub values: BTreeMap<String, String>,
     /// The fields of its level, most significant first.
     pub level: Vec<String>,
+    /// The versions of the schema that have it, in the order that they are tried.
+    #[serde(default)]
+    pub schemas: Vec<u8>,
+    /// The key that it is an alias of.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub alias_of: Option<String>,
     /// Its pool.
     pub pool: String,
     /// Shards its flows spread over, or `all`.

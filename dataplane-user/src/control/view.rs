@@ -36,11 +36,15 @@ pub fn status(
 ) -> Status {
     let verdicts =
         Verdict::ALL.iter().map(|verdict| (verdict.name().to_owned(), snapshot.verdict(*verdict).into()));
+    let mut policy = PolicyStatus { trouble, ..node.policy() };
+    for schema in &mut policy.schemas {
+        schema.counted = snapshot.versions.get(&schema.version).map(|counter| (*counter).into());
+    }
     Status {
         version: VERSION.to_owned(),
         pid: std::process::id(),
         since: node.since,
-        policy: PolicyStatus { trouble, ..node.policy() },
+        policy,
         last: posted.last,
         words: posted.words.to_vec(),
         secrets: posted.secrets.to_vec(),
@@ -101,8 +105,8 @@ fn key_of(node: &Node, snapshot: &Snapshot, info: &KeyInfo, reveal: bool) -> Key
         let counter = *events.drops.get(drop_slot(*reason)?)?;
         (counter != Counter::default()).then(|| (reason.name().to_owned(), counter.into()))
     });
-    let fields = node.names.levels.get(info.level).map_or(&[][..], |level| level.as_slice());
-    let level = fields.iter().filter_map(|field| node.names.fields.get(*field));
+    let level = node.names.level(info.level).into_iter();
+    let level = level.flat_map(|(schema, level)| level.iter().filter_map(|at| schema.fields.get(*at)));
     let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
     let veil = node.names.veil.lift(reveal);
     Key {
@@ -110,6 +114,8 @@ fn key_of(node: &Node, snapshot: &Snapshot, info: &KeyInfo, reveal: bool) -> Key
         name: info.name.clone(),
         values: node.names.shown(info, &veil).map(|(field, value)| (field.to_owned(), value)).collect(),
         level: level.map(|field| field.name.clone()).collect(),
+        schemas: node.names.versions_of(info),
+        alias_of: info.alias_of.and_then(|of| node.names.key(of)).map(|key| key.name.clone()),
         pool: info.pool.to_string(),
         width: if info.width == 0 { "all".to_owned() } else { info.width.to_string() },
         shards: info.shards.iter().map(ToString::to_string).collect(),

@@ -176,14 +176,22 @@ fn unread(field: &Field, trust: &Trust) -> String {
 /// Registered keys that the packet misses by one field.
 fn near(generation: &Generation<'_>, explanation: &Explanation, readings: &[Reading]) -> Vec<String> {
     let Some(levels) = &explanation.resolve else { return Vec::new() };
+    // Levels are numbered over all versions of the schema.
+    let schemas = generation.names.schemas.iter();
+    let earlier = schemas.take_while(|it| Some(u32::from(it.version)) != explanation.schema);
+    let before: usize = earlier.map(|schema| schema.levels.len()).sum();
     let found = generation.names.keys.iter().filter_map(|key| {
-        let level = levels.get(key.level).filter(|level| level.finding == LevelFinding::NotRegistered)?;
+        let level = levels
+            .get(key.level.checked_sub(before)?)
+            .filter(|level| level.finding == LevelFinding::NotRegistered)?;
         // Compared are values, not what is shown of them.
-        let members = generation.names.levels.get(key.level)?;
+        let (_, members) = generation.names.level(key.level)?;
         let values = generation.names.values(key).zip(members);
         let mut differing = values.filter_map(|((field, value), at)| {
             let here = readings.get(*at).and_then(|reading| reading.value);
-            (here != Some(value)).then_some((field, value))
+            // Several values of one name are one.
+            let same = here == Some(value) || here.is_some_and(|here| field.text(here) == field.text(value));
+            (!same).then_some((field, value))
         });
         let ((field, value), None) = (differing.next()?, differing.next()) else { return None };
         // With one field alone every key of the level differs by one: that is no news.
@@ -269,7 +277,7 @@ fn pairs(level: &Level) -> String {
 /// `{tenant: acme, product: 34}`, to be pasted into a policy; `...` for values that are hidden.
 fn yaml(generation: &Generation<'_>, level: &Level) -> String {
     let hidden = |field: &String| {
-        let info = generation.names.fields.iter().find(|info| info.name == *field);
+        let info = generation.names.field(field);
         !generation.veil.is_lifted() && info.is_some_and(|info| info.display.hides())
     };
     let pair = |field: &String| {

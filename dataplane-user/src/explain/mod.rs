@@ -47,7 +47,7 @@ pub use hex::{HexError, hex, unhex};
 use crate::control::types::PolicyStatus;
 use crate::display::Veil;
 use crate::image::{Image, Names};
-use types::Explanation;
+use types::{ByVersion, Explanation};
 
 /// The longest frame that is explained: what a host's own stack can make, with its header and tags.
 pub const LONGEST: usize = 65_536 + 64;
@@ -77,11 +77,19 @@ impl Generation<'_> {
         let trace = trace::trace(self.image, self.names, &self.lost, frame, ingress);
         let ours = trace.class != Class::Foreign;
         let extracted = ours && trace.class != Class::Malformed;
+        let version = |at: usize| self.names.schemas.get(at).map_or(0, |schema| u32::from(schema.version));
+        let others = (0..self.names.schemas.len()).filter(|at| extracted && *at != trace.schema);
+        let others = others.map(|at| {
+            let extract = stages::extract(self, &trace, at);
+            let resolve = stages::resolve(self, &trace, at, &extract);
+            ByVersion { schema: version(at), extract, resolve }
+        });
+        let others: Vec<ByVersion> = others.collect();
         let rule = trust::Rule::of(self, &trace, interface, ingress);
-        let mut extract = extracted.then(|| stages::extract(self, &trace));
+        let mut extract = extracted.then(|| stages::extract(self, &trace, trace.schema));
         let ignored = extract.as_mut().map(|fields| rule.silence(fields)).unwrap_or_default();
         let trust = if extracted { rule.explain(self, &trace, ignored) } else { None };
-        let resolve = extract.as_ref().map(|fields| stages::resolve(self, &trace, fields));
+        let resolve = extract.as_ref().map(|fields| stages::resolve(self, &trace, trace.schema, fields));
         let key = self.names.key(trace.key_id).filter(|_| trace.class == Class::Assigned);
         let mut explanation = Explanation {
             live: self.live,
@@ -91,11 +99,13 @@ impl Generation<'_> {
             frame: hex(frame).to_string(),
             bytes: frame.len(),
             scope: stages::scope(self, &trace),
+            schema: extracted.then(|| version(trace.schema)),
             extract,
             resolve,
+            others,
             trust,
             class: trace.class.name().to_owned(),
-            key: key.map(stages::key),
+            key: key.map(|info| stages::key(self, info)),
             enforce: key.map(|info| stages::enforce(self, info)),
             select: stages::select(self, &trace, key),
             forward: stages::forward(self, &trace),
@@ -103,8 +113,8 @@ impl Generation<'_> {
             kernel: None,
             parse: trace.parse,
         };
-        explanation.would_change =
-            advice::advice(self, &explanation, &trace.fields, (trace.class, trace.reason));
+        let readings = trace.readings.get(trace.schema).map_or(&[][..], Vec::as_slice);
+        explanation.would_change = advice::advice(self, &explanation, readings, (trace.class, trace.reason));
         explanation
     }
 }

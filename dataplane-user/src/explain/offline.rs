@@ -5,7 +5,7 @@ use std::path::Path;
 use super::types::{Explanation, KernelRun};
 use super::{Generation, kernel};
 use crate::compile::{CompileError, Imagined, compile_for};
-use crate::control::types::PolicyStatus;
+use crate::control::types::{PolicyStatus, SchemaStatus};
 use crate::display::Display;
 use crate::image::Image;
 use crate::policy::{self, Policy, PolicyError};
@@ -66,7 +66,11 @@ impl Offline {
                     .to_owned(),
             );
         }
-        let hashed = policy.schema.fields.iter().any(|field| field.display == Display::KeyedHash);
+        let hashed = policy
+            .schemas
+            .iter()
+            .flat_map(|schema| &schema.fields)
+            .any(|field| field.display == Display::KeyedHash);
         let offline = Self::of(policy, &secrets, ids, assumed)?;
         Ok(Self { hashed: hashed && state.is_none(), ..offline })
     }
@@ -124,7 +128,7 @@ impl Offline {
     }
 
     fn generation(&self) -> Generation<'_> {
-        let Policy { name, file, environment, schema, keys, shards, .. } = &self.policy;
+        let Policy { name, file, environment, schemas, keys, shards, .. } = &self.policy;
         let veil = self.image.names.veil;
         let mut assumed = self.assumed.clone();
         if self.hashed && !veil.is_lifted() {
@@ -142,7 +146,8 @@ impl Offline {
                 file: file.clone(),
                 environment: environment.clone(),
                 mode: self.image.names.mode().to_owned(),
-                schema: schema.version.into(),
+                schema: schemas.first().map_or(0, |schema| schema.version.into()),
+                schemas: self.image.names.schemas.iter().map(SchemaStatus::of).collect(),
                 keys: keys.len(),
                 shards: shards.len(),
             },

@@ -49,9 +49,19 @@ fn head(explanation: &Explanation) -> String {
         title(&explanation.parse),
         policy.name,
         policy.file,
-        policy.schema,
+        schema(explanation),
         if policy.mode == "observe" { ", only observing" } else { "" },
     )
+}
+
+/// The version that decided, among others.
+fn schema(explanation: &Explanation) -> String {
+    let version = explanation.schema.unwrap_or(explanation.policy.schema);
+    match (explanation.others.is_empty(), &explanation.key) {
+        (true, _) => version.to_string(),
+        (false, Some(_)) => format!("{version} decides"),
+        (false, None) => "without a key by any version".to_owned(),
+    }
 }
 
 /// A packet in a few words.
@@ -88,12 +98,19 @@ fn stages(explanation: &Explanation) -> Vec<(&'static str, Vec<String>)> {
         stages
             .push(("resolve", columns(&levels.iter().map(|it| level(it, explanation)).collect::<Vec<_>>())));
     }
+    for other in &explanation.others {
+        let mut lines = vec![format!("by version {} of the schema", other.schema)];
+        lines.extend(columns(&other.extract.iter().map(field).collect::<Vec<_>>()));
+        lines.extend(columns(&other.resolve.iter().map(|it| level(it, explanation)).collect::<Vec<_>>()));
+        stages.push(("beside", lines));
+    }
     if let Some(it) = &explanation.trust {
         stages.push(("trust", trust::words(it)));
     }
     stages.push(("class", vec![class(explanation)]));
     if let Some(key) = &explanation.key {
         let facts = [
+            ("alias of", &key.alias_of),
             ("tier", &key.tier),
             ("owner", &key.owner),
             ("cost centre", &key.cost_centre),

@@ -58,9 +58,10 @@ fn is_for(trace: &Trace, service: &Service) -> bool {
     }
 }
 
-/// The schema's fields.
-pub(super) fn extract(generation: &Generation<'_>, trace: &Trace) -> Vec<Field> {
-    let infos = generation.names.fields.iter().zip(&trace.fields);
+/// The fields of version `at` of the schema.
+pub(super) fn extract(generation: &Generation<'_>, trace: &Trace, at: usize) -> Vec<Field> {
+    let schema = generation.names.schemas.get(at).into_iter().flat_map(|schema| &schema.fields);
+    let infos = schema.zip(trace.readings.get(at).into_iter().flatten());
     infos
         .map(|(info, reading)| Field {
             name: info.name.clone(),
@@ -123,19 +124,28 @@ fn absent(generation: &Generation<'_>, info: &FieldInfo, trace: &Trace, reading:
     })
 }
 
-/// The schema's levels.
-pub(super) fn resolve(generation: &Generation<'_>, trace: &Trace, fields: &[Field]) -> Vec<Level> {
-    let names = generation.names;
-    let levels = names.levels.iter().enumerate();
-    let claimed = names.key(trace.claimed).map(|key| key.level);
+/// The levels of version `at` of the schema, whose fields are these.
+pub(super) fn resolve(generation: &Generation<'_>, trace: &Trace, at: usize, fields: &[Field]) -> Vec<Level> {
+    let schemas = &generation.names.schemas;
+    let before: usize = schemas.iter().take(at).map(|schema| schema.levels.len()).sum();
+    let levels = schemas.get(at).into_iter().flat_map(|schema| &schema.levels);
+    // Levels are numbered over all versions: those of a later one than decided were not tried.
+    let taken = trace.level;
+    let levels = levels.zip(before..);
+    // Of a key that several versions have, the level of the version that it was claimed by.
+    let end = before + schemas.get(trace.schema).map_or(0, |schema| schema.levels.len());
+    let claimed = generation.names.key(trace.claimed).and_then(|key| {
+        let mut levels = std::iter::once(key.level).chain(key.also.iter().map(|it| it.level.into()));
+        levels.find(|level| trace.schema == at && (before..end).contains(level))
+    });
     levels
-        .map(|(number, members)| {
+        .map(|(members, number)| {
             let members: Vec<&Field> = members.iter().filter_map(|at| fields.get(*at)).collect();
             let lacking = members.iter().filter(|field| field.value.is_none());
             let lacks: Vec<String> = lacking.map(|field| field.name.clone()).collect();
             let values: BTreeMap<String, String> =
                 members.iter().filter_map(|field| Some((field.name.clone(), field.value.clone()?))).collect();
-            let finding = match trace.level {
+            let finding = match taken {
                 Some(taken) if taken == number => LevelFinding::Taken,
                 None if claimed == Some(number) => LevelFinding::Claimed,
                 taken if taken.or(claimed).is_some_and(|taken| taken < number) => LevelFinding::Decided,
@@ -148,11 +158,12 @@ pub(super) fn resolve(generation: &Generation<'_>, trace: &Trace, fields: &[Fiel
 }
 
 /// The key that was found.
-pub(super) fn key(info: &KeyInfo) -> Key {
+pub(super) fn key(generation: &Generation<'_>, info: &KeyInfo) -> Key {
     let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(str::to_owned);
     Key {
         id: info.id,
         name: info.name.clone(),
+        alias_of: info.alias_of.and_then(|of| generation.names.key(of)).map(|key| key.name.clone()),
         tier: text(&info.tier),
         owner: text(&info.owner),
         cost_centre: text(&info.cost_centre),
@@ -213,7 +224,7 @@ pub(super) fn select(generation: &Generation<'_>, trace: &Trace, key: Option<&Ke
     // A key of width 1 has the shard of its slot in its entry: the compiler read the slot.
     let compiled = || {
         let key = key.filter(|key| key.width == 1)?;
-        Some(u32::from(compile::slot(&compile::of_compiled(names, key))))
+        Some(u32::from(compile::slot_of(names, key)))
     };
     Some(Select {
         pool,

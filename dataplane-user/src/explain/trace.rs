@@ -5,9 +5,10 @@ use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use keysteer_common::carrier::{self, Carrier};
+use keysteer_common::config::{FieldConfig, SchemaConfig};
 use keysteer_common::decide::facts_of;
 use keysteer_common::forward::Action;
-use keysteer_common::headers::{Headers, NO_LEVEL, NO_SHARD, NO_SLOT, Work, found};
+use keysteer_common::headers::{FIELDS, Headers, NO_LEVEL, NO_SHARD, NO_SLOT, Record, SCHEMAS, Work, found};
 use keysteer_common::inside::{Inside, within};
 use keysteer_common::scope;
 use keysteer_common::slice::Frame;
@@ -37,15 +38,15 @@ pub(super) struct Trace {
     pub(super) set: u32,
     /// Whether it is for a service of that set.
     pub(super) in_service: bool,
-    /// The schema's fields, in order.
-    pub(super) fields: Vec<Reading>,
+    /// Of each version of the schema what it reads, in the order that they are tried.
+    pub(super) readings: Vec<Vec<Reading>>,
+    /// Index of the version that decided; without a key the first that a field was found of, else the first.
+    pub(super) schema: usize,
     pub(super) class: Class,
     pub(super) key_id: u32,
     /// The key that it claims without right.
     pub(super) claimed: u32,
-    /// The index of the schema that it was judged by.
-    pub(super) schema: usize,
-    /// The level that decided.
+    /// The level that decided, numbered over all versions.
     pub(super) level: Option<usize>,
     pub(super) shard: Option<u16>,
     /// Index into the slots, where one was read; of a key of width 1 its entry has the shard.
@@ -111,7 +112,7 @@ pub(super) fn trace(image: &Image, names: &Names, lost: &[u16], frame: &[u8], in
             .then_some((headers.protocol, ports.then_some(headers.destination_port))),
         set,
         in_service: set != 0 && scope::service(image, &headers, set),
-        fields: fields(image, names, &packet, &headers, inside, &work),
+        readings: readings(image, names, &Seen { frame, ingress, headers: &headers, inside, work: &work }),
         inside,
         // The engine writes nothing but numbers of the vocabulary.
         class: Class::from_number(decision.class).unwrap_or(Class::Foreign),
@@ -230,21 +231,52 @@ fn ip(frame: &[u8], packet: &Frame<'_>, headers: &Headers) -> Option<Ip> {
     })
 }
 
-/// What the decision, of which `work` is left, read of each field.
-fn fields(
-    image: &Image,
-    names: &Names,
-    packet: &Frame<'_>,
-    headers: &Headers,
-    mut inside: Inside,
-    work: &Work,
-) -> Vec<Reading> {
-    let record = &work.record;
+/// A frame, and what the decision left of it.
+struct Seen<'f> {
+    frame: &'f [u8],
+    ingress: u32,
+    headers: &'f Headers,
+    inside: Inside,
+    work: &'f Work,
+}
+
+/// What each version of the schema reads in a frame: of the one that decided what the decision read, of any other what it
+/// would read if it were the only one.
+fn readings(image: &Image, names: &Names, seen: &Seen<'_>) -> Vec<Vec<Reading>> {
+    let decided = usize::from(seen.work.record.decision.schema);
+    let record = |at: usize| if at == decided { seen.work.record } else { alone(image, seen, at) };
+    (0..names.schemas.len()).map(|at| fields(image, names, seen, at, &record(at))).collect()
+}
+
+/// What is recorded of a frame where version `at` of the schema is the only one.
+fn alone(image: &Image, seen: &Seen<'_>, at: usize) -> Record {
+    let mut alone = image.clone();
+    let (from, config) = (&image.config, &mut alone.config);
+    config.fields = [[FieldConfig::default(); FIELDS]; SCHEMAS];
+    config.schemas = [SchemaConfig::default(); SCHEMAS];
+    let ([fields, ..], [schema, ..]) = (&mut config.fields, &mut config.schemas);
+    *fields = from.fields.get(at).copied().unwrap_or_default();
+    *schema = from.schemas.get(at).copied().unwrap_or_default();
+    for interface in &mut config.interfaces {
+        interface.allowed = [interface.allowed.get(at).copied().unwrap_or_default(), 0, 0, 0];
+        interface.verify = interface.verify >> (at & 7) & 1;
+    }
+    let mut bytes = seen.frame.to_vec();
+    Engine::counting(&alone, 0).decide(&mut bytes, seen.ingress).work.record
+}
+
+/// What version `at` of the schema, of which `record` is left, read of each field.
+fn fields(image: &Image, names: &Names, seen: &Seen<'_>, at: usize, record: &Record) -> Vec<Reading> {
+    let (headers, mut inside) = (seen.headers, seen.inside);
+    let mut bytes = seen.frame.to_vec();
+    let packet = Frame::new(&mut bytes, seen.ingress);
     let whole = |[high, low]: [u64; 2]| u128::from(high) << 64 | u128::from(low);
-    let readings = image.config.fields[0].iter().zip(record.fields).zip(&names.fields).zip(0_u32..);
+    let configs = image.config.fields.get(at).into_iter().flatten();
+    let infos = names.schemas.get(at).into_iter().flat_map(|schema| &schema.fields);
+    let readings = configs.zip(record.fields).zip(infos).zip(0_u32..);
     readings
         .map(|(((config, raw), info), index)| Reading {
-            raw: carrier::read_deep(packet, headers, &mut inside, &image.config.ports, config)
+            raw: carrier::read_deep(&packet, headers, &mut inside, &image.config.ports, config)
                 .map(|_| whole(raw)),
             v4: if info.carrier.is_inner() { inside.has(within::IPV4) } else { headers.has(found::IPV4) },
             value: (record.decision.present >> index & 1 == 1).then(|| {

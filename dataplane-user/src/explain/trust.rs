@@ -116,7 +116,7 @@ fn source(trace: &Trace) -> Option<IpAddr> {
 
 /// The same as it is shown: it may be a value of a field that hides them. As the one shows it that hides the most.
 fn shown(generation: &Generation<'_>, source: IpAddr) -> String {
-    let fields = generation.names.fields.iter().filter(|field| {
+    let fields = generation.names.fields().filter(|field| {
         field.carrier == Carrier::IpSrc
             || field.carrier == if source.is_ipv4() { Carrier::Ipv4Src } else { Carrier::Ipv6Src }
     });

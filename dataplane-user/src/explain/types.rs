@@ -38,12 +38,18 @@ pub struct Explanation {
     pub parse: Parse,
     /// Whether it is ours.
     pub scope: Scope,
+    /// The version of the schema that decided; without a key, of several the first that a field was found of.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub schema: Option<u32>,
     /// The schema's fields as they are in this frame.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub extract: Option<Vec<Field>>,
     /// The schema's levels, the most specific first.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub resolve: Option<Vec<Level>>,
+    /// The other versions of the schema, in the order that they are tried.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub others: Vec<ByVersion>,
     /// Whether it may assert its key; absent where nothing is asked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub trust: Option<Trust>,
@@ -65,6 +71,18 @@ pub struct Explanation {
     /// What the program in the kernel made of the same frame, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub kernel: Option<KernelRun>,
+}
+
+/// A frame by a version of the schema that did not decide.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ByVersion {
+    /// The version.
+    pub schema: u32,
+    /// Its fields as they are in this frame.
+    pub extract: Vec<Field>,
+    /// Its levels, the most specific first.
+    pub resolve: Vec<Level>,
 }
 
 /// Positions (bytes from the start of the frame) and facts.
@@ -326,6 +344,9 @@ pub struct Key {
     pub id: u32,
     /// Name in the policy.
     pub name: String,
+    /// The key that it is an alias of.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub alias_of: Option<String>,
     /// Its tier.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tier: Option<String>,

@@ -86,7 +86,7 @@ fn of(report: &Report, carrier: Carrier) -> &Carried {
 }
 
 fn fields(policy: &Policy) -> Vec<(&str, Carrier, bool)> {
-    let fields = policy.schema.fields.iter();
+    let fields = policy.schemas[0].fields.iter();
     fields.map(|field| (field.name.as_str(), field.carrier, field.table.is_some())).collect()
 }
 
@@ -191,7 +191,7 @@ fn a_product_takes_a_few_values_none_of_them_nearly_always() {
     let tenant = ("tenant", Carrier::IpSrc, true);
     let dscp = by(|n| Sent { dscp: n % 3, from: [10, n % 2, 0, 1], ..ASKS });
     assert_eq!(fields(&dscp), [tenant, ("product", Carrier::IpDscp, false)]);
-    assert_eq!(dscp.schema.levels, [vec![0, 1], vec![0]]);
+    assert_eq!(dscp.schemas[0].levels, [vec![0, 1], vec![0]]);
     let port = by(|n| Sent { ports: (40_000, 443 + u16::from(n % 2)), from: [10, n % 2, 0, 1], ..ASKS });
     assert_eq!(fields(&port), [tenant, ("product", Carrier::L4DstPort, false)]);
     let [ours] = &port.scope[..] else { panic!("{:?}", port.scope) };

@@ -62,7 +62,7 @@ fn an_option_tells_apart_where_no_identifier_does() {
     assert_eq!((option.option.as_deref(), option.bits, option.values), (Some("class 258 type 3"), 32, 3));
     assert_eq!(option.top[0].value, "0x00000700");
     let policy = proposed(&report);
-    let field = &policy.schema.fields[0];
+    let field = &policy.schemas[0].fields[0];
     assert_eq!((field.source().as_str(), field.bits), ("geneve.option class 258 type 3", 32));
     assert_eq!(policy.keys.iter().map(|key| key.key).collect::<Vec<_>>(), [0x700, 0x701, 0x702]);
 
@@ -75,7 +75,7 @@ fn an_option_tells_apart_where_no_identifier_does() {
     let report = report.report();
     assert_eq!(of(&report, Carrier::TcpOption).top[0].value, "kind 253 experiment 4660");
     let policy = proposed(&report);
-    assert_eq!(policy.schema.fields[0].source(), "tcp.option kind 253 experiment 4660");
+    assert_eq!(policy.schemas[0].fields[0].source(), "tcp.option kind 253 experiment 4660");
 }
 
 #[test]

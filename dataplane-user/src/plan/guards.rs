@@ -5,7 +5,8 @@
 //!  blast-radius   after the change a shard has more of the keys, or of live traffic, than spec.blastRadius allows
 //!  residency      keys leave the region of the pool that they were in
 //!  vip-tier       a VIP comes to a tier of lower rank, or to none
-//!  schema         the schema's version changes, or fields or levels by which keys are read
+//!  schema         a version of the schema goes unannounced, or fields or levels change by which keys are read
+//!  dual-accept    a version of the schema goes before its dual-accept time is over
 //!  base-moved     the plan starts from a generation that is not in force; cannot be lifted
 //! ```
 //! That a key does not fit its pool's region within one policy is no refusal but an error of that policy.
@@ -20,15 +21,19 @@ use super::traffic::{Traffic, share};
 use super::types::{Base, FieldChange, Guard, LISTED, List, Refusal, ShardRadius, Totals};
 use crate::display::Veil;
 use crate::image::{KeyInfo, Names};
-use crate::policy::{Policy, Share};
+use crate::policy::versions::{Early, may_go, too_early};
+use crate::policy::{Policy, Schema, Share};
+use crate::state::Timestamp;
 
 /// What guards look for while keys are compared.
 #[derive(Debug)]
 pub(super) struct Guards<'s> {
     regions: Regions<'s>,
     ranks: Ranks<'s>,
-    /// By level before: whether keys of it are read differently after.
+    /// By level before, over all schemas: whether keys of it are read differently after.
     orphans: Vec<bool>,
+    /// Versions of the schema that would go too early.
+    early: Vec<Early>,
     residency: Concerned,
     vips: Concerned,
     schema: Concerned,
@@ -66,7 +71,7 @@ struct Ranks<'s> {
 }
 
 impl<'s> Guards<'s> {
-    pub(super) fn new(old: Option<Side<'s>>, new: Side<'s>, veil: Veil) -> Self {
+    pub(super) fn new(old: Option<Side<'s>>, new: Side<'s>, now: Timestamp, veil: Veil) -> Self {
         let regions = |policy: &'s Policy| {
             let pools = policy.pools.iter();
             pools.filter_map(|pool| Some((pool.name.as_str(), pool.region.as_deref()?))).collect()
@@ -83,7 +88,8 @@ impl<'s> Guards<'s> {
                 veil,
             },
             ranks: Ranks { before: old.map(ranks).unwrap_or_default(), after: ranks(new.policy) },
-            orphans: old.map(|old| orphans(old, new.policy)).unwrap_or_default(),
+            orphans: old.map(|old| orphans(old, new.policy, now)).unwrap_or_default(),
+            early: old.map(|old| too_early(old, new.policy, now)).unwrap_or_default(),
             residency: Concerned::default(),
             vips: Concerned::default(),
             schema: Concerned::default(),
@@ -122,7 +128,8 @@ impl<'s> Guards<'s> {
     }
 
     fn orphan(&mut self, key: &KeyInfo, bytes: u64) {
-        if self.orphans.get(key.level).copied().unwrap_or(false) {
+        let orphan = |level: usize| self.orphans.get(level).copied().unwrap_or(false);
+        if orphan(key.level) || key.also.iter().any(|it| orphan(it.level.into())) {
             self.schema.add(bytes, || key.name.clone());
         }
     }
@@ -160,6 +167,9 @@ impl<'s> Guards<'s> {
             );
             let next = "make sure that senders are ready for it at that moment".to_owned();
             refuse(Guard::Schema, message, next, Some(totals(self.schema.sum)), self.schema.names);
+        }
+        for early in self.early {
+            refuse(Guard::DualAccept, early.message, early.next, None, List::default());
         }
         if let Some((message, next)) = bases.and_then(|(wanted, there)| moved(wanted, there)) {
             refuse(Guard::BaseMoved, message, next, None, List::default());
@@ -204,20 +214,26 @@ impl Ranks<'_> {
     }
 }
 
-/// By level of the policy before: whether its keys are read differently by the policy after. They are when the
-/// version changes, when the level goes, and when one of its fields goes or is read elsewhere.
-fn orphans(old: &Policy, new: &Policy) -> Vec<bool> {
-    let fields = |policy: &Policy| -> BTreeMap<String, String> {
-        policy.schema.fields.iter().map(|field| (field.name.clone(), carrier(policy, field))).collect()
+/// By level of the policy before, over all its schemas: whether its keys are read differently by the policy after. They
+/// are when a version goes unannounced, when a level of a version goes, and when one of its fields goes or is read
+/// elsewhere. That a version goes too early is for the guard of that name.
+fn orphans(old: &Policy, new: &Policy, now: Timestamp) -> Vec<bool> {
+    let fields = |policy: &Policy, schema: &Schema| -> BTreeMap<String, String> {
+        schema.fields.iter().map(|field| (field.name.clone(), carrier(policy, field))).collect()
     };
-    let (before, after) = (fields(old), fields(new));
-    let known: Vec<Vec<&str>> = levels(&new.schema).collect();
-    let orphan = |level: Vec<&str>| {
-        old.schema.version != new.schema.version
-            || !known.contains(&level)
-            || level.iter().any(|field| before.get(*field) != after.get(*field))
+    let of = |schema: &Schema| -> Vec<bool> {
+        let Some(next) = new.version(schema.version) else {
+            let guarded = schema.dual_accept.is_some() || may_go(schema, old, new, now);
+            return vec![!guarded; schema.levels.len()];
+        };
+        let (before, after) = (fields(old, schema), fields(new, next));
+        let known: Vec<Vec<&str>> = levels(next).collect();
+        let orphan = |level: Vec<&str>| {
+            !known.contains(&level) || level.iter().any(|field| before.get(*field) != after.get(*field))
+        };
+        levels(schema).map(orphan).collect()
     };
-    levels(&old.schema).map(orphan).collect()
+    old.schemas.iter().flat_map(of).collect()
 }
 
 fn blast_radius(policy: &Policy, shards: &[ShardRadius]) -> Option<(String, List<String>)> {

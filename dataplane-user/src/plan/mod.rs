@@ -41,6 +41,7 @@ use keysteer_common::tables::Slot;
 use crate::display::Veil;
 use crate::image::{KeyInfo, Names};
 use crate::policy::{Policy, Share};
+use crate::state::Timestamp;
 
 pub use saved::{SavedError, SavedPlan};
 pub use traffic::Traffic;
@@ -79,6 +80,8 @@ pub struct Context<'c> {
     pub allow: &'c [Guard],
     /// Recent traffic, by the ids and indices of the generation in force.
     pub traffic: Option<&'c Traffic>,
+    /// The time that versions of the schema are judged by.
+    pub now: Timestamp,
     /// Whether values are shown plainly that the policy hides.
     pub reveal: bool,
 }
@@ -135,7 +138,7 @@ pub fn plan(old: Option<Side<'_>>, new: Side<'_>, context: &Context<'_>) -> Plan
     let veil = new.names.veil.lift(context.reveal);
     let changes = settings::compare(old, new, &veil);
     let mut rows = Rows::new();
-    let mut guards = Guards::new(old, new, veil);
+    let mut guards = Guards::new(old, new, context.now, veil);
     let mut survey = Survey::of(old, new, traffic, &mut rows, &mut guards);
     let classes = classes(old, new, traffic, &mut rows, &mut survey);
     let shards = shards(old, new, traffic, &mut rows, &survey);
@@ -284,6 +287,9 @@ fn describe(names: &Names, key: &KeyInfo, veil: &Veil) -> String {
     if let Some(tier) = &key.tier {
         text.push_str(&format!(", tier {tier}"));
     }
+    if let Some(other) = key.alias_of.and_then(|of| names.key(of)) {
+        text.push_str(&format!(", alias of {}", other.name));
+    }
     match &key.denied {
         Some(reason) => text.push_str(&format!(", denied: {reason}")),
         None => text.push_str(&format!(", pool {}, width {}", key.pool, width(key.width))),
@@ -313,6 +319,11 @@ fn field_changes(
             "costCentre" => text(&key.cost_centre),
             "account" => text(&key.account),
             "region" => key.region.as_deref().map(|region| names.shown_region(veil, region)),
+            "aliasOf" => Some(names.key(key.alias_of?)?.name.clone()),
+            "schema" => {
+                let versions = names.versions_of(key).into_iter().map(|version| version.to_string());
+                Some(versions.collect::<Vec<_>>().join(" "))
+            }
             "sources" => key
                 .sources
                 .as_ref()

@@ -5,7 +5,7 @@ use super::{Context, Guard, Plan, Side, plan};
 use crate::compile::{CompileError, Imagined, compile_for};
 use crate::image::Image;
 use crate::policy::{Bundle, Policy, PolicyError};
-use crate::state::{Ids, Secrets, StateError, for_trial};
+use crate::state::{Ids, Secrets, StateError, Timestamp, for_trial};
 
 /// A policy that cannot be planned with.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,8 @@ pub fn compare(
     let (secrets, mut ids) = for_trial(None)?;
     let old = old.map(|old| Compiled::with(old, &secrets, &mut ids)).transpose()?;
     let compiled = Compiled::with(new, &secrets, &mut ids)?;
-    let context = Context { bundle: new.digest(), allow, reveal, ..Context::default() };
+    let context =
+        Context { bundle: new.digest(), allow, now: Timestamp::now(), reveal, ..Context::default() };
     Ok(plan(old.as_ref().map(Compiled::side), compiled.side(), &context))
 }
 

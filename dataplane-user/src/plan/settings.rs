@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::Side;
 use super::types::{Changed, Changes, Difference, FieldChange, LISTED, Named};
 use crate::display::Veil;
+use crate::policy::versions::span_text;
 use crate::policy::{
     AttachMode, Carriers, ClassAction, Destination, Field, InterfaceTrust, Mode, Policy, Pool, Schema, Shard,
     Share, Signing, SigningSecret, Target, Tier, Trust, TrustMode, TrustRule, Width, mac_text, service_text,
@@ -13,7 +14,9 @@ use crate::policy::{
 
 /// What changes from one policy to another; from nothing, everything is new.
 pub(super) fn compare(old: Option<Side<'_>>, new: Side<'_>, veil: &Veil) -> Changes {
-    let side = |side: Side<'_>| -> Things { Things::of(side, veil) };
+    // Of one version alone nobody needs to be told which.
+    let several = old.into_iter().chain([new]).any(|side| side.policy.schemas.len() > 1);
+    let side = |side: Side<'_>| -> Things { Things::of(side, several, veil) };
     let (before, after) = (old.map(side).unwrap_or_default(), side(new));
     Changes {
         settings: fields(&before.settings, &after.settings),
@@ -68,11 +71,11 @@ struct Things {
 }
 
 impl Things {
-    fn of(side: Side<'_>, veil: &Veil) -> Self {
+    fn of(side: Side<'_>, several: bool, veil: &Veil) -> Self {
         let Side { policy, names, .. } = side;
         let labels = policy.tables.iter().flat_map(|table| {
             // As the field shows it that hides the most of those behind the table.
-            let behind = names.fields.iter().filter(|field| field.table.as_ref() == Some(&table.name));
+            let behind = names.fields().filter(|field| field.table.as_ref() == Some(&table.name));
             let field = behind.max_by_key(|field| field.display);
             table.prefixes.iter().map(move |(prefix, number)| {
                 let label = table.label(*number).unwrap_or_default();
@@ -92,7 +95,7 @@ impl Things {
         });
         Self {
             settings: settings(policy),
-            schema: schema(policy, &policy.schema),
+            schema: schemas(side, several, veil),
             interfaces: interfaces.collect(),
             scope: policy.scope.iter().map(destination).collect(),
             prefixes: labels.collect(),
@@ -127,15 +130,13 @@ fn settings(policy: &Policy) -> Fields {
     found.extend(budget("keys", policy.blast_radius.keys));
     found.extend(budget("traffic", policy.blast_radius.traffic));
     found.extend(policy.trust.iter().flat_map(trusted));
-    let residency = policy.residency.and_then(|at| policy.schema.fields.get(at));
-    found.extend(residency.map(|region| field("residency.field", &region.name)));
+    found.extend(policy.residency.as_ref().map(|region| field("residency.field", region)));
     found.extend(policy.signing.iter().flat_map(signing));
     // Not of the schema: how a value is shown changes no key.
-    let hiding = policy.schema.fields.iter().filter(|field| field.display.hides());
-    let mut hiding: Vec<_> =
-        hiding.map(|it| field(&format!("display of {}", it.name), it.display.name())).collect();
-    hiding.sort_by(|(one, _), (other, _)| one.cmp(other));
-    found.append(&mut hiding);
+    let hiding = policy.schemas.iter().flat_map(|schema| &schema.fields).filter(|it| it.display.hides());
+    // Every version of the schema shows a field alike.
+    let hiding: BTreeMap<&str, &Field> = hiding.map(|it| (it.name.as_str(), it)).collect();
+    found.extend(hiding.values().map(|it| field(&format!("display of {}", it.name), it.display.name())));
     found
 }
 
@@ -224,16 +225,43 @@ pub(super) fn pool_name(policy: &Policy, pool: usize) -> &str {
     policy.pools.get(pool).map_or("", |pool| &pool.name)
 }
 
-fn schema(policy: &Policy, schema: &Schema) -> Fields {
-    let mut found = vec![field("version", &schema.version)];
+/// The versions of the schema; of `several` each line says which it is of.
+fn schemas(side: Side<'_>, several: bool, veil: &Veil) -> Fields {
+    let policy = side.policy;
+    let versions: Vec<String> = policy.schemas.iter().map(|schema| schema.version.to_string()).collect();
+    let mut found = vec![field(if several { "versions" } else { "version" }, &versions.join(" "))];
+    for it in &policy.schemas {
+        let of = if several { format!("version {} ", it.version) } else { String::new() };
+        found.extend(schema(side, it, veil).into_iter().map(|(name, value)| (format!("{of}{name}"), value)));
+    }
+    found
+}
+
+fn schema(side: Side<'_>, schema: &Schema, veil: &Veil) -> Fields {
+    let Side { policy, names, .. } = side;
+    let mut found = Vec::new();
     // By name: the order of fields changes no key.
     let named: BTreeMap<&str, &Field> =
         schema.fields.iter().map(|field| (field.name.as_str(), field)).collect();
     for (name, it) in named {
         found.push(field(&format!("field {name}"), &carrier(policy, it)));
+        let values = it.values.iter().map(|(value, numbers)| {
+            let numbers: Vec<String> = numbers.iter().map(u128::to_string).collect();
+            format!("{value} {}", numbers.join(" "))
+        });
+        let values = values.collect::<Vec<_>>().join(", ");
+        if !values.is_empty() {
+            // Names of values are values.
+            let shown = names.field(name).map(|info| info.shown_text(veil, || values.clone()));
+            let shown = shown.unwrap_or_else(|| values.clone());
+            found.push((format!("field {name} values"), Text::of(values, shown)));
+        }
     }
     let levels: Vec<String> = levels(schema).map(|level| format!("[{}]", level.join(" "))).collect();
     found.push(field("levels", &levels.join(" ")));
+    let dates = [("since", schema.since), ("deprecated", schema.deprecated)];
+    found.extend(dates.into_iter().filter_map(|(name, date)| Some(field(name, &date?))));
+    found.extend(schema.dual_accept.map(|span| field("dualAccept", &span_text(span))));
     found
 }
 
@@ -244,6 +272,9 @@ pub(super) fn carrier(policy: &Policy, field: &Field) -> String {
         text.push_str(&format!(" by table {}", table.name));
     } else if let Some((first, bits)) = field.range() {
         text.push_str(&format!(" bits {first} to {}", first + bits - 1));
+    }
+    if field.mask & field.largest() != field.largest() {
+        text.push_str(&format!(" mask 0x{:x}", field.mask));
     }
     text
 }

@@ -2,7 +2,7 @@
 //! what moves, what hangs on what, whom guards concern. There can be a million, so nothing is written down of a key
 //! that does not change, and texts are made only of those that will be listed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::guards::Guards;
@@ -11,11 +11,24 @@ use super::radius::Load;
 use super::rows::{NOWHERE, RowId, Rows, SideRows};
 use super::traffic::Traffic;
 use super::{Side, overlap};
-use crate::image::KeyInfo;
+use crate::image::{KeyInfo, Names};
 
 /// The fields of a key that can change, each by its name in the policy. Its bit is its index.
-pub(super) const FIELDS: [&str; 11] =
-    ["name", "tier", "pool", "width", "deny", "owner", "costCentre", "account", "region", "vip", "sources"];
+pub(super) const FIELDS: [&str; 13] = [
+    "name",
+    "tier",
+    "pool",
+    "width",
+    "deny",
+    "owner",
+    "costCentre",
+    "account",
+    "region",
+    "vip",
+    "aliasOf",
+    "schema",
+    "sources",
+];
 
 /// A set of [`FIELDS`].
 pub(super) type Mask = u16;
@@ -168,7 +181,7 @@ impl Survey {
         let mut before = Walk::new(old);
         let Some(mut after) = Walk::new(Some(new)) else { return found };
         let bytes_of = |key: &KeyInfo| traffic.map_or(0, |traffic| traffic.key(key.id));
-        let mut same = Same::default();
+        let mut same = Same::of(old, new);
         let mut olds = before.as_ref().map_or(&[][..], |walk| walk.keys).iter().enumerate().peekable();
         let mut news = after.keys.iter().enumerate().peekable();
         loop {
@@ -282,9 +295,44 @@ impl Survey {
 #[derive(Default)]
 struct Same {
     last: [Option<((usize, usize), bool)>; 7],
+    versions: Versions,
+}
+
+/// By level, before and after: its version, where both sides have that. That a version comes or goes is no change of a key.
+#[derive(Default)]
+struct Versions([Vec<Option<u8>>; 2]);
+
+impl Versions {
+    fn differ(&self, one: &KeyInfo, other: &KeyInfo) -> bool {
+        let Self([before, after]) = self;
+        let of = |levels: &[Option<u8>], level: usize| levels.get(level).copied().flatten();
+        if one.also.is_empty() && other.also.is_empty() {
+            return matches!(
+                (of(before, one.level), of(after, other.level)),
+                (Some(one), Some(other)) if one != other
+            );
+        }
+        let all = |levels: &[Option<u8>], key: &KeyInfo| -> BTreeSet<u8> {
+            let numbers = std::iter::once(key.level).chain(key.also.iter().map(|it| it.level.into()));
+            numbers.filter_map(|level| of(levels, level)).collect()
+        };
+        all(before, one) != all(after, other)
+    }
 }
 
 impl Same {
+    fn of(old: Option<Side<'_>>, new: Side<'_>) -> Self {
+        let Some(old) = old else { return Self::default() };
+        let has = |names: &Names, version: u8| names.schemas.iter().any(|it| it.version == version);
+        let levels = |names: &Names, other: &Names| -> Vec<Option<u8>> {
+            let shared = |version: u8| Some(version).filter(|version| has(other, *version));
+            let all = names.schemas.iter();
+            all.flat_map(|it| std::iter::repeat_n(shared(it.version), it.levels.len())).collect()
+        };
+        let versions = Versions([levels(old.names, new.names), levels(new.names, old.names)]);
+        Self { versions, ..Self::default() }
+    }
+
     fn compare(&mut self, one: &KeyInfo, other: &KeyInfo) -> Mask {
         let texts = [
             self.differ(0, one.tier.as_ref(), other.tier.as_ref()),
@@ -307,6 +355,8 @@ impl Same {
             account,
             region,
             one.vip != other.vip,
+            one.alias_of != other.alias_of,
+            self.versions.differ(one, other),
             one.sources != other.sources,
         ];
         (0..).zip(differ).fold(0, |mask, (bit, differ)| mask | Mask::from(differ) << bit)

@@ -62,6 +62,8 @@ pub enum Guard {
     VipTier,
     /// The schema that keys are read by changes
     Schema,
+    /// A version of the schema goes before its dual-accept time is over
+    DualAccept,
     /// Another generation is in force than the plan starts from
     #[value(skip)]
     BaseMoved,
@@ -75,6 +77,7 @@ impl Guard {
             Self::Residency => "residency",
             Self::VipTier => "vip-tier",
             Self::Schema => "schema",
+            Self::DualAccept => "dual-accept",
             Self::BaseMoved => "base-moved",
         }
     }

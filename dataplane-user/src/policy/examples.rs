@@ -35,6 +35,7 @@ examples! {
     "tenant-region-product" "tenant-region-product.yaml" "a key of three fields, with a fall-back to the tenant alone",
     "trust" "trust.yaml" "who may assert a key: by interface, and by the key's source addresses",
     "tunnel-tenants" "tunnel-tenants.yaml" "tenants by VXLAN or Geneve network, machines inside it apart",
+    "two-versions" "two-versions.yaml" "two versions of the schema at once, names of values, and an alias",
     "vlan" "vlan.yaml" "the region by the VLAN that a packet arrives in",
 }
 

@@ -11,6 +11,7 @@
 
 pub(crate) mod bundle;
 mod check;
+mod date;
 mod diagnostic;
 mod digits;
 mod document;
@@ -23,7 +24,9 @@ mod share;
 mod signing;
 mod source;
 mod trust;
+mod value_map;
 mod values;
+pub mod versions;
 mod yaml;
 
 #[cfg(test)]
@@ -33,15 +36,17 @@ use std::borrow::Cow;
 use std::path::Path;
 
 pub use bundle::{Bundle, File};
+pub use date::Date;
 pub use diagnostic::{Diagnostic, Place, PolicyError};
 pub use json_schema::json_schema;
 pub use model::{
     AttachMode, BlastRadius, Carriers, ClassAction, Classes, Destination, Field, Interface, Key, Mode,
-    Policy, Pool, PrefixTable, Schema, Shard, Target, Tier, Width, mac_text,
+    Policy, Pool, PrefixTable, Schema, Shard, Spelling, Target, Tier, Width, mac_text,
 };
 pub use share::Share;
 pub use signing::{Signing, SigningSecret};
 pub use trust::{InterfaceTrust, Trust, TrustMode, TrustRule};
+pub use value_map::ValueMap;
 
 pub(crate) use diagnostic::lines;
 pub(crate) use values::{protocol, protocol_text, service_text};

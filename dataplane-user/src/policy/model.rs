@@ -4,17 +4,20 @@
 use std::fmt::Write as _;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use keysteer_common::carrier::Carrier;
 use keysteer_common::config::Ports;
 use keysteer_common::tables::Service;
 
+use super::date::Date;
 use super::diagnostic::{Diagnostic, Place};
 use super::digits::Digits;
 use super::share::Share;
 use super::signing::Signing;
 use super::trust::Trust;
+use super::value_map::ValueMap;
 use crate::display::{Display, MASK};
 
 /// A checked policy.
@@ -34,8 +37,8 @@ pub struct Policy {
     pub scope: Vec<Destination>,
     /// Prefix tables, in the order of the document.
     pub tables: Vec<PrefixTable>,
-    /// How a key is read from a packet.
-    pub schema: Schema,
+    /// How a key is read from a packet: 1 to 4 versions, in the order that they are tried.
+    pub schemas: Vec<Schema>,
     /// Where tunnels and connection ids are found.
     pub carriers: Carriers,
     /// Shards, in the order of the document; their index is the dense shard index.
@@ -54,8 +57,8 @@ pub struct Policy {
     pub datagrams: Option<u32>,
     /// How much may hang on one shard.
     pub blast_radius: BlastRadius,
-    /// Index of the field of the schema that is a key's region.
-    pub residency: Option<usize>,
+    /// Name of the field that is a key's region.
+    pub residency: Option<String>,
     /// How signed keys are verified; without it there are none.
     pub signing: Option<Signing>,
     /// What is not wrong but looks like a slip, or personal.
@@ -153,6 +156,14 @@ pub struct Schema {
     pub fields: Vec<Field>,
     /// 1 to 4 levels as ascending field indices, most specific first.
     pub levels: Vec<Vec<usize>>,
+    /// Since when it is accepted.
+    pub since: Option<Date>,
+    /// From when on nobody should send it any more.
+    pub deprecated: Option<Date>,
+    /// How long at least it is accepted together with another version before one of them goes.
+    pub dual_accept: Option<Duration>,
+    /// Where the policy declares it.
+    pub at: Place,
 }
 
 impl Schema {
@@ -181,12 +192,16 @@ pub struct Field {
     pub place: u8,
     /// Index of the prefix table that it is looked up in.
     pub table: Option<usize>,
+    /// Which of its bits count; the others are read as 0.
+    pub mask: u128,
+    /// Names of its values.
+    pub values: ValueMap,
     /// How its values are shown.
     pub display: Display,
 }
 
 impl Field {
-    /// The largest value it can take.
+    /// The largest value that its bits can hold.
     pub fn largest(&self) -> u128 {
         match u32::from(self.bits) {
             0 => 0,
@@ -215,7 +230,7 @@ impl Field {
         if self.display.hides() { MASK.to_owned() } else { format!("\"{text}\"") }
     }
 
-    /// A value in its canonical text, as it is kept and compared, not as it is shown: a label behind a table, else an address where the field is a
+    /// A value in its canonical text, as it is kept and compared, not as it is shown: a label behind a table, else its name, else an address where the field is a
     /// whole address, else a decimal number.
     pub fn text(&self, tables: &[PrefixTable], value: u128) -> String {
         let mut text = String::new();
@@ -229,6 +244,10 @@ impl Field {
             text.push_str(
                 u32::try_from(value).ok().and_then(|number| table.label(number)).unwrap_or_default(),
             );
+            return;
+        }
+        if let Some(name) = self.values.name(value) {
+            text.push_str(name);
             return;
         }
         // Writing to a string cannot fail.
@@ -349,6 +368,15 @@ pub struct Tier {
     pub vip: bool,
 }
 
+/// A place of the key table: a level, and a canonical key at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Spelling {
+    /// The number of the level, over all schemas.
+    pub level: u8,
+    /// The values of the level's fields, each at its [`Field::place`].
+    pub key: u128,
+}
+
 /// A registered key, the tier's defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
@@ -356,8 +384,12 @@ pub struct Key {
     pub name: String,
     /// The canonical key: the values of the level's fields, each at its [`Field::place`].
     pub key: u128,
-    /// Index of its level.
+    /// The number of its level, over all schemas.
     pub level: u8,
+    /// Where else it is registered: by other versions of the schema, and by other values of the same names.
+    pub also: Box<[Spelling]>,
+    /// Index of the key that it is another spelling of: it goes where that one does.
+    pub alias_of: Option<usize>,
     /// Index of its pool; none only when it is denied.
     pub pool: Option<usize>,
     /// Over how many shards of its pool it spreads.

@@ -27,9 +27,10 @@ pub struct Line<'i> {
     pub class: Class,
     /// Its key.
     pub key: Option<&'i KeyInfo>,
-    /// The version of the schema that its fields were read by; none where they were not.
+    /// The version of the schema that decided, or of several that found no key the first of which it has a field; none
+    /// where fields were not read.
     pub schema: Option<u32>,
-    /// The level that its key was found at, from 0, the most specific.
+    /// The level of that version that its key was found at, from 0, the most specific.
     pub level: Option<u8>,
     /// Its fields.
     pub fields: Fields<'i>,
@@ -74,10 +75,13 @@ impl<'i> Line<'i> {
             matches!(reason, Reason::Steered | Reason::TargetDrop | Reason::NoShard | Reason::NoExit);
         let key = names.key(decision.key_id).filter(|_| assigned);
         let shard = (placed && decision.shard != NO_SHARD).then_some(decision.shard);
+        let by = names.schemas.get(usize::from(decision.schema));
+        let infos = by.map_or(&[][..], |schema| schema.fields.as_slice());
+        let first = image.config.schemas.get(usize::from(decision.schema)).map_or(0, |it| it.first_level);
         let later = work.headers.has(found::LATER) && image.config.fragments != fragments::ALIKE;
         let mut values = [None; FIELDS];
         if extracted {
-            for ((at, value), info) in values.iter_mut().enumerate().zip(&names.fields) {
+            for ((at, value), info) in values.iter_mut().enumerate().zip(infos) {
                 *value = read(work, at, info);
             }
         }
@@ -87,9 +91,9 @@ impl<'i> Line<'i> {
             reason,
             class,
             key,
-            schema: extracted.then_some(image.config.schemas[0].version.into()),
-            level: (assigned && decision.level != NO_LEVEL).then_some(decision.level),
-            fields: Fields { infos: &names.fields, veil: &names.veil, values },
+            schema: by.filter(|_| extracted).map(|schema| schema.version.into()),
+            level: (assigned && decision.level != NO_LEVEL).then(|| decision.level.saturating_sub(first)),
+            fields: Fields { infos, veil: &names.veil, values },
             pool: if placed { pool(policy, class, later, key) } else { None },
             shard,
             bytes: decision.bytes,

@@ -23,6 +23,8 @@ pub struct Tally {
     keys: Vec<Counter>,
     /// By shard index.
     shards: Vec<Counter>,
+    /// By version of the schema: those with a registered key.
+    pub versions: BTreeMap<u32, Counter>,
     /// By name of a pool: packets that a shard was looked for in it.
     pools: HashMap<String, u64>,
 }
@@ -46,6 +48,7 @@ impl Tally {
             reasons: [Counter::default(); REASONS],
             keys: vec![Counter::default(); image.key_ids() as usize],
             shards: vec![Counter::default(); names.shards.len()],
+            versions: BTreeMap::new(),
             pools: HashMap::new(),
         }
     }
@@ -58,6 +61,7 @@ impl Tally {
         add(self.reasons.get_mut(line.reason as usize), bytes);
         if let Some(key) = line.key {
             add(self.keys.get_mut(key.id as usize), bytes);
+            add(line.schema.map(|version| self.versions.entry(version).or_default()), bytes);
         }
         if let Some(shard) = line.shard {
             add(self.shards.get_mut(usize::from(shard)), bytes);

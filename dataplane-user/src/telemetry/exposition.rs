@@ -14,6 +14,7 @@ use super::claims::ClaimShares;
 use super::families::{Families, In, PREFIX};
 use super::tally::Tally;
 use super::topk::Shares;
+use super::versions;
 use crate::agent::node::{Node, VERSION};
 use crate::agent::steward::Posted;
 use crate::counters::Snapshot;
@@ -269,6 +270,7 @@ impl Collector for Exposition {
         self.facts(&mut families)?;
         self.changes(&mut families)?;
         self.node(&mut families)?;
+        versions::encode(&mut families, &self.node.names, &self.snapshot)?;
         self.keys(&mut families)?;
         self.claims(&mut families)?;
         self.shards(&mut families)

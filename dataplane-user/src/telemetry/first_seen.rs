@@ -39,9 +39,10 @@ impl FirstSeen {
         for id in new {
             let Some(key) = names.key(id) else { continue };
             let (identity, fields) = (shown(names, &of_compiled(names, key)), fields(names, key));
+            let schema = names.schema_of(key).map_or(0, |schema| schema.version);
             tracing::info!(
-                target: "audit", event = "key_first_seen", key = key.name, key_id = id, schema = names.schema, fields,
-                identity, "a key was seen first"
+                target: "audit", event = "key_first_seen", key = key.name, key_id = id, schema, fields, identity,
+                "a key was seen first"
             );
         }
     }
@@ -49,10 +50,9 @@ impl FirstSeen {
 
 /// The fields that a key is looked up by.
 fn fields(names: &Names, key: &KeyInfo) -> String {
-    let fields = names.levels.get(key.level).into_iter().flatten();
-    let fields: Vec<&str> =
-        fields.filter_map(|at| names.fields.get(*at)).map(|field| field.name.as_str()).collect();
-    fields.join(",")
+    let Some((schema, level)) = names.level(key.level) else { return String::new() };
+    let fields = level.iter().filter_map(|at| schema.fields.get(*at));
+    fields.map(|field| field.name.as_str()).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
@@ -86,7 +86,7 @@ mod tests {
         let image = compile_for(&policy, imagined.host(), &secrets, &mut Ids::default()).unwrap();
         let names = &image.names;
         let key = names.keys.iter().find(|key| key.name == "acme-video").unwrap();
-        assert_eq!((names.schema, fields(names, key).as_str()), (1, "tenant,product"));
+        assert_eq!((names.first_version(), fields(names, key).as_str()), (1, "tenant,product"));
         assert_eq!(of_compiled(names, key), "demo;product=34;tenant=acme");
     }
 }

@@ -15,6 +15,7 @@ pub mod first_seen;
 pub mod server;
 pub mod tally;
 pub mod topk;
+mod versions;
 pub mod windows;
 
 use std::collections::BTreeMap;

@@ -1,11 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use keysteer_common::account::Counter;
 use keysteer_common::vocabulary::REASONS;
 
 use super::*;
 use crate::agent::fake::{Fake, Record, image};
 use crate::control::types::InterfaceStatus;
 use crate::counters::Snapshot;
+use crate::image::Image;
 
 /// One line of the text, taken apart.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,11 +51,19 @@ fn parse_line(line: &str) -> Sample {
     Sample { name, labels, value: rest.collect::<String>().trim().parse().unwrap() }
 }
 
+/// The image with a day for its schema.
+fn deprecated(mut image: Image) -> Image {
+    image.names.schemas[0].deprecated = Some("2026-12-31".parse().unwrap());
+    image
+}
+
 fn telemetry(keys: &[&str], top: usize) -> (Fake, Telemetry) {
     let fake = Fake::default();
-    *fake.0.snapshot.lock().unwrap() = Snapshot::empty(keys.len() + 1, 2);
+    let mut snapshot = Snapshot::empty(keys.len() + 1, 2);
+    snapshot.versions.insert(1, Counter::default());
+    *fake.0.snapshot.lock().unwrap() = snapshot;
     let at = InterfaceStatus { name: "eth0".to_owned(), index: 2, mode: "native".to_owned(), fallback: None };
-    let node = Arc::new(Node::new(image(keys), "edge.yaml".to_owned(), vec![at]));
+    let node = Arc::new(Node::new(deprecated(image(keys)), "edge.yaml".to_owned(), vec![at]));
     (fake.clone(), {
         *fake.0.node.lock().unwrap() = node;
         Telemetry::new(Arc::new(fake), top)

@@ -18,9 +18,9 @@ pub(super) fn packet(policy: &Policy, dice: &mut Dice) -> Packet {
     let key = if dice.once_in(8) { None } else { dice.pick(&policy.keys) };
     let mut wanted: Vec<(&Field, u128)> = Vec::new();
     if let Some(key) = key
-        && let Some(level) = policy.schema.levels.get(usize::from(key.level))
+        && let Some(level) = policy.level(key.level)
     {
-        let fields = level.iter().filter_map(|at| policy.schema.fields.get(*at));
+        let fields = level.members.iter().filter_map(|at| level.schema.fields.get(*at));
         wanted.extend(fields.map(|field| (field, field.value(key.key))));
     }
     if dice.once_in(10)
@@ -37,7 +37,7 @@ pub(super) fn packet(policy: &Policy, dice: &mut Dice) -> Packet {
         deepen(&mut packet, dice);
     }
     // What the key does not say may be anything; a value of another key is the most interesting.
-    for field in &policy.schema.fields {
+    for field in policy.schemas.iter().flat_map(|schema| &schema.fields) {
         if let Some(other) = dice.pick(&policy.keys)
             && dice.once_in(4)
         {
@@ -67,7 +67,7 @@ pub(super) fn packet(policy: &Policy, dice: &mut Dice) -> Packet {
 
 /// Whether a policy reads more than the outer headers.
 fn is_deep(policy: &Policy) -> bool {
-    policy.schema.fields.iter().any(|field| field.carrier.is_deep())
+    policy.schemas.iter().flat_map(|schema| &schema.fields).any(|field| field.carrier.is_deep())
 }
 
 /// Adds what only some policies look into: labels, service headers, tunnels, options, segments.

@@ -97,7 +97,7 @@ impl Coverage {
             return;
         }
         self.add("level", &decision.level.to_string());
-        for (field, bit) in subject.policy.schema.fields.iter().zip(0..) {
+        for (field, bit) in subject.policy.schemas[usize::from(decision.schema)].fields.iter().zip(0..) {
             if decision.present & 1 << bit != 0 {
                 self.add("carrier", field.carrier.name());
             }

@@ -105,7 +105,7 @@ pub fn subjects_on(interfaces: &Interfaces) -> Result<Vec<Subject>, String> {
             if name == GAPS {
                 damage(&mut image);
             }
-            if policy.schema.fields.iter().any(|field| field.signed) {
+            if policy.schemas.iter().any(|schema| schema.is_signed()) {
                 image.signing = signed::signing();
             }
             let deaf = words.then(|| image.clone());

@@ -69,7 +69,7 @@ fn fragments(case: &Case<'_>, frame: &[u8], headers: &Headers) {
 
 /// Whether the policy has a field of such a carrier.
 fn reads(case: &Case<'_>, such: fn(Carrier) -> bool) -> bool {
-    case.subject.policy.schema.fields.iter().any(|field| such(field.carrier))
+    case.subject.policy.schemas.iter().flat_map(|schema| &schema.fields).any(|field| such(field.carrier))
 }
 
 /// The datagram with other fragment bits.

@@ -223,7 +223,7 @@ impl Case<'_> {
         match expected.entry {
             Some(key) => {
                 assert_eq!(image.names.key(decision.key_id).map(|info| &info.name), Some(&key.name));
-                assert_eq!(decision.level, key.level);
+                assert_eq!(decision.level, expected.level);
             }
             None => assert_eq!((decision.key_id, decision.level), (0, NO_LEVEL)),
         }
@@ -243,6 +243,9 @@ impl Case<'_> {
         if class == Class::Assigned {
             let drop = if dropped { drop_slot(reason) } else { None };
             counted.keys.push((decision.key_id, bytes, opens, drop));
+            if image.config.schemas[1].levels != 0 {
+                counted.versions.push((expected.version, bytes));
+            }
         }
         if class == Class::Unauthenticated {
             counted.claims.push((decision.claimed, self.ingress, bytes));

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use keysteer::policy::{Field, Key, Policy};
+use keysteer::policy::{Field, Key, Policy, Spelling};
 use keysteer_common::carrier::Carrier;
 use keysteer_common::config::ANY_ROTATION;
 use keysteer_common::headers::{Headers, found};
@@ -42,11 +42,14 @@ pub(super) struct Expected<'p> {
     pub(super) claimed: Option<&'p Key>,
     /// Which levels are looked up, as bits.
     pub(super) tried: u8,
+    /// The level of the key, and its version of the schema.
+    pub(super) level: u8,
+    pub(super) version: u8,
 }
 
 impl<'p> Expected<'p> {
     fn plain(class: Class) -> Self {
-        Self { class, present: 0, key: 0, entry: None, claimed: None, tried: 0 }
+        Self { class, present: 0, key: 0, entry: None, claimed: None, tried: 0, level: 0, version: 0 }
     }
 
     /// What `policy` says of `frame`, whose headers are `headers` and what is `inside`; signed keys are verified by
@@ -65,30 +68,42 @@ impl<'p> Expected<'p> {
             return Self::plain(Class::Malformed);
         }
         let mut expected = Self::plain(Class::Missing);
-        for (index, field) in policy.schema.fields.iter().enumerate() {
-            if let Some(value) = value(policy, field, frame, headers, inside) {
-                expected.present |= 1 << index;
-                expected.key |= field.placed(value);
+        let mut number = 0;
+        for (at, schema) in policy.schemas.iter().enumerate() {
+            let (mut present, mut whole) = (0, 0);
+            for (index, field) in schema.fields.iter().enumerate() {
+                if let Some(value) = value(policy, field, frame, headers, inside) {
+                    present |= 1 << index;
+                    whole |= field.placed(value & field.mask);
+                }
             }
-        }
-        for (number, level) in policy.schema.levels.iter().enumerate() {
-            let wanted = level.iter().fold(0_u8, |bits, field| bits | 1 << field);
-            if expected.present & wanted != wanted || expected.entry.is_some() {
-                continue;
+            for level in &schema.levels {
+                let wanted = level.iter().fold(0_u8, |bits, field| bits | 1 << field);
+                if present & wanted == wanted && expected.entry.is_none() {
+                    expected.tried |= 1 << number;
+                    let fields = level.iter().filter_map(|at| schema.fields.get(*at));
+                    let key = fields.fold(0, |key, field| key | field.placed(field.value(whole)));
+                    expected.entry = registered(policy, Spelling { level: number, key });
+                    expected.level = number;
+                }
+                number += 1;
             }
-            expected.tried |= 1 << number;
-            let fields = level.iter().filter_map(|at| policy.schema.fields.get(*at));
-            let key = fields.fold(0, |key, field| key | field.placed(field.value(expected.key)));
-            expected.entry =
-                policy.keys.iter().find(|entry| usize::from(entry.level) == number && entry.key == key);
-        }
-        expected.class = match (expected.entry, expected.tried) {
-            (Some(_), _) => Class::Assigned,
-            (None, 0) => Class::Missing,
-            (None, _) => Class::Unregistered,
-        };
-        if policy.schema.fields.iter().any(|field| field.signed) {
-            expected.doubt(signing, frame, headers);
+            // What is noted is the version that decides, else the first that has anything.
+            if at == 0 || expected.entry.is_some() || present != 0 && expected.present == 0 {
+                (expected.present, expected.key) = (present, whole);
+            }
+            expected.version = schema.version;
+            expected.class = match (expected.entry, expected.tried) {
+                (Some(_), _) => Class::Assigned,
+                (None, 0) => Class::Missing,
+                (None, _) => Class::Unregistered,
+            };
+            if schema.is_signed() {
+                expected.doubt(signing, frame, headers);
+            }
+            if matches!(expected.class, Class::Assigned | Class::Unauthenticated) {
+                break;
+            }
         }
         let source = address(frame, headers.has(found::IPV4), headers.source);
         let sources = expected.entry.and_then(|key| key.sources.as_ref());
@@ -98,6 +113,14 @@ impl<'p> Expected<'p> {
         }
         expected
     }
+}
+
+/// The key that is registered there.
+fn registered(policy: &Policy, spelling: Spelling) -> Option<&Key> {
+    policy
+        .keys
+        .iter()
+        .find(|key| (key.level, key.key) == (spelling.level, spelling.key) || key.also.contains(&spelling))
 }
 
 impl Expected<'_> {

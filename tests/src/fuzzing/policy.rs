@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use keysteer::compile::{CompileError, Host, compile_for};
 use keysteer::image::Image;
 use keysteer::kernel::interfaces::{Interface, Interfaces};
-use keysteer::policy::{ClassAction, Diagnostic, Policy, PolicyError, Target, Width, parse_with};
+use keysteer::policy::{ClassAction, Diagnostic, Policy, PolicyError, Spelling, Target, Width, parse_with};
 use keysteer::state::{Ids, Secrets};
 use keysteer_common::extract::Key;
 use keysteer_common::resolve::{Resolved, resolve};
+use keysteer_common::tables::KeyEntry;
 use keysteer_common::tables::SLOTS;
 use keysteer_common::vocabulary::Class;
 
@@ -125,9 +126,23 @@ fn cpus(policy: &Policy) -> Vec<u32> {
 
 /// Everything that was declared is found in the image.
 fn found(policy: &Policy, image: &Image) {
-    for key in &policy.keys {
-        let level = policy.schema.levels.get(usize::from(key.level));
-        let present = level.into_iter().flatten().fold(0, |bits, field| bits | 1 << field);
+    for key in policy.keys.iter().filter(|_| policy.schemas.len() > 1) {
+        // The stage by itself knows one version alone.
+        let first = Spelling { level: key.level, key: key.key };
+        for spelling in std::iter::once(&first).chain(&key.also) {
+            let names =
+                |entry: &KeyEntry| image.names.key(entry.id).is_some_and(|info| info.name == key.name);
+            let mut entries = image.keys.iter().zip(image.keys_high.iter().chain(std::iter::repeat(&0)));
+            let there = entries.any(|(entry, high)| {
+                let whole = u128::from(*high) << 64 | u128::from(entry.key);
+                entry.meta.is_level(spelling.level) && whole == spelling.key && names(entry)
+            });
+            assert!(there, "key {} at {spelling:?}", key.name);
+        }
+    }
+    for key in policy.keys.iter().filter(|_| policy.schemas.len() == 1) {
+        let level = policy.level(key.level).map_or(&[][..], |level| level.members);
+        let present = level.iter().fold(0, |bits, field| bits | 1 << field);
         let Resolved { class, entry, .. } =
             resolve(image, &Key { key: [(key.key >> 64) as u64, key.key as u64], present });
         assert_eq!(class, Class::Assigned, "key {}", key.name);
@@ -139,7 +154,8 @@ fn found(policy: &Policy, image: &Image) {
             assert_ne!(image.find_prefix(&image.config.scope, address), 0, "{address} is in scope");
         }
     }
-    for (field, config) in policy.schema.fields.iter().zip(&image.config.fields[0]) {
+    let configs = policy.schemas.iter().zip(&image.config.fields);
+    for (field, config) in configs.flat_map(|(schema, configs)| schema.fields.iter().zip(configs)) {
         let Some(table) = field.table.and_then(|at| policy.tables.get(at)) else { continue };
         for (net, _) in &table.prefixes {
             for address in [net.network(), net.broadcast()] {

@@ -10,7 +10,7 @@ use keysteer_common::parse::transport::{TCP, UDP};
 use keysteer_common::shim;
 
 use crate::explain::flow::Packet;
-use crate::policy::{Field, Key, Policy};
+use crate::policy::{Field, Policy, Spelling};
 
 /// What carries the packet inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,10 +34,10 @@ const NSH: u16 = 0x894f;
 const MPLS: u16 = 0x8847;
 
 /// The ways in which a packet can carry what a key asks for.
-pub(super) fn ways(policy: &Policy, key: &Key) -> Vec<Way> {
-    let level = policy.schema.levels.get(usize::from(key.level)).into_iter().flatten();
-    let carriers: Vec<Carrier> =
-        level.filter_map(|at| Some(policy.schema.fields.get(*at)?.carrier)).collect();
+pub(super) fn ways(policy: &Policy, spelling: Spelling) -> Vec<Way> {
+    let level = policy.level(spelling.level).into_iter();
+    let fields = level.flat_map(|level| level.members.iter().filter_map(|at| level.schema.fields.get(*at)));
+    let carriers: Vec<Carrier> = fields.map(|field| field.carrier).collect();
     let has = |wanted: &[Carrier]| carriers.iter().any(|carrier| wanted.contains(carrier));
     let inner = carriers.iter().any(|carrier| carrier.is_inner());
     let tunnels = if has(&[Carrier::VxlanVni, Carrier::VxlanPolicy]) {

@@ -14,7 +14,7 @@ use keysteer_common::tables::{SLOTS, ShardEntry, target};
 
 use crate::compile::Identities;
 use crate::image::Image;
-use crate::policy::{Field, Policy};
+use crate::policy::{Field, Policy, Spelling};
 
 /// Identities of the policy's keys that `pinned` has, with their ids; `None` where it reads other keys than the policy,
 /// of which `image` was compiled.
@@ -22,9 +22,13 @@ pub(super) fn keys(policy: &Policy, image: &Image, pinned: &Image) -> Option<Vec
     if !reads_alike(&image.config, &pinned.config) {
         return None;
     }
-    let labels: Vec<Option<HashMap<u128, u128>>> = (0..)
-        .zip(&policy.schema.fields)
-        .map(|(at, field)| labels(policy, at, field, image, pinned))
+    // By schema, by field.
+    let labels: Vec<Vec<Option<HashMap<u128, u128>>>> = (0..)
+        .zip(&policy.schemas)
+        .map(|(of, schema)| {
+            let fields = (0..).zip(&schema.fields);
+            fields.map(|(at, field)| labels(policy, (of, at), field, image, pinned)).collect()
+        })
         .collect();
     let entries: HashMap<(u8, u128), u32> = pinned
         .keys
@@ -39,17 +43,22 @@ pub(super) fn keys(policy: &Policy, image: &Image, pinned: &Image) -> Option<Vec
     let identities = Identities::new(policy);
     let mut found = Vec::new();
     for key in &policy.keys {
-        let level = policy.schema.levels.get(usize::from(key.level)).map_or(&[][..], Vec::as_slice);
-        let bits = level.iter().try_fold(0, |bits, at| {
-            let field = policy.schema.fields.get(*at)?;
-            let value = field.value(key.key);
-            let value = match labels.get(*at)? {
-                Some(labels) => *labels.get(&value)?,
-                None => value,
-            };
-            Some(bits | field.placed(value))
-        });
-        if let Some(id) = bits.and_then(|bits| entries.get(&(key.level, bits))) {
+        let there = |spelling: Spelling| {
+            let level = policy.level(spelling.level)?;
+            let bits = level.members.iter().try_fold(0, |bits, at| {
+                let field = level.schema.fields.get(*at)?;
+                let value = field.value(spelling.key);
+                let value = match labels.get(level.at)?.get(*at)? {
+                    Some(labels) => *labels.get(&value)?,
+                    None => value,
+                };
+                Some(bits | field.placed(value))
+            })?;
+            entries.get(&(spelling.level, bits))
+        };
+        let first = Spelling { level: key.level, key: key.key };
+        let mut all = std::iter::once(first).chain(key.also.iter().copied());
+        if let Some(id) = all.find_map(there) {
             let mut identity = String::new();
             identities.write(key, &mut identity);
             found.push((identity, *id));
@@ -66,19 +75,22 @@ fn reads_alike(one: &Config, other: &Config) -> bool {
             .map(|fields| fields.map(|field| FieldConfig { prefixes: PrefixTable::default(), ..field }))
     };
     let levels = |config: &Config| config.levels.map(|level| LevelConfig { multipliers: [0; 2], ..level });
-    one.wide == other.wide && fields(one) == fields(other) && levels(one) == levels(other)
+    one.wide == other.wide
+        && one.schemas == other.schemas
+        && fields(one) == fields(other)
+        && levels(one) == levels(other)
 }
 
-/// The number in `pinned` of each label's number in `image`; `None` for a field without a prefix table.
+/// By a field of a schema: the number in `pinned` of each label's number in `image`; `None` for a field without a prefix table.
 fn labels(
     policy: &Policy,
-    at: usize,
+    (schema, at): (usize, usize),
     field: &Field,
     image: &Image,
     pinned: &Image,
 ) -> Option<HashMap<u128, u128>> {
     let table = policy.tables.get(field.table?)?;
-    let [ours, theirs] = [image, pinned].map(|image| image.config.fields[0].get(at));
+    let [ours, theirs] = [image, pinned].map(|image| image.config.fields.get(schema)?.get(at));
     let (ours, theirs) = (&ours?.prefixes, &theirs?.prefixes);
     // By label: its number there; `None` where it has several.
     let mut met: BTreeMap<u32, Option<u32>> = BTreeMap::new();

@@ -122,7 +122,7 @@ impl Desk {
             bundle: draft.digest.clone(),
             abi: ABI,
             interfaces: image.names.interfaces.clone(),
-            schema: image.names.schema.into(),
+            schema: image.names.first_version().into(),
             keys: image.names.keys.len() as u64,
             shards: image.names.policy_shards().count() as u64,
             key_ids: self.ids.keys.given(),

@@ -11,6 +11,7 @@ use crate::both::both;
 use crate::plan::words::overruled;
 use crate::plan::{Base, Context, Guard, Plan, Side, Traffic, plan};
 use crate::policy::{Bundle, Policy};
+use crate::state::Timestamp;
 
 /// From so many bytes on a bundle is kept before it is known whether anything will change.
 const LONG: usize = 1 << 20;
@@ -108,6 +109,7 @@ impl Steward {
             bundle: draft.digest.clone(),
             allow,
             traffic: draft.beside.traffic.as_ref(),
+            now: Timestamp::now(),
             reveal,
         };
         let slots = &draft.beside.slots;

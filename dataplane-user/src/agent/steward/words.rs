@@ -1,5 +1,6 @@
 //! What operators say of keys and shards.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,17 +30,27 @@ impl Steward {
             let names = node.names.keys.iter().map(|key| key.name.as_str());
             return Err(ChangeError::Unknown(unknown("key", name, names)));
         };
-        let identity = desk.ids.keys.iter().find(|(_, id)| *id == key.id).map(|(text, _)| text.to_owned());
-        let identity = identity.ok_or_else(|| ChangeError::Unknown(format!("key {name} has no id")))?;
+        // What is said of a key is said of its aliases: they are other spellings of it.
+        let same = node.names.keys.iter().filter(|it| it.id == key.id || it.alias_of == Some(key.id));
+        let same: BTreeSet<u32> = same.map(|key| key.id).collect();
+        let ids = desk.ids.keys.iter().filter(|(_, id)| same.contains(id));
+        let identities: Vec<String> = ids.map(|(text, _)| text.to_owned()).collect();
+        if identities.is_empty() {
+            return Err(ChangeError::Unknown(format!("key {name} has no id")));
+        }
         let action = match word {
             Some(KeyWord::Deny) => "key-deny",
             Some(KeyWord::Allow) => "key-allow",
             None => "key-clear",
         };
         let subject = Subject::Key(name.to_owned());
-        self.say(&mut desk, action, subject, asked, who, |overlay, circumstances| match word {
-            Some(word) => drop(overlay.set_key(&identity, circumstances.word(word))),
-            None => drop(overlay.clear_key(&identity)),
+        self.say(&mut desk, action, subject, asked, who, |overlay, circumstances| {
+            for identity in &identities {
+                match word {
+                    Some(word) => drop(overlay.set_key(identity, circumstances.clone().word(word))),
+                    None => drop(overlay.clear_key(identity)),
+                }
+            }
         })
     }
 
@@ -134,6 +145,7 @@ impl Steward {
 }
 
 /// When, why and by whom something is said.
+#[derive(Clone)]
 struct Circumstances {
     reason: Option<String>,
     by: Who,

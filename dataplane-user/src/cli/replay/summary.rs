@@ -4,7 +4,7 @@ use keysteer_common::account::Counter;
 use keysteer_common::vocabulary::{Class, Reason};
 
 use crate::cli::output::{Align, Table};
-use crate::image::Image;
+use crate::image::{Image, Names};
 use crate::replay::Tally;
 
 /// Tables by class, reason, key and shard, then how evenly keys and shards have their parts, and what must be known
@@ -17,7 +17,7 @@ pub(super) fn summary(tally: &Tally, image: &Image, top: usize) -> String {
         tally.all.bytes,
         names.policy,
         names.environment,
-        names.schema
+        versions(names)
     )];
     let all = tally.all.packets;
     parts.push(by(
@@ -30,6 +30,10 @@ pub(super) fn summary(tally: &Tally, image: &Image, top: usize) -> String {
         Reason::ALL.iter().map(|reason| (reason.name().to_owned(), tally.reason(*reason))),
         all,
     ));
+    if names.schemas.len() > 1 {
+        let version = |(version, counter): (&u32, &Counter)| (version.to_string(), *counter);
+        parts.push(by("SCHEMA", tally.versions.iter().map(version), all));
+    }
     parts.extend(keys(tally, image, top));
     parts.extend(shards(tally, image));
     let notes = notes(tally);
@@ -37,6 +41,12 @@ pub(super) fn summary(tally: &Tally, image: &Image, top: usize) -> String {
         parts.push(notes);
     }
     parts.join("\n")
+}
+
+/// The versions of the schema, in the order that they are tried.
+fn versions(names: &Names) -> String {
+    let versions: Vec<String> = names.schemas.iter().map(|schema| schema.version.to_string()).collect();
+    versions.join(" and ")
 }
 
 /// What must be known of the captures to read the sums.

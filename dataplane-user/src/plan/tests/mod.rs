@@ -7,6 +7,7 @@ mod properties;
 mod refusals;
 mod saved;
 mod scale;
+mod versions;
 mod world;
 
 use super::offline::{Compiled, compare};
@@ -86,6 +87,9 @@ fn traffic(side: &Compiled, bytes: &[(&str, u64)], classes: [u64; 3]) -> Traffic
     }
 }
 
+/// When plans are made.
+const NOW: &str = "2026-11-30";
+
 /// Plans with traffic of the old policy's keys.
 fn plan_with(old: &str, new: &str, bytes: &[(&str, u64)], classes: [u64; 3], allow: &[Guard]) -> Plan {
     let mut ids = Ids::default();
@@ -99,6 +103,7 @@ fn plan_with(old: &str, new: &str, bytes: &[(&str, u64)], classes: [u64; 3], all
         bundle: new_bundle.digest(),
         allow,
         traffic: Some(&traffic),
+        now: NOW.parse().unwrap(),
         reveal: false,
     };
     plan(Some(old.side()), new.side(), &context)

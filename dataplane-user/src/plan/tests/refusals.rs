@@ -26,11 +26,17 @@ fn refused(old: &str, new: &str, name: Guard, expected: &str) {
         (0, 1, [name].as_slice())
     );
     assert_ne!(plan.digest(), lifted.digest(), "what is lifted is part of the plan");
-    let others: Vec<Guard> =
-        [Guard::BlastRadius, Guard::Residency, Guard::VipTier, Guard::Schema, Guard::BaseMoved]
-            .into_iter()
-            .filter(|guard| *guard != name)
-            .collect();
+    let others: Vec<Guard> = [
+        Guard::BlastRadius,
+        Guard::Residency,
+        Guard::VipTier,
+        Guard::Schema,
+        Guard::DualAccept,
+        Guard::BaseMoved,
+    ]
+    .into_iter()
+    .filter(|guard| *guard != name)
+    .collect();
     assert_eq!(plan_with(old, new, &BYTES, [0; 3], &others).refused().count(), 1);
 }
 
@@ -214,10 +220,17 @@ fn another_generation_than_the_one_that_was_looked_at() {
 #[test]
 fn guards_have_one_name_everywhere() {
     use clap::ValueEnum;
-    for guard in [Guard::BlastRadius, Guard::Residency, Guard::VipTier, Guard::Schema, Guard::BaseMoved] {
+    for guard in [
+        Guard::BlastRadius,
+        Guard::Residency,
+        Guard::VipTier,
+        Guard::Schema,
+        Guard::DualAccept,
+        Guard::BaseMoved,
+    ] {
         assert_eq!(serde_json::to_value(guard).unwrap(), guard.name());
         let value = guard.to_possible_value().map(|value| value.get_name().to_owned());
         assert_eq!(value.as_deref(), guard.can_be_lifted().then_some(guard.name()));
     }
-    assert_eq!(Guard::value_variants().len(), 4);
+    assert_eq!(Guard::value_variants().len(), 5);
 }

@@ -1,7 +1,7 @@
 //! Keys, from the document and from the file beside it: values fit their fields, the fields are a level,
 //! no two keys are the same, and each has somewhere to go.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -11,21 +11,24 @@ use crate::both::{MANY, both};
 use crate::policy::diagnostic::{Place, Problem};
 use crate::policy::document::{KeyRest, RawKey};
 use crate::policy::lint;
-use crate::policy::model::{Field, Key, PrefixTable, Schema, Width};
+use crate::policy::model::{Field, Key, PrefixTable, Schema, Spelling, Width};
 use crate::policy::reader::At;
 use crate::policy::values;
 
 use super::Checker;
+use super::alias::{self, Alias};
 use super::duplicates::duplicates;
-use super::residency::{Region, Residency, misplaced};
+use super::normalise::unreadable;
+use super::residency::{Residency, misplaced};
 use super::shards::{Places, too_wide};
+use super::spelling::{Lenses, Spelled, unknown_name};
 
 /// A key as declared, its field names resolved.
 pub(super) struct Draft<'a> {
     pub(super) name: At<&'a str>,
     /// Where its values are.
     pub(super) at: Place,
-    /// Field index and value, each field at most once.
+    /// Number of the field's name ([`Lenses::field`]) and value, each field at most once.
     pub(super) values: &'a [(usize, At<&'a str>)],
     pub(super) rest: &'a KeyRest<'a>,
     /// Its index in `spec.keys`; none from the file.
@@ -37,15 +40,9 @@ pub(super) type Fail<'f> = &'f mut dyn FnMut(Place, &str, Problem);
 
 /// Keys as they are found good.
 pub(super) struct Keys<'c> {
-    tables: &'c [PrefixTable],
-    pub(super) schema: &'c Schema,
+    lenses: Lenses<'c>,
     places: &'c Places<'c>,
     residency: &'c Residency,
-    fields: HashMap<&'c str, usize>,
-    /// By field: the numbers of the labels of its table.
-    labels: Vec<HashMap<&'c str, u32>>,
-    /// Sets of fields, as bits, and their level.
-    levels: Vec<(u8, u8)>,
     /// Owners and the like, each kept once.
     texts: HashSet<Arc<str>>,
     /// What looks personal of them: key by its index in `spec.keys`, place, field, problem.
@@ -55,34 +52,26 @@ pub(super) struct Keys<'c> {
     found: Vec<Key>,
     /// By key: its index in `spec.keys`.
     indices: Vec<Option<usize>>,
+    aliases: Vec<Alias>,
 }
 
 impl<'c> Keys<'c> {
     pub(super) fn new(
         tables: &'c [PrefixTable],
-        schema: &'c Schema,
+        schemas: &'c [Schema],
         places: &'c Places<'c>,
         residency: &'c Residency,
     ) -> Self {
-        let labels = schema.fields.iter().map(|field| {
-            let table = field.table.and_then(|at| tables.get(at));
-            table.into_iter().flat_map(|table| table.labels.iter().map(String::as_str).zip(1..)).collect()
-        });
-        let levels =
-            schema.levels.iter().zip(0..).map(|(level, number)| (bits(level.iter().copied()), number));
         Self {
-            tables,
-            schema,
+            lenses: Lenses::new(tables, schemas),
             places,
             residency,
-            fields: schema.fields.iter().enumerate().map(|(at, field)| (field.name.as_str(), at)).collect(),
-            labels: labels.collect(),
-            levels: levels.collect(),
             texts: HashSet::new(),
             personal: Vec::new(),
             sources: HashSet::new(),
             found: Vec::new(),
             indices: Vec::new(),
+            aliases: Vec::new(),
         }
     }
 
@@ -92,11 +81,14 @@ impl<'c> Keys<'c> {
         self.indices.reserve(keys);
     }
 
-    /// The index of a field, or what is wrong with its name.
+    /// The number of a field's name, or what is wrong with it.
     pub(super) fn field(&self, name: &str) -> Result<usize, Problem> {
-        self.fields.get(name).copied().ok_or_else(|| {
-            Problem::unknown("field", name, self.schema.fields.iter().map(|field| field.name.as_str()))
-        })
+        self.lenses.field(name)
+    }
+
+    /// The names that fields have.
+    pub(super) fn fields(&self) -> &[&'c str] {
+        self.lenses.names()
     }
 
     /// The keys of the document.
@@ -134,33 +126,35 @@ impl<'c> Keys<'c> {
             sound = false;
             fail(at, field, problem);
         };
-        let mut key = 0;
-        for (at, text) in draft.values {
-            let Some(field) = self.schema.fields.get(*at) else { continue };
-            match self.value(*at, field, text.value) {
-                Ok(value) => key |= field.placed(value),
-                Err(problem) => fail(text.at, &format!("match.{}", field.name), problem),
-            }
-        }
-        let members = bits(draft.values.iter().map(|(at, _)| *at));
-        let level = self.levels.iter().find(|(fields, _)| *fields == members).map(|(_, level)| *level);
-        if level.is_none() {
-            fail(draft.at, "match", self.no_level(draft.values));
-        }
+        let spelled = self.lenses.spell(draft, &mut fail);
         let rest = draft.rest;
-        let (tier, pool, width) = self.place(draft, &mut fail);
+        let (tier, pool, width) = match &rest.alias_of {
+            Some(_) => (None, None, Width::Shards(1)),
+            None => self.place(draft, &mut fail),
+        };
+        if let (Some(of), Some((at, field))) = (&rest.alias_of, alias::said(rest)) {
+            let problem = format!("an alias has it from \"{}\": leave it out", of.value);
+            fail(at.unwrap_or(draft.name.at), field, problem.into());
+        }
         if let (Some(reason), false) = (&rest.reason, rest.deny) {
             fail(reason.at, "reason", "only goes with deny: true".into());
         }
-        let region = self.region(draft, key, pool, &mut fail);
-        let (Some(level), true) = (level, sound) else {
+        let first = spelled.as_ref().map(|spelled| spelled.first);
+        let region = self.region(draft, first, pool, &mut fail);
+        let (Some(Spelled { first, also }), true) = (spelled, sound) else {
             return;
         };
+        if let Some(of) = &rest.alias_of {
+            let key = self.found.len();
+            self.aliases.push(Alias { key, of: of.value.to_owned(), at: of.at });
+        }
         let tier_entry = tier.and_then(|tier| self.places.tiers.get(tier));
         let key = Key {
             name: draft.name.value.to_owned(),
-            key,
-            level,
+            key: first.key,
+            level: first.level,
+            also: also.into(),
+            alias_of: None,
             pool,
             width,
             tier,
@@ -229,43 +223,29 @@ impl<'c> Keys<'c> {
     fn region(
         &self,
         draft: &Draft<'_>,
-        key: u128,
+        first: Option<Spelling>,
         pool: Option<usize>,
         fail: &mut impl FnMut(Place, &str, Problem),
     ) -> Option<String> {
-        let field = self.residency.field.and_then(|at| Some((at, self.schema.fields.get(at)?)));
-        let carried = field.and_then(|(at, field)| {
-            let (_, text) = draft.values.iter().find(|(member, _)| *member == at)?;
-            Some((Region::Value(field.value(key)), text))
-        });
-        let declared = match (&draft.rest.region, field) {
-            (None, _) => None,
-            (Some(text), None) => Some((Region::Text(text.value.into()), text.value.to_owned())),
-            (Some(text), Some((at, field))) => match self.value(at, field, text.value) {
-                Ok(value) => Some((Region::Value(value), field.text(self.tables, value))),
-                Err(problem) => {
-                    fail(text.at, "region", problem);
-                    return None;
-                }
-            },
+        let carried = first.and_then(|first| self.carried(first));
+        let declared = match draft.rest.region.as_ref().map(|text| (text.at, self.residency.canonical(text)))
+        {
+            None => None,
+            Some((_, Ok(region))) => Some(region),
+            Some((at, Err(problem))) => {
+                fail(at, "region", problem);
+                return None;
+            }
         };
-        if let (Some((carried, value)), Some((declared, _)), Some(text)) =
-            (&carried, &declared, &draft.rest.region)
+        if let (Some(carried), Some(declared), Some(text)) = (&carried, &declared, &draft.rest.region)
             && carried != declared
         {
-            let said = field.map_or_else(String::new, |(_, field)| field.quoted(value.value));
+            let said = self.residency.quoted(carried);
             let problem = format!("the key says that its region is {said}: leave this out");
             fail(text.at, "region", problem.into());
         }
-        let (region, text) = match (&carried, &declared) {
-            (Some((region, text)), _) => (region, text.value),
-            (None, Some((region, text))) => (region, text.as_str()),
-            (None, None) => return None,
-        };
-        if let Some(pool) = pool.and_then(|at| Some((at, self.places.pools.get(at)?)))
-            && let Some(problem) =
-                misplaced(self.residency, field.map(|(_, field)| field), pool, region, text)
-        {
+        let region = carried.as_ref().or(declared.as_ref())?;
+        if let Some(problem) = self.misplaced(pool, region) {
             let (at, field) = match (&draft.rest.pool, &draft.rest.tier) {
                 (Some(pool), _) => (pool.at, "pool"),
                 (None, Some(tier)) => (tier.at, "tier"),
@@ -273,32 +253,17 @@ impl<'c> Keys<'c> {
             };
             fail(at, field, problem);
         }
-        declared.map(|(_, text)| text)
+        declared
     }
 
-    /// A field's value from its text.
-    fn value(&self, index: usize, field: &Field, text: &str) -> Result<u128, Problem> {
-        if let Some(table) = field.table.and_then(|at| self.tables.get(at)) {
-            let number = self.labels.get(index).and_then(|labels| labels.get(text));
-            return number.map(|number| u128::from(*number)).ok_or_else(|| unknown_label(field, table, text));
-        }
-        plain_value(field, text)
+    /// The region that a key carries.
+    fn carried(&self, spelling: Spelling) -> Option<String> {
+        self.lenses.text_of(self.residency.field.as_deref()?, spelling)
     }
 
-    fn no_level(&self, values: &[(usize, At<&str>)]) -> Problem {
-        let names = |members: &[usize]| {
-            let names = members.iter().filter_map(|at| self.schema.fields.get(*at));
-            format!("[{}]", names.map(|field| field.name.as_str()).collect::<Vec<_>>().join(", "))
-        };
-        let mut sorted: Vec<usize> = values.iter().map(|(at, _)| *at).collect();
-        sorted.sort_unstable();
-        let levels: Vec<String> = self.schema.levels.iter().map(|level| names(level)).collect();
-        format!(
-            "can never be reached: {} is no level of the schema, which has {}",
-            names(&sorted),
-            levels.join(" and ")
-        )
-        .into()
+    fn misplaced(&self, pool: Option<usize>, region: &str) -> Option<Problem> {
+        let pool = pool.and_then(|at| Some((at, self.places.pools.get(at)?)))?;
+        misplaced(self.residency, pool, region)
     }
 
     /// A text of a key that other keys may have as well. The first to have it is warned of if it looks personal.
@@ -342,8 +307,15 @@ impl<'c> Keys<'c> {
     }
 
     /// The keys, once none is there twice. `keys_file` is what the file beside the document is called.
-    pub(super) fn finish(self, checker: &mut Checker<'_>, keys_file: Option<&str>) -> Vec<Key> {
-        let Self { found, indices, personal: texts, .. } = self;
+    pub(super) fn finish(mut self, checker: &mut Checker<'_>, keys_file: Option<&str>) -> Vec<Key> {
+        let mut wrong = alias::resolve(&mut self.found, &self.aliases);
+        for alias in self.aliases.iter().filter(|_| self.residency.field.is_some()) {
+            let Some(key) = self.found.get(alias.key) else { continue };
+            let region = self.carried(Spelling { level: key.level, key: key.key });
+            let problem = region.and_then(|region| self.misplaced(key.pool, &region));
+            wrong.extend(problem.map(|problem| (alias.key, alias.at, problem)));
+        }
+        let Self { found, indices, lenses, personal: texts, .. } = self;
         let keys_file = keys_file.unwrap_or_default();
         let index_of = |at: usize| indices.get(at).copied().flatten();
         let place_of = |at: usize| {
@@ -353,6 +325,15 @@ impl<'c> Keys<'c> {
                 None => format!("{keys_file} line {line}"),
             }
         };
+        for (at, place, problem) in wrong {
+            match index_of(at) {
+                Some(index) => checker.error(place, format_args!("spec.keys[{index}].aliasOf"), problem),
+                None => {
+                    let place = found.get(at).map(|key| key.at).unwrap_or_default();
+                    checker.errors.add(keys_file, place, "aliasOf", problem);
+                }
+            }
+        }
         let mut fail = |at: usize, field: &str, problem: String| {
             let place = found.get(at).map(|key| key.at).unwrap_or_default();
             match index_of(at) {
@@ -363,10 +344,7 @@ impl<'c> Keys<'c> {
         let name = |at: usize| found.get(at).map_or("", |key| key.name.as_str());
         let ((names, matches), personal) = both(
             found.len() >= MANY,
-            || {
-                let matches = duplicates(found.len(), |at| found.get(at).map(|key| (key.level, key.key)));
-                (duplicates(found.len(), name), matches)
-            },
+            || (duplicates(found.len(), name), matches(&lenses, &found)),
             || -> Vec<_> {
                 let named = found.iter().enumerate();
                 named.filter_map(|(at, key)| Some((at, lint::personal(&key.name)?))).collect()
@@ -392,6 +370,33 @@ impl<'c> Keys<'c> {
     }
 }
 
+/// Pairs of keys of which one has a spelling of the other's, or is called the same by another version of the schema; the
+/// earlier second.
+fn matches(lenses: &Lenses<'_>, found: &[Key]) -> Vec<(usize, usize)> {
+    let first = |key: &Key| Spelling { level: key.level, key: key.key };
+    let mut called = if lenses.are_several() {
+        duplicates(found.len(), |at| found.get(at).map(|key| lenses.called(first(key))))
+    } else {
+        Vec::new()
+    };
+    if called.is_empty() && found.iter().all(|key| key.also.is_empty()) {
+        return duplicates(found.len(), |at| found.get(at).map(|key| (key.level, key.key)));
+    }
+    let spellings = |(at, key): (usize, &Key)| {
+        let all: Vec<_> =
+            std::iter::once(first(key)).chain(key.also.iter().copied()).map(|it| (at, it)).collect();
+        all
+    };
+    let all: Vec<(usize, Spelling)> = found.iter().enumerate().flat_map(spellings).collect();
+    let owner = |at: usize| all.get(at).map_or(0, |(key, _)| *key);
+    let pairs = duplicates(all.len(), |at| all.get(at).map(|(_, spelling)| *spelling));
+    let mut pairs: Vec<_> = pairs.into_iter().map(|(at, first)| (owner(at), owner(first))).collect();
+    pairs.append(&mut called);
+    pairs.sort_unstable();
+    pairs.dedup_by_key(|(at, _)| *at);
+    pairs
+}
+
 /// What is wrong with a label that a table does not have.
 pub(super) fn unknown_label(field: &Field, table: &PrefixTable, text: &str) -> Problem {
     if field.display.hides() {
@@ -411,7 +416,8 @@ pub(super) fn plain_value(field: &Field, text: &str) -> Result<u128, Problem> {
     }
     found.map_err(|_| {
         let (carrier, bits, how) = (field.carrier.name(), field.bits, field.display.name());
-        format!("is no value of {bits} bits of {carrier} (display is {how}: it is not shown)").into()
+        let names = if field.values.is_empty() { "" } else { ", or no name of one" };
+        format!("is no value of {bits} bits of {carrier}{names} (display is {how}: it is not shown)").into()
     })
 }
 
@@ -428,20 +434,14 @@ fn read_value(field: &Field, text: &str) -> Result<u128, Problem> {
         carrier if carrier.family() == Some(false) && field.is_whole() && text.contains(['.', ':']) => {
             text.parse::<Ipv6Addr>().map_err(|_| address("IPv6"))?.to_bits()
         }
-        _ => values::number(text)?,
+        _ if field.values.is_empty() => values::number(text)?,
+        _ => values::number(text).map_err(|_| unknown_name(field, &field.values, text))?,
     };
-    if value > field.largest() {
-        return Err(format!(
-            "{text} does not fit the {} bits of the field: at most {} does",
-            field.bits,
-            field.largest()
-        )
-        .into());
+    if let Some(problem) = unreadable(field, value) {
+        return Err(problem.into());
     }
-    Ok(value)
-}
-
-/// A set of fields as bits.
-fn bits(fields: impl Iterator<Item = usize>) -> u8 {
-    fields.filter(|field| *field < 8).fold(0, |bits, field| bits | 1 << field)
+    match field.values.name(value) {
+        Some(name) => Err(Problem::with_suggestion(format!("{text} has a name"), name)),
+        None => Ok(value),
+    }
 }

@@ -13,7 +13,7 @@ use super::Checker;
 use super::keys::{Draft, Keys};
 
 /// Columns other than `match.<field>`.
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 14] = [
     "name",
     "tier",
     "pool",
@@ -25,6 +25,8 @@ const COLUMNS: [&str; 12] = [
     "reason",
     "region",
     "vip",
+    "schema",
+    "aliasOf",
     "sources",
 ];
 
@@ -32,7 +34,7 @@ const COLUMNS: [&str; 12] = [
 #[derive(Clone, Copy, PartialEq)]
 enum Column {
     Named(&'static str),
-    /// The value of the field with this index.
+    /// The value of the field whose name has this number.
     Match(usize),
 }
 
@@ -119,8 +121,7 @@ impl<'r> Row<'r> {
     }
 
     fn unknown_column(&self, name: &str, keys: &Keys<'_>) -> Problem {
-        let fields: Vec<String> =
-            keys.schema.fields.iter().map(|field| format!("match.{}", field.name)).collect();
+        let fields: Vec<String> = keys.fields().iter().map(|field| format!("match.{field}")).collect();
         Problem::unknown("column", name, COLUMNS.iter().copied().chain(fields.iter().map(String::as_str)))
     }
 
@@ -160,6 +161,15 @@ impl<'r> Row<'r> {
                 Column::Named("account") => keep(&mut rest.account, true, "account"),
                 Column::Named("reason") => keep(&mut rest.reason, true, "reason"),
                 Column::Named("region") => keep(&mut rest.region, true, "region"),
+                Column::Named("aliasOf") => keep(&mut rest.alias_of, true, "aliasOf"),
+                Column::Named("schema") => match cell.value.parse() {
+                    Ok(version) => rest.schema = Some(At { value: version, at: cell.at }),
+                    Err(_) => {
+                        sound = false;
+                        let problem = format!("expected a version of the schema, found \"{}\"", cell.value);
+                        fail(cell.at, "schema", problem.into());
+                    }
+                },
                 Column::Named("width") => match values::width(cell.value) {
                     Ok(width) => rest.width = Some(At { value: width, at: cell.at }),
                     Err(problem) => {

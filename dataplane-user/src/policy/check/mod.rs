@@ -1,17 +1,21 @@
 //! Whether a document of the right shape makes sense: every name it uses is declared, once; what it
 //! declares fits together. All problems are listed. Every check is linear in the document's size.
 
+mod alias;
 mod carriers;
 mod duplicates;
 mod keys;
 mod keys_file;
+mod normalise;
 mod residency;
 mod schema;
 mod scope;
 mod shards;
 mod signing;
+mod spelling;
 mod tables;
 mod trust;
+mod versions;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,7 +24,7 @@ use super::ReadKeys;
 use super::diagnostic::{Place, PolicyError, Problem, Report};
 use super::document::Document;
 use super::lint;
-use super::model::{BlastRadius, Interface, Policy};
+use super::model::{BlastRadius, Field, Interface, Policy};
 use super::reader::At;
 use super::share::Share;
 
@@ -116,18 +120,19 @@ pub(super) fn check(
     let scope = scope::check(&mut checker, &document.scope);
     let displays = tables::Displays::of(&document.schemas.value);
     let tables = tables::check(&mut checker, &document.tables, &displays);
-    let schema = schema::check(&mut checker, &document.schemas, &document.tables, &tables);
-    let fields = schema.as_ref().map_or(&[][..], |schema| &schema.fields);
-    let carriers = carriers::carriers(&mut checker, document, fields);
-    carriers::fragments(&mut checker, document, fields);
+    let schemas = schema::check(&mut checker, &document.schemas, &document.tables, &tables, &displays);
+    let fields = schemas.iter().flatten().flat_map(|schema| &schema.fields);
+    let fields: Vec<Field> = fields.cloned().collect();
+    let carriers = carriers::carriers(&mut checker, document, &fields);
+    carriers::fragments(&mut checker, document, &fields);
     let mut places = shards::check(&mut checker, document);
-    let residency = schema.as_ref().map_or_else(Default::default, |schema| {
-        residency::check(&mut checker, document, schema, &tables, &mut places.pools)
+    let residency = schemas.as_ref().map_or_else(Default::default, |schemas| {
+        residency::check(&mut checker, document, schemas, &tables, &mut places.pools)
     });
     let blast_radius = blast_radius(&mut checker, document);
     let signing = signing::check(&mut checker, document);
-    let keys = schema.as_ref().map(|schema| {
-        let mut keys = keys::Keys::new(&tables, schema, &places, &residency);
+    let keys = schemas.as_ref().map(|schemas| {
+        let mut keys = keys::Keys::new(&tables, schemas, &places, &residency);
         keys.of_document(&mut checker, &document.keys);
         if let Some(from) = &document.keys_from {
             keys_file::read(&mut checker, &mut keys, from, read_keys);
@@ -135,9 +140,7 @@ pub(super) fn check(
         keys.finish(&mut checker, document.keys_from.as_ref().map(|from| from.value))
     });
     let keys = keys.unwrap_or_default();
-    let trust = schema
-        .as_ref()
-        .and_then(|schema| trust::check(&mut checker, document, std::slice::from_ref(schema), &keys));
+    let trust = schemas.as_ref().and_then(|schemas| trust::check(&mut checker, document, schemas, &keys));
     shards::unused(&mut checker, document, &places, &keys);
     lint::labels(&mut checker.warnings, file, &document.tables, |table| !displays.hidden(table));
     if checker.errors.is_empty() && keys.is_empty() {
@@ -145,7 +148,7 @@ pub(super) fn check(
         checker.warn(at, "spec.keys", "no key is declared: every packet will be missing or unregistered");
     }
 
-    let (Some(schema), true) = (schema, checker.errors.is_empty()) else {
+    let (Some(schemas), true) = (schemas, checker.errors.is_empty()) else {
         return Err(PolicyError::Invalid(checker.errors.finish()));
     };
     let shards::Places { shards, pools, tiers, classes, .. } = places;
@@ -157,7 +160,7 @@ pub(super) fn check(
         interfaces: document.interfaces.clone(),
         scope,
         tables,
-        schema,
+        schemas,
         carriers,
         shards,
         pools,

@@ -1,66 +1,79 @@
 //! Residency: a key that has a region goes to a pool of that region, and to no other.
 
-use std::sync::Arc;
-
 use crate::policy::diagnostic::Problem;
 use crate::policy::document::Document;
 use crate::policy::model::{Field, Policy, Pool, PrefixTable, Schema};
+use crate::policy::reader::At;
 
-use super::keys::{plain_value, unknown_label};
+use super::spelling::canonical;
 use super::{Checker, Names};
 
-/// A region, in the form in which two are compared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Region {
-    /// The value of the field that is the region.
-    Value(u128),
-    /// Any text, where no field is.
-    Text(Arc<str>),
-}
-
-/// What keys are checked against.
+/// What keys are checked against. Regions are compared by their canonical texts, which all schemas have in common.
 #[derive(Debug, Default)]
 pub(super) struct Residency {
-    /// The field that is the region.
-    pub(super) field: Option<usize>,
-    /// By pool: its region.
-    pub(super) pools: Vec<Option<Region>>,
+    /// The name of the field that is the region.
+    pub(super) field: Option<String>,
+    /// That field in each schema that has it.
+    fields: Vec<Field>,
+    tables: Vec<PrefixTable>,
+    /// By pool: whether its region is wrong, which was said.
+    wrong: Vec<bool>,
+}
+
+impl Residency {
+    /// A region in canonical text: any text, where no field is the region.
+    pub(super) fn canonical(&self, text: &At<&str>) -> Result<String, Problem> {
+        let mut first = None;
+        for field in &self.fields {
+            match canonical(field, &self.tables, text) {
+                Ok(region) => return Ok(region),
+                Err(problem) => first = first.or(Some(problem)),
+            }
+        }
+        first.map_or_else(|| Ok(text.value.to_owned()), Err)
+    }
+
+    /// A region as messages about the policy quote it: see [`Field::quoted`].
+    pub(super) fn quoted(&self, region: &str) -> String {
+        self.fields.first().map_or_else(|| format!("\"{region}\""), |field| field.quoted(region))
+    }
 }
 
 /// Resolves the field that is the region, and brings the regions of pools into the form of its values.
 pub(super) fn check(
     checker: &mut Checker<'_>,
     document: &Document<'_>,
-    schema: &Schema,
+    schemas: &[Schema],
     tables: &[PrefixTable],
     pools: &mut [Pool],
 ) -> Residency {
     let field = document.residency.as_ref().and_then(|name| {
         let mut names = Names::default();
-        for (index, field) in schema.fields.iter().enumerate() {
-            names.by_name.insert(&field.name, index);
-            names.list.push((&field.name, name.at));
+        for field in schemas.iter().flat_map(|schema| &schema.fields) {
+            let index = names.list.len();
+            names.by_name.entry(&field.name).or_insert_with(|| {
+                names.list.push((&field.name, name.at));
+                index
+            });
         }
-        checker.resolve(&names, "field", name, "spec.residency.field")
+        checker.resolve(&names, "field", name, "spec.residency.field").map(|_| name.value.to_owned())
     });
-    let named = field.and_then(|at| schema.fields.get(at));
-    let mut regions = Vec::with_capacity(pools.len());
+    let is = |other: &&Field| field.as_ref() == Some(&other.name);
+    let fields: Vec<Field> = schemas.iter().flat_map(|schema| &schema.fields).filter(is).cloned().collect();
+    let used = fields.iter().any(|field| field.table.is_some());
+    let tables = if used { tables.to_vec() } else { Vec::new() };
+    let mut residency = Residency { field, fields, tables, wrong: vec![false; pools.len()] };
     for (index, (pool, raw)) in pools.iter_mut().zip(&document.pools).enumerate() {
-        regions.push(raw.region.as_ref().and_then(|text| match named {
-            None => Some(Region::Text(text.value.into())),
-            Some(field) => match value(field, tables, text.value) {
-                Ok(value) => {
-                    pool.region = Some(field.text(tables, value).into());
-                    Some(Region::Value(value))
-                }
-                Err(problem) => {
-                    checker.error(text.at, format_args!("spec.pools[{index}].region"), problem);
-                    None
-                }
-            },
-        }));
+        let Some(text) = &raw.region else { continue };
+        match residency.canonical(text) {
+            Ok(region) => pool.region = Some(region.into()),
+            Err(problem) => {
+                checker.error(text.at, format_args!("spec.pools[{index}].region"), problem);
+                residency.wrong.get_mut(index).into_iter().for_each(|wrong| *wrong = true);
+            }
+        }
     }
-    if let (Some(name), Some(_)) = (&document.residency, field)
+    if let (Some(name), Some(_)) = (&document.residency, &residency.field)
         && document.pools.iter().all(|pool| pool.region.is_none())
     {
         checker.warn(
@@ -69,44 +82,30 @@ pub(super) fn check(
             "no pool has a region, so no key that has one can go anywhere",
         );
     }
-    Residency { field, pools: regions }
+    residency
 }
 
-fn value(field: &Field, tables: &[PrefixTable], text: &str) -> Result<u128, Problem> {
-    match field.table.and_then(|at| tables.get(at)) {
-        Some(table) => table.number(text).map(u128::from).ok_or_else(|| unknown_label(field, table, text)),
-        None => plain_value(field, text),
-    }
-}
-
-/// What is wrong with a key of region `key` in a pool, if anything. `text` is the key's region as people know it, and
-/// `field` the one that it is a value of.
-pub(super) fn misplaced(
-    residency: &Residency,
-    field: Option<&Field>,
-    pool: (usize, &Pool),
-    key: &Region,
-    text: &str,
-) -> Option<Problem> {
+/// What is wrong with a key of region `key` in a pool, if anything.
+pub(super) fn misplaced(residency: &Residency, pool: (usize, &Pool), key: &str) -> Option<Problem> {
     let (index, pool) = pool;
-    let quoted = |text: &str| field.map_or_else(|| format!("\"{text}\""), |field| field.quoted(text));
-    match (residency.pools.get(index), &pool.region) {
-        (Some(Some(region)), _) if region == key => None,
-        (Some(Some(_)), Some(other)) => Some(
+    let quoted = |region: &str| residency.quoted(region);
+    match &pool.region {
+        // The pool's region is wrong, and that is reported.
+        _ if residency.wrong.get(index).copied().unwrap_or(false) => None,
+        Some(region) if **region == *key => None,
+        Some(other) => Some(
             format!(
                 "the key's region is {}, that of pool \"{}\" is {}: it may not leave its region",
-                quoted(text),
+                quoted(key),
                 pool.name,
                 quoted(other)
             )
             .into(),
         ),
-        // The pool's region is wrong, and that is reported.
-        (_, Some(_)) => None,
-        (_, None) => Some(
+        None => Some(
             format!(
                 "the key's region is {}, and pool \"{}\" has none: give the pool a region, or the key another pool",
-                quoted(text),
+                quoted(key),
                 pool.name
             )
             .into(),

@@ -1,14 +1,17 @@
-//! The schema: fields fit their carriers and 128 bits, levels go from the most specific to the least.
+//! The schemas: fields fit their carriers and 128 bits, levels go from the most specific to the least.
 
 use keysteer_common::carrier::Carrier;
 use keysteer_common::headers::{FIELDS, LEVELS};
 
+use crate::display::Display;
 use crate::policy::diagnostic::Problem;
 use crate::policy::document::{RawField, RawSchema, RawTable};
 use crate::policy::model::{Field, PrefixTable, Schema};
 use crate::policy::reader::At;
+use crate::policy::value_map::ValueMap;
 
-use super::{Checker, Names, carriers};
+use super::tables::Displays;
+use super::{Checker, Names, carriers, normalise, versions};
 
 /// The bits of the key that a field behind a prefix table takes.
 const LABEL_BITS: u8 = 32;
@@ -20,36 +23,48 @@ pub(super) fn check(
     schemas: &At<Vec<RawSchema<'_>>>,
     raw_tables: &[RawTable<'_>],
     tables: &[PrefixTable],
-) -> Option<Schema> {
-    let (first, more) = schemas.value.split_first()?;
-    if let Some(second) = more.first() {
-        checker.error(
-            second.version.at,
-            "spec.schemas[1]",
-            "this version takes exactly one schema; several versions of it at once are not available yet",
-        );
-        return None;
+    displays: &Displays<'_>,
+) -> Option<Vec<Schema>> {
+    let mut used = vec![false; tables.len()];
+    let mut found = Vec::with_capacity(schemas.value.len());
+    for (at, raw) in schemas.value.iter().enumerate() {
+        let place = format!("spec.schemas[{at}]");
+        let Some(fields) = fields(checker, raw, &place, (raw_tables, tables), displays) else { continue };
+        for table in fields.iter().filter_map(|field| field.table) {
+            used.get_mut(table).into_iter().for_each(|used| *used = true);
+        }
+        let Some(levels) = levels(checker, raw, &place, &fields) else { continue };
+        let Ok(version) = u8::try_from(raw.version.value) else { continue };
+        found.push(versions::schema(version, fields, levels, raw));
     }
-    let fields = fields(checker, first, raw_tables, tables)?;
-    let levels = levels(checker, first, &fields)?;
-    Some(Schema { version: u8::try_from(first.version.value).ok()?, fields, levels })
+    let whole = found.len() == schemas.value.len();
+    for (table, _) in raw_tables.iter().zip(&used).filter(|(_, used)| whole && !**used) {
+        checker.warn(
+            table.name.at,
+            format_args!("spec.prefixTables.{}", table.name.value),
+            "no field uses the table",
+        );
+    }
+    versions::check(checker, schemas, &found);
+    whole.then_some(found)
 }
 
 fn fields(
     checker: &mut Checker<'_>,
     schema: &RawSchema<'_>,
-    raw_tables: &[RawTable<'_>],
-    tables: &[PrefixTable],
+    place: &str,
+    (raw_tables, tables): (&[RawTable<'_>], &[PrefixTable]),
+    displays: &Displays<'_>,
 ) -> Option<Vec<Field>> {
     let raw = &schema.fields;
     checker.unique(
-        "schemas[0].fields",
+        &format!("{}.fields", place.trim_start_matches("spec.")),
         raw.value.iter().map(|field| (field.name.value.as_str(), field.name.at)),
     );
     if raw.value.len() > FIELDS {
         checker.error(
             raw.at,
-            "spec.schemas[0].fields",
+            format_args!("{place}.fields"),
             format!("{} fields are too many: at most {FIELDS} are possible", raw.value.len()),
         );
     }
@@ -58,30 +73,21 @@ fn fields(
         table_names.by_name.insert(&table.name.value, index);
         table_names.list.push((&table.name.value, table.name.at));
     }
-    let mut used = vec![false; tables.len()];
     let mut fields = Vec::new();
     for (index, field) in raw.value.iter().enumerate() {
-        let found = field_of(checker, field, index, &table_names, tables);
-        if let Some(table) = found.as_ref().and_then(|field| field.table).and_then(|at| used.get_mut(at)) {
-            *table = true;
-        }
-        fields.extend(found);
+        let place = format!("{place}.fields[{index}]");
+        let display = displays.field(&field.name.value);
+        let found = field_of(checker, field, &place, (&table_names, tables), display);
+        fields.extend(found.and_then(|it| normalise::field(checker, field, &place, it)));
     }
     if fields.len() != raw.value.len() {
         return None;
-    }
-    for (table, _) in raw_tables.iter().zip(&used).filter(|(_, used)| !**used) {
-        checker.warn(
-            table.name.at,
-            format_args!("spec.prefixTables.{}", table.name.value),
-            "no field uses the table",
-        );
     }
     let bits: u32 = fields.iter().map(|field| u32::from(field.bits)).sum();
     if bits > KEY_BITS {
         checker.error(
             raw.at,
-            "spec.schemas[0].fields",
+            format_args!("{place}.fields"),
             format!(
                 "the fields take {bits} bits together, at most {KEY_BITS} are possible: take a range with bits, or a prefix table ({LABEL_BITS} bits)"
             ),
@@ -99,11 +105,11 @@ fn fields(
 fn field_of(
     checker: &mut Checker<'_>,
     raw: &RawField<'_>,
-    index: usize,
-    table_names: &Names<'_>,
-    tables: &[PrefixTable],
+    place: &str,
+    (table_names, tables): (&Names<'_>, &[PrefixTable]),
+    display: Display,
 ) -> Option<Field> {
-    let path = |field: &str| format!("spec.schemas[0].fields[{index}].{field}");
+    let path = |field: &str| format!("{place}.{field}");
     let Some(carrier) = Carrier::ALL.iter().copied().find(|carrier| carrier.name() == raw.from.value) else {
         let known = Carrier::ALL.iter().map(|carrier| carrier.name());
         checker.error(raw.from.at, path("from"), Problem::unknown("carrier", raw.from.value, known));
@@ -134,7 +140,9 @@ fn field_of(
             bits,
             place: 0,
             table: None,
-            display: raw.display,
+            mask: u128::MAX,
+            values: ValueMap::default(),
+            display,
         });
     };
     if !carrier.is_address() {
@@ -160,7 +168,9 @@ fn field_of(
         bits: LABEL_BITS,
         place: 0,
         table: Some(at),
-        display: raw.display,
+        mask: u128::MAX,
+        values: ValueMap::default(),
+        display,
     })
 }
 
@@ -184,7 +194,12 @@ fn one_family(
     );
 }
 
-fn levels(checker: &mut Checker<'_>, schema: &RawSchema<'_>, fields: &[Field]) -> Option<Vec<Vec<usize>>> {
+fn levels(
+    checker: &mut Checker<'_>,
+    schema: &RawSchema<'_>,
+    place: &str,
+    fields: &[Field],
+) -> Option<Vec<Vec<usize>>> {
     let Some(raw) = &schema.levels else {
         return Some(vec![(0..fields.len()).collect()]);
     };
@@ -196,7 +211,7 @@ fn levels(checker: &mut Checker<'_>, schema: &RawSchema<'_>, fields: &[Field]) -
     if raw.value.len() > LEVELS {
         checker.error(
             raw.at,
-            "spec.schemas[0].levels",
+            format_args!("{place}.levels"),
             format!("{} levels are too many: at most {LEVELS} are possible", raw.value.len()),
         );
         return None;
@@ -206,7 +221,7 @@ fn levels(checker: &mut Checker<'_>, schema: &RawSchema<'_>, fields: &[Field]) -
     for (index, level) in raw.value.iter().enumerate() {
         let mut members = Vec::new();
         for (nth, name) in level.value.iter().enumerate() {
-            let path = format!("spec.schemas[0].levels[{index}][{nth}]");
+            let path = format!("{place}.levels[{index}][{nth}]");
             match checker.resolve(&names, "field", name, &path) {
                 Some(field) if members.contains(&field) => {
                     checker.error(name.at, path, format!("the level lists \"{}\" twice", name.value));
@@ -227,7 +242,7 @@ fn levels(checker: &mut Checker<'_>, schema: &RawSchema<'_>, fields: &[Field]) -
                     "never decides where level {earlier}, which has some of its fields, does: list the most specific level first"
                 )
             };
-            checker.error(level.at, format_args!("spec.schemas[0].levels[{index}]"), problem);
+            checker.error(level.at, format_args!("{place}.levels[{index}]"), problem);
             sound = false;
         }
         levels.push(members);
@@ -236,7 +251,7 @@ fn levels(checker: &mut Checker<'_>, schema: &RawSchema<'_>, fields: &[Field]) -
         if sound && !levels.iter().any(|level| level.contains(&index)) {
             checker.warn(
                 field.name.at,
-                format_args!("spec.schemas[0].fields[{index}]"),
+                format_args!("{place}.fields[{index}]"),
                 "no level has the field, so it decides nothing",
             );
         }

@@ -8,29 +8,46 @@ use crate::policy::model::PrefixTable;
 
 use super::Checker;
 
-/// How the fields that use each prefix table show its labels: the least and the most that any of them hides.
+/// How values are shown: a field of several versions of the schema as the one says that hides the most, for it has the same
+/// values in all.
 #[derive(Debug, Default)]
-pub(super) struct Displays<'d>(HashMap<&'d str, (Display, Display)>);
+pub(super) struct Displays<'d> {
+    fields: HashMap<&'d str, Display>,
+    /// By prefix table: the least and the most that any of the fields that use it hides.
+    tables: HashMap<&'d str, (Display, Display)>,
+}
 
 impl<'d> Displays<'d> {
-    pub(super) fn of(schemas: &[RawSchema<'d>]) -> Self {
-        let mut found = HashMap::new();
-        for field in schemas.iter().flat_map(|schema| &schema.fields.value) {
-            let Some(table) = &field.table else { continue };
-            let (least, most) = found.entry(table.value).or_insert((field.display, field.display));
-            (*least, *most) = ((*least).min(field.display), (*most).max(field.display));
+    pub(super) fn of(schemas: &'d [RawSchema<'d>]) -> Self {
+        let all = || schemas.iter().flat_map(|schema| &schema.fields.value);
+        let mut fields = HashMap::new();
+        for field in all() {
+            let display = fields.entry(field.name.value.as_str()).or_insert(field.display);
+            *display = (*display).max(field.display);
         }
-        Self(found)
+        let mut found = Self { fields, tables: HashMap::new() };
+        for field in all() {
+            let Some(table) = &field.table else { continue };
+            let display = found.field(&field.name.value);
+            let (least, most) = found.tables.entry(table.value).or_insert((display, display));
+            (*least, *most) = ((*least).min(display), (*most).max(display));
+        }
+        found
+    }
+
+    /// How values of the field of a name are shown.
+    pub(super) fn field(&self, name: &str) -> Display {
+        self.fields.get(name).copied().unwrap_or_default()
     }
 
     /// Whether a table's labels are shown nowhere.
     pub(super) fn hidden(&self, table: &str) -> bool {
-        self.0.get(table).is_some_and(|(least, _)| least.hides())
+        self.tables.get(table).is_some_and(|(least, _)| least.hides())
     }
 
     /// Whether messages may quote a table's labels.
     fn quotes(&self, table: &str) -> bool {
-        self.0.get(table).is_none_or(|(_, most)| !most.hides())
+        self.tables.get(table).is_none_or(|(_, most)| !most.hides())
     }
 }
 

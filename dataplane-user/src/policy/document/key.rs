@@ -10,7 +10,7 @@ use super::filled;
 use super::types::{KeyRest, RawKey};
 
 /// The fields of a key.
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 15] = [
     "name",
     "match",
     "tier",
@@ -23,6 +23,8 @@ const FIELDS: [&str; 13] = [
     "reason",
     "region",
     "vip",
+    "schema",
+    "aliasOf",
     "sources",
 ];
 
@@ -41,6 +43,8 @@ pub(super) fn key<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<
         reason: fields.get("reason").and_then(|at| free_text(&at, context)),
         region: fields.get("region").and_then(|at| region(&at, context)),
         vip: fields.get("vip").and_then(|at| at.boolean(context)).map(|vip| vip.value),
+        schema: fields.get("schema").and_then(|at| at.number(1, 255, context)),
+        alias_of: fields.get("aliasOf").and_then(|at| free_text(&at, context)),
         sources: fields.get("sources").and_then(|at| sources(&at, context)),
     };
     Some(RawKey { name: name?, values: values?, rest })

@@ -7,11 +7,13 @@ mod places;
 mod signing;
 mod trust;
 mod types;
+mod versions;
 
 use ipnet::IpNet;
 
 use crate::display::Display;
 
+use super::date::Date;
 use super::model::{AttachMode, Interface, Mode};
 use super::reader::{At, Context, Cursor};
 use super::values;
@@ -231,7 +233,7 @@ fn prefixes<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<Vec<(A
 }
 
 fn schema<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawSchema<'n>> {
-    let fields = at.fields(&["version", "fields", "levels"], context)?;
+    let fields = at.fields(&["version", "fields", "levels", "since", "deprecated", "dualAccept"], context)?;
     let version = fields.require("version", context).and_then(|at| at.number(1, 255, context));
     let list = fields
         .require("fields", context)
@@ -240,7 +242,10 @@ fn schema<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawSchem
         Some(at) => Some(At { value: filled(&at, context, level)?, at: at.node.at }),
         None => None,
     };
-    Some(RawSchema { version: version?, fields: list?, levels })
+    let [since, deprecated] =
+        ["since", "deprecated"].map(|name| fields.get(name).and_then(|at| at.parsed(context, Date::parse)));
+    let dual_accept = fields.get("dualAccept").and_then(|at| at.parsed(context, versions::duration));
+    Some(RawSchema { version: version?, fields: list?, levels, since, deprecated, dual_accept })
 }
 
 fn level<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawLevel<'n>> {
@@ -249,8 +254,9 @@ fn level<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawLevel<
 }
 
 fn field<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawField<'n>> {
-    let fields =
-        at.fields(&["name", "from", "option", "rotation", "signed", "bits", "table", "display"], context)?;
+    let allowed =
+        ["name", "from", "option", "rotation", "signed", "bits", "table", "mask", "values", "display"];
+    let fields = at.fields(&allowed, context)?;
     let name = fields.require("name", context).and_then(|at| at.parsed(context, values::name));
     let from = fields.require("from", context).and_then(|at| at.text(context));
     let bits = match fields.get("bits") {
@@ -265,10 +271,13 @@ fn field<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawField<
         Some(at) => at.choice("display", &Display::NAMED, context)?,
         None => Display::Plain,
     };
+    let mask = fields.get("mask").and_then(|at| versions::number(&at, context));
+    let values =
+        fields.get("values").and_then(|at| versions::named(&at, display, context)).unwrap_or_default();
     let option = fields.get("option").and_then(|at| carriers::option(&at, context));
     let rotation = fields.get("rotation").and_then(|at| at.number(0, 6, context));
     let signed = fields.get("signed").and_then(|at| at.boolean(context));
-    Some(RawField { name: name?, from: from?, bits, option, rotation, signed, table, display })
+    Some(RawField { name: name?, from: from?, bits, option, rotation, signed, table, mask, values, display })
 }
 
 fn bits(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<At<(u32, u32)>> {

@@ -1,9 +1,12 @@
 //! The document's parts, of the right types, each with its place.
 
+use std::time::Duration;
+
 use ipnet::IpNet;
 use keysteer_common::tables::Service;
 
 use crate::display::Display;
+use crate::policy::date::Date;
 use crate::policy::model::{Interface, Mode, Target, Width};
 use crate::policy::reader::At;
 use crate::policy::share::Share;
@@ -55,6 +58,9 @@ pub(in crate::policy) struct RawSchema<'n> {
     pub(in crate::policy) version: At<u32>,
     pub(in crate::policy) fields: At<Vec<RawField<'n>>>,
     pub(in crate::policy) levels: Option<At<Vec<RawLevel<'n>>>>,
+    pub(in crate::policy) since: Option<At<Date>>,
+    pub(in crate::policy) deprecated: Option<At<Date>>,
+    pub(in crate::policy) dual_accept: Option<At<Duration>>,
 }
 
 /// The names of a level's fields.
@@ -70,8 +76,13 @@ pub(in crate::policy) struct RawField<'n> {
     pub(in crate::policy) rotation: Option<At<u32>>,
     pub(in crate::policy) signed: Option<At<bool>>,
     pub(in crate::policy) table: Option<At<&'n str>>,
+    pub(in crate::policy) mask: Option<At<u128>>,
+    pub(in crate::policy) values: Vec<RawNamed<'n>>,
     pub(in crate::policy) display: Display,
 }
+
+/// A name of some of a field's values.
+pub(in crate::policy) type RawNamed<'n> = (At<&'n str>, Vec<At<u128>>);
 
 /// Which option of a packet a field is.
 #[derive(Clone, Copy, Debug)]
@@ -152,6 +163,9 @@ pub(in crate::policy) struct KeyRest<'n> {
     pub(in crate::policy) reason: Option<At<&'n str>>,
     pub(in crate::policy) region: Option<At<&'n str>>,
     pub(in crate::policy) vip: Option<bool>,
+    /// The version of the schema that it is of alone.
+    pub(in crate::policy) schema: Option<At<u32>>,
+    pub(in crate::policy) alias_of: Option<At<&'n str>>,
     pub(in crate::policy) sources: Option<At<Vec<IpNet>>>,
 }
 

@@ -40,6 +40,22 @@ pub(super) fn share(description: &str) -> Value {
     json!({"description": description, "type": "string", "pattern": share::PATTERN})
 }
 
+/// A whole number of up to 128 bits, as a number or as text.
+pub(super) fn number(description: &str) -> Value {
+    json!({
+        "description": description,
+        "anyOf": [
+            {"type": "integer", "minimum": 0},
+            {"type": "string", "pattern": "^(0|[1-9][0-9]*|0[xX][0-9A-Fa-f]+)$"},
+        ],
+    })
+}
+
+/// A day.
+pub(super) fn date(description: &str) -> Value {
+    json!({"description": description, "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"})
+}
+
 /// Text, or the number that the value of a field is.
 pub(super) fn region(description: &str) -> Value {
     let mut region = text(description);

@@ -5,7 +5,7 @@
 //! Draft 7, because that is what editors of YAML have understood for long.
 
 use keysteer_common::carrier::Carrier;
-use keysteer_common::headers::{FIELDS, LEVELS};
+use keysteer_common::headers::{FIELDS, LEVELS, SCHEMAS};
 use serde_json::{Value, json};
 
 use crate::display::Display;
@@ -14,7 +14,9 @@ use super::document::{API_VERSION, CLASSES, KIND};
 use super::trust::TrustMode;
 use super::values::PROTOCOLS;
 
-use leaves::{boolean, filled, integer, list, name, name_pattern, region, share, text, with_default};
+use leaves::{
+    boolean, date, filled, integer, list, name, name_pattern, number, region, share, text, with_default,
+};
 
 mod carriers;
 mod leaves;
@@ -57,11 +59,11 @@ fn spec() -> Value {
             "scope": filled("What is ours; everything else passes untouched.", &scope()),
             "prefixTables": prefix_tables(),
             "schemas": {
-                "description": "How a key is read: exactly one, for now.",
+                "description": "How a key is read: the versions that are accepted, in the order that they are tried.",
                 "type": "array",
                 "items": schema(),
                 "minItems": 1,
-                "maxItems": 1,
+                "maxItems": SCHEMAS,
             },
             "shards": list("Where flows can go.", &shard()),
             "pools": list("Sets of shards.", &pool()),
@@ -187,6 +189,13 @@ fn schema() -> Value {
             "version": integer("The schema's version.", 1, 255),
             "fields": fields,
             "levels": levels,
+            "since": date("Since when the version is accepted."),
+            "deprecated": date("From when on nobody should send the version any more."),
+            "dualAccept": {
+                "description": "How long at least the version is accepted together with another before it goes, such as 30d.",
+                "type": "string",
+                "pattern": "^([0-9]+(ms|s|m|h|d|w))+$",
+            },
         },
         "required": ["version", "fields"],
         "additionalProperties": false,
@@ -214,10 +223,20 @@ fn field() -> Value {
             "rotation": integer("Of quic.dcid: only ids of this configuration rotation; of any where not given.", 0, 6),
             "signed": boolean("Whether a geneve.option is a signed block, whose key is the value; a shim always is."),
             "table": name("The prefix table that the address is looked up in; the field is its label."),
+            "mask": number("Which of its bits count, such as 0xff00; the others are read as 0."),
             "display": {
                 "description": "How its values are shown in logs, events and answers: as they are, as a hash that only tells equal ones, or not at all.",
                 "enum": Display::NAMED.map(|(name, _)| name),
                 "default": "plain",
+            },
+            "values": {
+                "description": "Names of values; several values of one name are one.",
+                "type": "object",
+                "propertyNames": {"pattern": r"^[^0-9\s](.*\S)?$"},
+                "additionalProperties": {
+                    "oneOf": [number("The value."), filled("The values.", &number("A value."))],
+                },
+                "minProperties": 1,
             },
         },
         "required": ["name", "from"],
@@ -322,10 +341,13 @@ fn key() -> Value {
             "reason": text("Why it is denied."),
             "region": region("Its region, where no field of its level is."),
             "vip": boolean("Whether it is a VIP, which may not come to a tier of lower rank; the tier's where not given."),
+            "schema": integer("The version of the schema that it is of alone; every one that it fits where not given.", 1, 255),
+            "aliasOf": text("The key that it is another spelling of: it goes where that one does."),
             "sources": filled("The source addresses that may use it; all where not given.", &prefix()),
         },
         "required": ["name", "match"],
         "anyOf": [
+            {"required": ["aliasOf"]},
             {"required": ["tier"]},
             {"required": ["pool"]},
             {"properties": {"deny": {"const": true}}, "required": ["deny"]},

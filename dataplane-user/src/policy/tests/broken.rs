@@ -303,13 +303,6 @@ fn sense() {
             &["p:26:85: spec.keys[1].reason: only goes with deny: true"],
         ),
         (
-            "  shards:",
-            "    - version: 2\n      fields: [{name: x, from: ip.dscp}]\n  shards:",
-            &[
-                "p:17:16: spec.schemas[1]: this version takes exactly one schema; several versions of it at once are not available yet",
-            ],
-        ),
-        (
             "[tcp/443]",
             "[tcp/443, tcp/443]",
             &["p:8:61: spec.scope[0].services[1]: the service is listed twice, first in line 8"],

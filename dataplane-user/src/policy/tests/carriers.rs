@@ -23,7 +23,7 @@ fn policy(text: &str) -> Policy {
 }
 
 fn field(text: &str) -> Field {
-    policy(&with_field(text)).schema.fields.pop().unwrap()
+    policy(&with_field(text)).schemas[0].fields.pop().unwrap()
 }
 
 /// What is said of a field, behind its place.
@@ -279,7 +279,7 @@ fn values_are_written_as_their_carrier_is() {
     ] {
         let key = format!("  keys:\n    - {{name: it, match: {{x: {value}}}, pool: general}}\n");
         let policy = policy(&with_field(field).replacen("  keys:\n", &key, 1));
-        let x = policy.schema.fields.last().unwrap();
+        let x = policy.schemas[0].fields.last().unwrap();
         assert_eq!(x.text(&policy.tables, x.value(policy.keys[0].key)), text, "{field}");
     }
     let wrong = "  keys:\n    - {name: it, match: {x: 10.1.2}, pool: general}\n";
@@ -296,5 +296,5 @@ fn values_are_written_as_their_carrier_is() {
     let policy = policy(&format!(
         "{before}  keys:\n    - {{name: it, match: {{tenant: \"2001:db8::1\"}}, pool: general}}\n"
     ));
-    assert_eq!(policy.schema.fields[0].text(&[], policy.keys[0].key), "2001:db8::1");
+    assert_eq!(policy.schemas[0].fields[0].text(&[], policy.keys[0].key), "2001:db8::1");
 }

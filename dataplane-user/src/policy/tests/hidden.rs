@@ -15,7 +15,7 @@ fn warnings(text: &str) -> Vec<String> {
 #[test]
 fn displays_are_read_and_plain_is_the_default() {
     for (name, display) in Display::NAMED {
-        let fields = parse(&hidden(name), "p", None).unwrap().schema.fields;
+        let fields = parse(&hidden(name), "p", None).unwrap().schemas.remove(0).fields;
         assert_eq!((fields[0].display, fields[1].display), (display, Display::Plain));
     }
     assert_eq!(

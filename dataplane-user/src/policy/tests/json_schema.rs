@@ -26,12 +26,15 @@ fn full() -> Value {
             "mode": "steer",
             "interfaces": [{"name": "eth0", "mode": "auto"}],
             "scope": [{"destinations": ["203.0.113.10/32", "2001:db8::/32"], "services": ["tcp/443", "udp/1-2", "icmp"]}],
-            "prefixTables": {"tenants": {"10.1.0.0/16": "acme", "10.2.0.0/16": "globex"}},
+            "prefixTables": {"tenants": {"10.1.0.0/16": "acme", "10.2.0.0/16": "globex", "10.3.0.0/16": "acme-old"}},
             "schemas": [{
                 "version": 1,
                 "fields": [
                     {"name": "tenant", "from": "ip.src", "table": "tenants"},
-                    {"name": "product", "from": "ip.dscp", "bits": {"offset": 0, "length": 6}},
+                    {
+                        "name": "product", "from": "ip.dscp", "bits": {"offset": 0, "length": 6}, "mask": 62,
+                        "values": {"bulk": [2, "0x4"], "best": 8},
+                    },
                     {
                         "name": "customer", "from": "tcp.option", "option": {"kind": 253, "experiment": 7}, "signed": false,
                         "bits": {"offset": 8, "length": 16},
@@ -39,6 +42,7 @@ fn full() -> Value {
                     {"name": "flow", "from": "quic.dcid", "rotation": 2, "bits": {"offset": 8, "length": 16}},
                 ],
                 "levels": [["tenant", "product"], ["tenant"]],
+                "since": "2026-01-31", "deprecated": "2099-12-31", "dualAccept": "30d",
             }],
             "shards": [
                 {"name": "a", "weight": 2, "target": "pass"},
@@ -54,8 +58,10 @@ fn full() -> Value {
             "keys": [
                 {
                     "name": "acme", "match": {"tenant": "acme"}, "tier": "gold", "pool": "general", "width": "all",
-                    "owner": "team-acme", "costCentre": "cc-2", "account": "acct-2", "region": 34, "vip": false, "sources": ["10.1.0.0/16", "2001:db8::1"],
+                    "owner": "team-acme", "costCentre": "cc-2", "account": "acct-2", "region": 34, "vip": false, "schema": 1,
+                    "sources": ["10.1.0.0/16", "2001:db8::1"],
                 },
+                {"name": "acme-old", "match": {"tenant": "acme-old"}, "aliasOf": "acme"},
                 {"name": "video", "match": {"tenant": "acme", "product": 34}, "deny": true, "reason": "unpaid"},
             ],
             "keysFrom": "keys.csv",

@@ -9,6 +9,7 @@ mod json_schema;
 mod placed;
 mod trust;
 mod understood;
+mod versions;
 
 use super::*;
 

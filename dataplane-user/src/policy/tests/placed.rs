@@ -66,7 +66,7 @@ fn a_budget_is_read() {
 #[test]
 fn a_key_stays_in_the_region_that_it_carries() {
     let policy = parse(&regional(&[]), "p", None).unwrap();
-    assert_eq!(policy.residency, Some(1));
+    assert_eq!(policy.residency.as_deref(), Some("product"));
     let regions: Vec<Option<&str>> = policy.pools.iter().map(|pool| pool.region.as_deref()).collect();
     assert_eq!(regions, [None, Some("34"), Some("35")]);
     for (from, to, said) in [

@@ -29,7 +29,7 @@ fn rules_say_what_is_read_and_what_is_proven() {
         ", sources: [\"2001:db8::/32\", 10.1.0.0/16, 10.1.7.0/24]",
     );
     let policy = parse(&text, "p", None).unwrap();
-    let (trust, schema) = (policy.trust.unwrap(), &policy.schema);
+    let (trust, schema) = (policy.trust.unwrap(), &policy.schemas[0]);
     let of = |interface: &str| {
         let rule = trust.rule(interface);
         (rule.allowed(schema), rule.verifies(schema))
@@ -42,7 +42,7 @@ fn rules_say_what_is_read_and_what_is_proven() {
 
     let text = with("  trust: {interfaces: {eth0: {schemas: [1]}}}\n", "");
     let policy = parse(&text, "p", None).unwrap();
-    let (rule, schema) = (policy.trust.unwrap().rule("eth0").clone(), policy.schema);
+    let (rule, schema) = (policy.trust.unwrap().rule("eth0").clone(), policy.schemas[0].clone());
     assert_eq!((rule.allowed(&schema), rule.verifies(&schema)), (0b11, false));
     let mut signed = schema;
     signed.fields[0].signed = true;

@@ -12,10 +12,10 @@ fn names_become_indices_and_tiers_fill_in() {
         ("edge", "prod", Mode::Steer)
     );
     assert_eq!(policy.tables[0].labels, ["acme", "globex"]);
-    let [tenant, product] = policy.schema.fields.as_slice() else { panic!("two fields") };
+    let [tenant, product] = policy.schemas[0].fields.as_slice() else { panic!("two fields") };
     assert_eq!((tenant.bits, tenant.place, tenant.table), (32, 6, Some(0)));
     assert_eq!((product.carrier, product.bits, product.place), (Carrier::IpDscp, 6, 0));
-    assert_eq!(policy.schema.levels, [vec![0, 1], vec![0]]);
+    assert_eq!(policy.schemas[0].levels, [vec![0, 1], vec![0]]);
     let [acme, video, globex] = policy.keys.as_slice() else { panic!("three keys") };
     assert_eq!((acme.key, acme.level, acme.pool, acme.width), (1 << 6, 1, Some(0), Width::Shards(2)));
     assert_eq!((video.key, video.level, video.width), (1 << 6 | 34, 0, Width::Shards(1)));
@@ -72,7 +72,7 @@ fn values_of_every_kind_are_read() {
             .replace("tenant: acme", "tenant: 1")
             .replace("tenant: globex", "tenant: 2");
         let policy = parse(&text, "p", None).unwrap_or_else(|error| panic!("{from} {value}: {error}"));
-        let field = &policy.schema.fields[1];
+        let field = &policy.schemas[0].fields[1];
         (field.value(policy.keys[1].key), field.text(&policy.tables, field.value(policy.keys[1].key)))
     };
     assert_eq!(with("ethernet.src", "\"02:00:00:00:00:0a\""), (0x0200_0000_000a, "02:00:00:00:00:0a".into()));
