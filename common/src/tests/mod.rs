@@ -3,8 +3,10 @@
 
 mod aiming;
 mod decide;
+mod deep;
 mod flow;
 mod hash;
+mod inside;
 mod junk;
 mod overlay;
 mod parse;
