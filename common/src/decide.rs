@@ -9,21 +9,20 @@
 //!  finish                                                 account
 //! ```
 
-use crate::access::{Packet, PacketMut};
+use crate::access::PacketMut;
 use crate::account::{Counted, Meters, account};
-use crate::config::{Config, FRAGMENT_CLASS, class_action, fragments, reads};
+use crate::config::{FRAGMENT_CLASS, class_action, fragments};
 use crate::extract::extract;
 use crate::forward::{Action, to_shard};
-use crate::headers::{Decision, Headers, NO_LEVEL, NO_SHARD, Record, Work, found};
+use crate::headers::{Decision, Headers, NO_SHARD, Record, Work, found};
 use crate::hint::rare;
-use crate::inside::{Inside, kind, within};
+use crate::look::{is_ours, look_inside};
 use crate::overlay::Chosen;
 use crate::parse::plain::{self, Family};
-use crate::parse::{below, inner, link, network, transport, tunnel};
 use crate::resolve::{Hit, Resolved, resolve};
 use crate::schemas::Desk;
 use crate::select::Choice;
-use crate::state::{Apart, Area, Notes};
+use crate::state::{Apart, Area, Frame, Notes, note_choice, note_frame, note_key, note_resolved};
 use crate::tables::{Datagrams, Exits, KeyEntry, Tables};
 use crate::vocabulary::{CLASSES, Class, Reason, Verdict};
 use crate::{enforce, fragment, overlay, schemas, scope, select};
@@ -155,57 +154,6 @@ where
     } else {
         judge(packet, tables, home, &mut &mut *record, &frame)
     })
-}
-
-/// Parse, scope.
-#[inline(always)]
-fn is_ours<const DEEP: bool, P: PacketMut, T: Tables>(
-    packet: &P,
-    tables: &T,
-    headers: &mut Headers,
-    inside: &mut Inside,
-    bytes: &mut u64,
-) -> bool {
-    let (l3, v4) = match link::parse(packet, headers) {
-        Some(l3) => (l3, headers.ether_type == link::ETHER_TYPE_IPV4),
-        None if DEEP => match below::parse(packet, tables.config(), headers, inside) {
-            Some(below) => below,
-            None => return false,
-        },
-        None => return false,
-    };
-    let Some(destination) = network::parse(packet, headers, bytes, l3, v4) else {
-        return false;
-    };
-    let set = scope::destination(tables, destination);
-    if set == 0 {
-        return false;
-    }
-    transport::parse(packet, headers);
-    scope::service(tables, headers, set)
-}
-
-/// Parses what is beyond the outer headers, as far as the policy reads it.
-#[inline(always)]
-fn look_inside<P: Packet>(packet: &P, config: &Config, headers: &mut Headers, inside: &mut Inside) {
-    if config.reads == 0 || headers.is_broken() || headers.has(found::LATER) {
-        return;
-    }
-    // A service header before IP is the tunnel.
-    if !inside.has(within::NSH) {
-        tunnel::parse(packet, config, headers, inside);
-    }
-    if config.reads & reads::INNER != 0 && !headers.is_broken() && inside.kind != kind::NOTHING {
-        inner::parse(packet, headers, inside);
-    }
-}
-
-/// A frame as parsed.
-struct Frame<'a> {
-    headers: &'a Headers,
-    /// [`found::OPENS`], which a plain frame's headers leave out.
-    opens: bool,
-    bytes: u64,
 }
 
 /// Ends the way of a frame that is not ours.
@@ -455,82 +403,4 @@ fn conclude<T: Tables, H: Meters, N: Notes>(
         claim: way.claim,
     };
     account(home, counted, way.class, verdict, reason);
-}
-
-/// Records, if asked, that a frame is looked at.
-#[inline(always)]
-fn note_frame<T: Tables, N: Notes>(tables: &T, notes: &mut N, frame: &Frame<'_>) {
-    if tables.config().record != 0
-        && let Some(record) = notes.record(frame.headers, frame.opens)
-    {
-        rare();
-        record.decision = Decision { bytes: frame.bytes as u32, ..Decision::NONE };
-    }
-}
-
-/// Records, if asked, a frame's key, before the frame may be rewritten. The deep program notes it as it reads it.
-#[inline(always)]
-fn note_key<P: PacketMut, T: Tables, N: Notes>(tables: &T, notes: &mut N, frame: &Frame<'_>, packet: &P) {
-    if tables.config().record != 0
-        && let Some(record) = notes.record(frame.headers, frame.opens)
-    {
-        rare();
-        let key = extract(packet, tables, frame.headers, Some(&mut record.fields));
-        record.key = key.key;
-        record.decision.present = key.present;
-    }
-}
-
-/// Records, if asked, what a frame's key was found to be.
-#[inline(always)]
-fn note_resolved<T: Tables, N: Notes>(tables: &T, notes: &mut N, frame: &Frame<'_>, resolved: &Resolved<'_>) {
-    if tables.config().record == 0 {
-        return;
-    }
-    rare();
-    let Some(Record { decision, .. }) = notes.record(frame.headers, frame.opens) else {
-        return;
-    };
-    decision.tried = resolved.tried;
-    decision.claimed = resolved.claimed;
-    if let Some(entry) = resolved.entry {
-        decision.key_id = entry.id;
-        decision.level = entry.meta.level();
-    } else {
-        decision.level = NO_LEVEL;
-    }
-}
-
-/// Records, if asked, where a frame goes.
-#[inline(always)]
-fn note_choice<T: Tables, N: Notes>(tables: &T, notes: &mut N, frame: &Frame<'_>, choice: Choice) {
-    if tables.config().record != 0
-        && let Some(Record { decision, .. }) = notes.record(frame.headers, frame.opens)
-    {
-        rare();
-        decision.shard = choice.shard;
-        decision.slot = choice.slot;
-        decision.flow = choice.flow;
-    }
-}
-
-/// The positions and facts of a frame, without tables: the parsing stages alone, for tools.
-pub fn headers_of<P: PacketMut>(packet: &P) -> Headers {
-    facts_of(packet, &Config::ZERO).0
-}
-
-/// [`headers_of`], with what is beyond the outer headers as far as `config` reads it.
-pub fn facts_of<P: PacketMut>(packet: &P, config: &Config) -> (Headers, Inside) {
-    let (mut headers, mut inside) = (Headers::NONE, Inside::NONE);
-    let begins = match link::parse(packet, &mut headers) {
-        Some(l3) => Some((l3, headers.ether_type == link::ETHER_TYPE_IPV4)),
-        None => below::parse(packet, config, &headers, &mut inside),
-    };
-    if let Some((l3, v4)) = begins
-        && network::parse(packet, &mut headers, &mut 0, l3, v4).is_some()
-    {
-        transport::parse(packet, &mut headers);
-        look_inside(packet, config, &mut headers, &mut inside);
-    }
-    (headers, inside)
 }

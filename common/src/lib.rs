@@ -32,6 +32,7 @@ pub mod headers;
 pub mod inside;
 pub mod parse;
 
+pub mod look;
 pub mod scope;
 
 pub mod carrier;

@@ -1,6 +1,12 @@
 //! Where a decision keeps what may not be on the kernel's stack, and what a tool may want to read later.
 
-use crate::headers::{Headers, Record, Work, found};
+use crate::access::PacketMut;
+use crate::extract::extract;
+use crate::headers::{Decision, Headers, NO_LEVEL, Record, Work, found};
+use crate::hint::rare;
+use crate::resolve::Resolved;
+use crate::select::Choice;
+use crate::tables::Tables;
 
 /// This CPU's work area.
 pub trait Area {
@@ -39,5 +45,80 @@ impl Notes for &mut Record {
     #[inline(always)]
     fn record(&mut self, _headers: &Headers, _opens: bool) -> Option<&mut Record> {
         Some(self)
+    }
+}
+
+/// A frame as parsed.
+pub(crate) struct Frame<'a> {
+    pub(crate) headers: &'a Headers,
+    /// [`found::OPENS`], which a plain frame's headers leave out.
+    pub(crate) opens: bool,
+    pub(crate) bytes: u64,
+}
+
+/// Records, if asked, that a frame is looked at.
+#[inline(always)]
+pub(crate) fn note_frame<T: Tables, N: Notes>(tables: &T, notes: &mut N, frame: &Frame<'_>) {
+    if tables.config().record != 0
+        && let Some(record) = notes.record(frame.headers, frame.opens)
+    {
+        rare();
+        record.decision = Decision { bytes: frame.bytes as u32, ..Decision::NONE };
+    }
+}
+
+/// Records, if asked, a frame's key, before the frame may be rewritten. The deep program notes it as it reads it.
+#[inline(always)]
+pub(crate) fn note_key<P: PacketMut, T: Tables, N: Notes>(
+    tables: &T,
+    notes: &mut N,
+    frame: &Frame<'_>,
+    packet: &P,
+) {
+    if tables.config().record != 0
+        && let Some(record) = notes.record(frame.headers, frame.opens)
+    {
+        rare();
+        let key = extract(packet, tables, frame.headers, Some(&mut record.fields));
+        record.key = key.key;
+        record.decision.present = key.present;
+    }
+}
+
+/// Records, if asked, what a frame's key was found to be.
+#[inline(always)]
+pub(crate) fn note_resolved<T: Tables, N: Notes>(
+    tables: &T,
+    notes: &mut N,
+    frame: &Frame<'_>,
+    resolved: &Resolved<'_>,
+) {
+    if tables.config().record == 0 {
+        return;
+    }
+    rare();
+    let Some(Record { decision, .. }) = notes.record(frame.headers, frame.opens) else {
+        return;
+    };
+    decision.tried = resolved.tried;
+    decision.claimed = resolved.claimed;
+    if let Some(entry) = resolved.entry {
+        decision.key_id = entry.id;
+        decision.level = entry.meta.level();
+    } else {
+        decision.level = NO_LEVEL;
+    }
+}
+
+/// Records, if asked, where a frame goes.
+#[inline(always)]
+pub(crate) fn note_choice<T: Tables, N: Notes>(tables: &T, notes: &mut N, frame: &Frame<'_>, choice: Choice) {
+    if tables.config().record != 0
+        && let Some(Record { decision, .. }) = notes.record(frame.headers, frame.opens)
+    {
+        rare();
+        decision.shard = choice.shard;
+        decision.slot = choice.slot;
+        decision.flow = choice.flow;
     }
 }

@@ -3,9 +3,9 @@
 use crate::access::Packet;
 use crate::carrier::{Carrier, read_deep};
 use crate::config::{ANY_ROTATION, Config, FieldConfig, Ports, reads};
-use crate::decide::facts_of;
 use crate::headers::{Headers, found};
 use crate::inside::{Inside, within};
+use crate::look::facts_of;
 use crate::slice::Frame;
 use crate::vocabulary::Fault;
 
@@ -77,7 +77,7 @@ fn assert_inner(frame: &[u8]) {
 #[test]
 fn vxlan_has_a_network_a_policy_and_a_frame() {
     let frame = datagram(4789, &joined(&[&[0x88, 0, 0, 9, 0, 1, 2, 0], &bridged()]));
-    assert_eq!(read(&frame, Carrier::VxlanVni), Some(0x0001_02));
+    assert_eq!(read(&frame, Carrier::VxlanVni), Some(0x0000_0102));
     assert_eq!(read(&frame, Carrier::VxlanPolicy), Some(9));
     assert_eq!(read(&frame, Carrier::InnerEthernetDst), Some(0x0200_0000_0002));
     assert_eq!(read(&frame, Carrier::InnerEthernetSrc), Some(0x0200_0000_0001));

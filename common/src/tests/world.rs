@@ -217,7 +217,7 @@ impl Meters for Noted {
 
 /// The parsing stages alone.
 pub(super) fn headers(frame: &mut [u8]) -> Headers {
-    crate::decide::headers_of(&Frame::new(frame, 3))
+    crate::look::headers_of(&Frame::new(frame, 3))
 }
 
 pub(super) const CLIENT: [u8; 4] = [10, 1, 2, 3];

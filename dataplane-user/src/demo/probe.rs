@@ -49,7 +49,7 @@ mod tests {
     use std::net::SocketAddr;
 
     use keysteer_common::carrier::{self, Carrier};
-    use keysteer_common::decide::headers_of;
+    use keysteer_common::look::headers_of;
     use keysteer_common::slice::Frame;
     use keysteer_common::vocabulary::Fault;
 

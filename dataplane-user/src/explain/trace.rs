@@ -6,10 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use keysteer_common::carrier::{self, Carrier};
 use keysteer_common::config::{FieldConfig, SchemaConfig};
-use keysteer_common::decide::facts_of;
 use keysteer_common::forward::Action;
 use keysteer_common::headers::{FIELDS, Headers, NO_LEVEL, NO_SHARD, NO_SLOT, Record, SCHEMAS, Work, found};
 use keysteer_common::inside::{Inside, within};
+use keysteer_common::look::facts_of;
 use keysteer_common::scope;
 use keysteer_common::slice::Frame;
 use keysteer_common::vocabulary::{Class, Fault, Reason, Verdict};

@@ -6,9 +6,9 @@ use std::ops::Range;
 
 use keysteer_common::carrier::{self, Carrier};
 use keysteer_common::config::{ANY_ROTATION, Config, FieldConfig, Ports, reads};
-use keysteer_common::decide::{facts_of, headers_of};
 use keysteer_common::headers::{Headers, found};
 use keysteer_common::inside::{Inside, within};
+use keysteer_common::look::{facts_of, headers_of};
 use keysteer_common::parse::transport::TCP;
 use keysteer_common::shim;
 use keysteer_common::slice::Frame;

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use etherparse::{LinkExtSlice, NetSlice, SlicedPacket, TransportSlice};
 use keysteer_common::access::MAX_POS;
 use keysteer_common::config::{Config, Ports, reads};
-use keysteer_common::decide::{facts_of, headers_of};
 use keysteer_common::headers::{Headers, found};
 use keysteer_common::inside::within;
+use keysteer_common::look::{facts_of, headers_of};
 use keysteer_common::slice::Frame;
 use keysteer_common::vocabulary::Fault;
 

@@ -9,8 +9,8 @@ use std::path::Path;
 use super::parse::everything;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use keysteer_common::decide::facts_of;
 use keysteer_common::headers::found;
+use keysteer_common::look::facts_of;
 use keysteer_common::slice::Frame;
 use keysteer_common::vocabulary::Fault;
 

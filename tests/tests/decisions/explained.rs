@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use keysteer::explain::offline::Offline;
-use keysteer_common::decide::headers_of;
+use keysteer_common::look::headers_of;
 use keysteer_common::seeded::{Stage, plant};
 use keysteer_common::slice::Frame;
 use keysteer_tests::captures;
