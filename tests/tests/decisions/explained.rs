@@ -22,13 +22,19 @@ fn the_program_decides_recorded_frames_as_they_are_explained() {
     let frames = captures::folder(&captures::own()).unwrap();
     assert!(frames.len() > 40, "{}", frames.len());
     // Every question loads the program twice: one frame of each kind will do, and some for the other policies.
-    for (policy, step) in [("tenant-prefix.yaml", 1), ("demo.yaml", 9), ("vlan.yaml", 9)] {
+    let policies = [
+        ("tenant-prefix.yaml", 1, 24),
+        ("demo.yaml", 9, 8),
+        ("vlan.yaml", 9, 8),
+        ("tunnel-tenants.yaml", 3, 8),
+    ];
+    for (policy, step, most) in policies {
         let offline = Offline::open(&example(policy), None).unwrap();
         let mut kinds = BTreeSet::new();
         for (number, frame) in (1..).zip(&frames).step_by(step) {
             let said = offline.explain(frame, None).unwrap();
             let found = headers_of(&Frame::new(&mut frame.clone(), 1)).found;
-            if kinds.insert((said.class, said.forward.reason, found)) {
+            if kinds.len() < most && kinds.insert((said.class, said.forward.reason, found)) {
                 let run = offline.kernel(frame, None).unwrap();
                 assert!(run.agrees(), "{policy}, frame {number}: {run:#?}");
             }
