@@ -73,8 +73,10 @@ pub(crate) fn walk<'t, T: Tables>(tables: &'t T, key: &Key, tried: &mut u8) -> H
 /// Tries level `L`, if there is such a level and the key has its fields.
 #[inline(always)]
 fn level<'t, const L: usize, T: Tables>(tables: &'t T, key: &Key, tried: &mut u8) -> Hit<'t> {
-    let level = &tables.config().levels[L];
-    if level.fields == 0 || key.present & level.fields != level.fields {
+    let config = tables.config();
+    let level = &config.levels[L];
+    // Behind those of the first schema come those of the others, which its key is nothing to.
+    if L >= config.schemas[0].levels as usize || key.present & level.fields != level.fields {
         return None;
     }
     if L > 0 {

@@ -67,6 +67,10 @@ fn the_first_schema_that_has_a_key_decides_and_its_version_is_counted() {
     assert!(counts.contains(&version(2)), "{counts:?}");
     let (class, ..) = decided(&world, &with_vlans(&plain(), &[(0x8100, 6)]));
     assert_eq!(class, Class::Unregistered);
+    // By the first schema the key is 5, too: but not at the second schema's level.
+    let mut alike = with_vlans(&plain(), &[(0x8100, 6)]);
+    alike[19] = 5 << 2;
+    assert_eq!(decided(&world, &alike).0, Class::Unregistered);
 }
 
 #[test]
@@ -119,7 +123,6 @@ fn by_port() -> World {
     world.config.fields[0][0].carrier = Carrier::L4DstPort as u8;
     world.config.fields[0][0].mask = [0, 0xffff];
     world.config.levels[0].mask = [0, 0xffff];
-    world.config.schemas[0] = SchemaConfig { levels: 1, fields: 1, version: 1, ..Default::default() };
     world.key(KeyEntry { key: 443, id: KEY_ID, place: 0, meta: KeyMeta::direct(0, 0) });
     world
 }

@@ -3,7 +3,7 @@
 use etherparse::{Ethernet2Header, PacketBuilder, PacketBuilderStep};
 
 use crate::account::Meters;
-use crate::config::{Config, LevelConfig, PrefixIndex};
+use crate::config::{Config, LevelConfig, PrefixIndex, SchemaConfig};
 use crate::forward::Action;
 use crate::headers::{Headers, Work};
 use crate::program::Program;
@@ -76,6 +76,7 @@ impl World {
         world.config.fields[0][0].mask = [0, 0x3f];
         world.config.levels[0] =
             LevelConfig { mask: [0, 0x3f], multipliers: [3, 5], fields: 1, ..Default::default() };
+        world.config.schemas[0] = SchemaConfig { levels: 1, fields: 1, version: 1, ..Default::default() };
         world.config.record = 1;
         world.config.shards = 2;
         world.slot_tables = vec![SlotTable::new(0, WIDTH_ALL, 0)];
