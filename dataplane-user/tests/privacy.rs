@@ -323,3 +323,123 @@ fn carriers_inside_of_tunnels() {
     assert!(refused.contains("is no value of 24 bits of vxlan.vni (display is masked"), "{refused}");
     assert!(!refused.contains("16777217"), "{refused}");
 }
+
+/// Tenants by their addresses, as the first version of the schema has them, or by their VLANs, whose values the second one
+/// calls by names: each field with a `display`, if any.
+fn versions(first: &str, second: &str) -> String {
+    format!(
+        "apiVersion: keysteer.dev/v1alpha1
+kind: SteeringPolicy
+metadata: {{name: versions}}
+spec:
+  environment: prod
+  interfaces: [{{name: eth0}}]
+  scope: [{{services: [any]}}]
+  prefixTables:
+    tenants: {{10.1.0.0/16: zq-acme, 10.2.0.0/16: zq-globex, 10.3.0.0/16: zq-initech}}
+  schemas:
+    - version: 2
+      fields: [{{name: tenant, from: ip.src, table: tenants{first}}}]
+    - version: 1
+      fields:
+        - {{name: tenant, from: vlan.id, values: {{zq-acme: 3101, zq-globex: [3102, 3103]}}{second}}}
+        - {{name: product, from: ip.dscp}}
+      levels: [[tenant, product], [tenant]]
+  shards: [{{name: a, target: pass}}]
+  pools: [{{name: all, shards: [a]}}]
+  keys:
+    - {{name: acme, match: {{tenant: zq-acme}}, pool: all}}
+    - {{name: globex, match: {{tenant: zq-globex}}, pool: all}}
+    - {{name: initech, match: {{tenant: zq-initech}}, pool: all}}
+    - {{name: globex-voice, match: {{tenant: zq-globex, product: 46}}, pool: all}}
+    - {{name: old, match: {{tenant: 3110}}, aliasOf: acme}}
+"
+    )
+}
+
+/// What only one version of the schema masks is masked by all: its values are the same in each.
+#[test]
+fn versions_of_the_schema() {
+    let place = Place::new();
+    let masked = versions("", ", display: masked");
+    place.write("v.yaml", &masked);
+    place.hides(&["validate", "v.yaml"]);
+    for (source, vlan, dscp, key) in [
+        ("10.1.0.1", "3102", "0", Some("acme")),
+        ("10.77.0.1", "3103", "0", Some("globex")),
+        ("10.77.0.1", "3103", "46", Some("globex-voice")),
+        ("10.77.0.1", "3110", "0", Some("old")),
+        ("10.77.0.1", "3111", "0", None),
+    ] {
+        let packet =
+            ["--src", source, "--dst", "203.0.113.10", "--dport", "443", "--vlan", vlan, "--dscp", dscp];
+        let ask = [&["explain", "--policy", "v.yaml"], &packet[..], &["-o"]].concat();
+        let table = place.hides(&[&ask[..], &["table"]].concat());
+        let (_, drawn) = table.split_once(" scope ").expect("the stage after the packet");
+        let json = place.hides(&[&ask[..], &["json"]].concat());
+        let hidden = beyond_the_packet(&json);
+        let (plain, _) = place.said(&[&ask[..], &["json", "--reveal"]].concat());
+        assert!(plain.contains(vlan) && !plain.contains("****"), "{plain}");
+        for said in [&hidden.to_string(), drawn] {
+            assert!(said.contains("****") && !said.contains(source) && !said.contains(vlan), "{said}");
+        }
+        assert_eq!(hidden["key"]["name"].as_str(), key, "{json}");
+        let by_version = [&hidden["extract"], &hidden["others"][0]["extract"]];
+        for fields in by_version.into_iter().flat_map(|fields| fields.as_array().expect("fields")) {
+            assert!(fields["name"] == "product" || fields["raw"] == "****", "{fields}");
+        }
+    }
+
+    // Also what a version calls its values, and that it comes or goes.
+    let other =
+        masked.replace("zq-acme: 3101", "zq-acme: [3101, 3104]").replace("10.3.0.0/16", "10.4.0.0/16");
+    let (begin, rest) = masked.split_once("    - version: 1\n").expect("the second version");
+    let (_, end) = rest.split_once("  shards:").expect("what comes then");
+    let end =
+        end.replace("match: {tenant: zq-globex, product: 46}", "match: {tenant: zq-globex}, deny: true");
+    let end: String = end
+        .lines()
+        .filter(|line| !line.contains("name: old") && !line.contains("-voice"))
+        .fold(String::new(), |text, line| text + line + "\n");
+    let alone = format!("{begin}  shards:{end}").replace("table: tenants", "table: tenants, display: masked");
+    for next in [other, alone] {
+        place.write("next.yaml", &next);
+        for (old, new) in [("v.yaml", "next.yaml"), ("next.yaml", "v.yaml")] {
+            for output in ["table", "json"] {
+                let ask = ["plan", new, "--against", old, "--allow", "schema", "-o", output];
+                let said = place.hides(&ask);
+                assert!(said.contains("****") && !said.contains("310"), "{said}");
+                let (plain, _) = place.said(&[&ask[..], &["--reveal"]].concat());
+                assert!(plain.contains(HIDDEN) && plain.contains("3102 3103"), "{plain}");
+            }
+        }
+    }
+
+    for (from, to, said) in [
+        ("zq-globex: [3102, 3103]", "zq-globex: [3102, 3101]", "a value has two names"),
+        ("zq-globex: [3102, 3103]", "zq-globex: [3102, 9999]", "no packet has it there"),
+        ("zq-globex: [3102, 3103]", "zq-globex: zq-acme", "begin with no digit, and a number"),
+        ("zq-acme: 3101, zq-globex", "zq-acme: 3101, zq-acme", "names, each once"),
+        ("zq-globex: [3102, 3103]", "31x2: 3102", "begin with no digit"),
+        ("tenant: zq-globex, product", "tenant: zq-glob, product", ", or no name of one"),
+        ("tenant: zq-initech", "tenant: zq-initec", "(display is masked"),
+        ("tenant: 3110", "tenant: 3101", ", or no name of one"),
+        ("tenant: 3110", "tenant: 99999", ", or no name of one"),
+    ] {
+        assert!(masked.contains(from), "{from}");
+        place.write("wrong.yaml", &masked.replacen(from, to, 1));
+        let output = place.run(&["validate", "wrong.yaml"]);
+        let text = format!("{output:?}");
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        let hidden = [HIDDEN, "310", "31x2", "9999"].iter().all(|value| !text.contains(value));
+        assert!(text.contains(said) && hidden, "{text}");
+    }
+
+    // A tenant is the same whichever version says so.
+    place.write("v.yaml", &versions(", display: keyed-hash", ""));
+    let packet = ["--src", "10.2.0.1", "--dst", "203.0.113.10", "--dport", "443", "--vlan", "3103"];
+    let said = place.hides(&[&["explain", "--policy", "v.yaml", "-o", "json"], &packet[..]].concat());
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    let [one, other] = [&said["extract"][0]["value"], &said["others"][0]["extract"][0]["value"]];
+    assert!(one.as_str().is_some_and(|text| text.starts_with("h:")) && one == other, "{one} {other}");
+}
