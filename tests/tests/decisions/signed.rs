@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use keysteer::image::Image;
 use keysteer::signing::{SecretKey, address, clock_offset, epoch, monotonic_ns};
 use keysteer_common::shim::{self, Claim, Secret, Signing, flag, source_prefix};
 use keysteer_common::vocabulary::Class;
@@ -29,6 +30,24 @@ spec:
     bind: {source: {ipv4: 24, ipv6: 48}}
 "#;
 
+/// Has an image believe the secrets 1 and 2, where a key is bound to its source.
+pub(crate) fn verifying(image: &mut Image) {
+    image.signing = Signing {
+        secrets: [Secret { key: secret(b'1'), id: 1, live: 1 }, Secret { key: secret(b'2'), id: 2, live: 1 }],
+        clock_offset: clock_offset(),
+        require: flag::SOURCE,
+        source_bits4: 24,
+        source_bits6: 48,
+        ..Signing::default()
+    };
+    image.now = monotonic_ns();
+}
+
+/// A datagram with a shim that is right.
+pub(crate) fn rightly(packet: &Packet, key: u64) -> Packet {
+    signed(packet, secret(b'1'), Claim { flags: flag::SOURCE, secret_id: 1, epoch: epoch(), key })
+}
+
 fn secret(digit: u8) -> [u64; 2] {
     SecretKey::parse(&[digit; 32]).unwrap().words()
 }
@@ -44,16 +63,7 @@ fn signed(packet: &Packet, by: [u64; 2], claim: Claim) -> Packet {
 
 #[test]
 fn a_key_is_steered_when_it_is_signed_for_where_it_comes_from_and_else_never() {
-    let signing = Signing {
-        secrets: [Secret { key: secret(b'1'), id: 1, live: 1 }, Secret { key: secret(b'2'), id: 2, live: 1 }],
-        clock_offset: clock_offset(),
-        require: flag::SOURCE,
-        source_bits4: 24,
-        source_bits6: 48,
-        ..Signing::default()
-    };
-    let prepare = |image: &mut keysteer::image::Image| (image.signing, image.now) = (signing, monotonic_ns());
-    table_of(POLICY, prepare, |_, mut table| {
+    table_of(POLICY, verifying, |_, mut table| {
         let id = table.image.names.keys[0].id as usize;
         let claim = Claim { flags: flag::SOURCE, secret_id: 1, epoch: epoch(), key: 42 };
         let mut packets = 0;

@@ -5,7 +5,6 @@ use keysteer::image::Image;
 use keysteer_common::account::{Counter, drop_slot};
 use keysteer_common::forward::Action;
 use keysteer_common::headers::NO_SHARD;
-use keysteer_common::program::Program;
 use keysteer_common::vocabulary::{Class, REASONS, Reason, Verdict};
 use keysteer_tests::frames::Packet;
 use keysteer_tests::lab::{Lab, lab};
@@ -84,6 +83,8 @@ pub(crate) struct Expect {
     pub(crate) shard: Option<&'static str>,
     /// The key that it claims without right, and the interface.
     pub(crate) claim: Option<(&'static str, u32)>,
+    /// The version of the schema that it is counted by, where the policy has several.
+    pub(crate) version: Option<u8>,
     /// It opens a flow.
     pub(crate) opens: bool,
     /// Destination and source that the frame leaves with; none: it leaves as it came.
@@ -98,7 +99,7 @@ impl Expect {
 
     /// Is of a class without a key and meets what the policy says of the class.
     pub(crate) fn class(class: Class, reason: Reason) -> Self {
-        let passes = reason == Reason::ClassPass;
+        let passes = matches!(reason, Reason::ClassPass | Reason::FragmentPass);
         let action = if passes { Action::Pass } else { Action::Drop };
         Self::of(action, class, if passes { Verdict::Pass } else { Verdict::Drop }, reason)
     }
@@ -121,7 +122,8 @@ impl Expect {
     }
 
     pub(crate) fn of(action: Action, class: Class, verdict: Verdict, reason: Reason) -> Self {
-        Self { action, class, verdict, reason, key: None, shard: None, claim: None, opens: false, macs: None }
+        let (key, shard, claim, version, macs) = (None, None, None, None, None);
+        Self { action, class, verdict, reason, key, shard, claim, version, opens: false, macs }
     }
 }
 
@@ -202,13 +204,12 @@ impl Table<'_> {
             counters.keys[id].packets += 1;
             counters.keys[id].bytes += bytes;
             counters.events[id].flows += u64::from(expect.opens);
-            if Program::of(&self.image.config) == Program::Deep {
-                let version = self.image.config.schemas[0].version;
-                add(counters.versions.entry(version).or_default(), one);
-            }
             if let (true, Some(slot)) = (dropped, drop_slot(expect.reason)) {
                 add(&mut counters.events[id].drops[slot], one);
             }
+        }
+        if let Some(version) = expect.version {
+            add(counters.versions.entry(version).or_default(), one);
         }
         if let Some((name, index)) = expect.claim {
             let id = self.image.names.keys.iter().find(|key| key.name == name).expect("a key").id;
