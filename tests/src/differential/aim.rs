@@ -36,6 +36,9 @@ pub(super) fn packet(policy: &Policy, dice: &mut Dice) -> Packet {
     if is_deep(policy) {
         deepen(&mut packet, dice);
     }
+    if policy.datagrams.is_some() && dice.once_in(3) {
+        fragment_few(policy, &mut packet, v4, dice);
+    }
     // What the key does not say may be anything; a value of another key is the most interesting.
     for field in policy.schemas.iter().flat_map(|schema| &schema.fields) {
         if let Some(other) = dice.pick(&policy.keys)
@@ -63,6 +66,23 @@ pub(super) fn packet(policy: &Policy, dice: &mut Dice) -> Packet {
         packet = packet.error(router, kind);
     }
     packet
+}
+
+/// Makes it a fragment of one of few datagrams, so that its first one has been before: fewer than any policy here
+/// remembers, as the kernel forgets others than those that are oldest.
+fn fragment_few(policy: &Policy, packet: &mut Packet, v4: bool, dice: &mut Dice) {
+    let end = dice.below(8) as u8;
+    packet.source = if v4 {
+        Ipv4Addr::new(10, 1, 2, end).into()
+    } else {
+        Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, end.into()).into()
+    };
+    let mut scope = policy.scope.iter().map(|entry| entry.prefix);
+    if let Some(prefix) = scope.find(|prefix| prefix.addr().is_ipv4() == v4) {
+        packet.destination = prefix.network();
+    }
+    packet.extensions.retain(|(number, _)| *number != FRAGMENT);
+    packet.fragment = Some(dice.one([(0, true), (185, true), (185, false)]));
 }
 
 /// Whether a policy reads more than the outer headers.

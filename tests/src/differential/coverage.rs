@@ -97,6 +97,11 @@ impl Coverage {
             return;
         }
         self.add("level", &decision.level.to_string());
+        if headers.has(found::LATER) && decision.tried == 0 {
+            self.add("fact", "follows");
+            return;
+        }
+        self.add("schema", &decision.schema.to_string());
         for (field, bit) in subject.policy.schemas[usize::from(decision.schema)].fields.iter().zip(0..) {
             if decision.present & 1 << bit != 0 {
                 self.add("carrier", field.carrier.name());
@@ -159,7 +164,8 @@ impl Coverage {
             .chain(WORDS.map(|name| ("word", name.to_owned())))
             .chain(FACTS.map(|(_, name)| ("fact", name.to_owned())))
             .chain(WITHIN.map(|(_, name)| ("within", name.to_owned())))
-            .chain([("fact", "jumbo".to_owned())]);
+            .chain((0..2).map(|schema| ("schema", schema.to_string())))
+            .chain(["jumbo", "follows"].map(|name| ("fact", name.to_owned())));
         let mut gaps: Vec<String> = required
             .filter(|(kind, name)| self.of(kind, name) < least)
             .map(|(kind, name)| format!("{kind} {name}: {} of at least {least}", self.of(kind, &name)))

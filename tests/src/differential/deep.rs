@@ -6,7 +6,7 @@ use keysteer_common::carrier::Carrier;
 use super::{nest, signed};
 use crate::carriers::{GENEVE_OPTION, SHIM_PORT, TCP_OPTION, TCP_OPTION_PLAIN, geneve_options, tcp_options};
 use crate::dice::Dice;
-use crate::frames::{ACK, Header, Inside, Nsh, Packet, Quic, Transport};
+use crate::frames::{ACK, GeneveOption, Header, Inside, Nsh, Packet, Quic, Transport};
 
 /// The first three bits of a connection id: the configuration that the policies here ask for.
 const ROTATION: u8 = 2;
@@ -35,11 +35,18 @@ pub(super) fn write(packet: &mut Packet, field: &Field, value: u128, dice: &mut 
             }
         }
         Carrier::GeneveVni | Carrier::GeneveOption => {
+            let signed = field.signed.then(|| signed::shim(packet, value as u64, dice));
             let header = tunnel(packet, dice, nest::geneve, |it| matches!(it, Header::Geneve { .. }));
             if let Header::Geneve { vni, options } = header {
                 let ours = |kind: u16, class: u8| (kind, class) == GENEVE_OPTION;
                 if field.carrier == Carrier::GeneveVni {
                     *vni = value as u32;
+                } else if field.signed {
+                    let (class, kind) = GENEVE_OPTION;
+                    let data = signed.unwrap_or_default();
+                    *options = geneve_options(dice.below(3), dice);
+                    options.retain(|option| !ours(option.class, option.kind));
+                    options.push(GeneveOption { class, kind, data });
                 } else {
                     if !options.iter().any(|option| ours(option.class, option.kind)) {
                         *options = geneve_options(2, &mut Dice::new(1));

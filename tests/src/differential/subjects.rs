@@ -12,7 +12,7 @@ use super::signed;
 use crate::lab::{Lab, compile};
 
 /// Policies as files. Together they use every carrier, level, target, width and class action.
-const POLICIES: [(&str, &str); 21] = [
+const POLICIES: [(&str, &str); 23] = [
     ("tenants", include_str!("policies/tenants.yaml")),
     ("composite", include_str!("policies/composite.yaml")),
     ("hardware", include_str!("policies/hardware.yaml")),
@@ -33,6 +33,8 @@ const POLICIES: [(&str, &str); 21] = [
     ("signed", include_str!("policies/signed.yaml")),
     ("sources", include_str!("policies/sources.yaml")),
     ("trust", include_str!("policies/trust.yaml")),
+    ("versions", include_str!("policies/versions.yaml")),
+    ("option", include_str!("policies/option.yaml")),
     (GAPS, include_str!("policies/gaps.yaml")),
 ];
 

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use keysteer::policy::{Field, Key, Policy, Spelling};
+use keysteer::policy::{Field, Key, Policy, Schema, Spelling};
 use keysteer_common::carrier::Carrier;
 use keysteer_common::config::ANY_ROTATION;
 use keysteer_common::headers::{Headers, found};
@@ -99,7 +99,7 @@ impl<'p> Expected<'p> {
                 (None, _) => Class::Unregistered,
             };
             if schema.is_signed() {
-                expected.doubt(signing, frame, headers);
+                expected.doubt(signing, schema, frame, headers, inside);
             }
             if matches!(expected.class, Class::Assigned | Class::Unauthenticated) {
                 break;
@@ -125,7 +125,14 @@ fn registered(policy: &Policy, spelling: Spelling) -> Option<&Key> {
 
 impl Expected<'_> {
     /// Where keys are signed, one without is not believed, and a wrong signature spoils everything.
-    fn doubt(&mut self, signing: &Signing, frame: &[u8], headers: &Headers) {
+    fn doubt(
+        &mut self,
+        signing: &Signing,
+        schema: &Schema,
+        frame: &[u8],
+        headers: &Headers,
+        inside: &Inside,
+    ) {
         let v4 = headers.has(found::IPV4);
         let mapped = |at| {
             let bits = match address(frame, v4, at) {
@@ -134,12 +141,13 @@ impl Expected<'_> {
             };
             [(bits >> 64) as u64, bits as u64]
         };
-        let signed = shim(frame, headers).is_some();
-        let block = bytes::<24>(frame, usize::from(headers.l4) + 8);
-        let block: [[u8; 8]; 3] = std::array::from_fn(|at| bytes(&block, at * 8));
-        let (source, destination) = (mapped(headers.source), mapped(headers.destination));
-        let right = signed && verify(&from_bytes(block), signing, 0, source, destination);
-        if signed && !right || !signed && self.entry.is_some() {
+        let field = schema.fields.iter().find(|field| field.signed);
+        let block = field.and_then(|field| block(field, frame, headers, inside));
+        let right = block.is_some_and(|block| {
+            let block: [[u8; 8]; 3] = std::array::from_fn(|at| bytes(block, at * 8));
+            verify(&from_bytes(block), signing, 0, mapped(headers.source), mapped(headers.destination))
+        });
+        if block.is_some() && !right || block.is_none() && self.entry.is_some() {
             self.class = Class::Unauthenticated;
             self.claimed = self.entry.take();
         }
@@ -193,6 +201,9 @@ fn value(policy: &Policy, field: &Field, frame: &[u8], headers: &Headers, inside
         let at = if field.carrier.name().ends_with(".src") { source } else { destination };
         return longest(table.prefixes.iter().copied(), address(frame, v4, at)).map(u128::from);
     }
+    if field.signed {
+        return block(field, frame, headers, inside)?.get(8..16).map(number);
+    }
     let (offset, bits) = (u32::from(field.offset), u32::from(field.bits));
     if field.carrier.is_variable() {
         let bytes = chosen(field, frame, headers, inside)?;
@@ -201,7 +212,7 @@ fn value(policy: &Policy, field: &Field, frame: &[u8], headers: &Headers, inside
         return (offset..offset + bits).try_fold(0, |value, at| Some(value << 1 | u128::from(bit(at)?)));
     }
     let whole = if field.carrier.is_deep() {
-        deep(field.carrier, frame, headers, inside)?
+        deep(field.carrier, frame, inside)?
     } else {
         whole(field.carrier, frame, headers)?
     };
@@ -244,7 +255,7 @@ fn whole(carrier: Carrier, frame: &[u8], headers: &Headers) -> Option<u128> {
 }
 
 /// Everything that a carrier beyond the outer headers holds.
-fn deep(carrier: Carrier, frame: &[u8], headers: &Headers, inside: &Inside) -> Option<u128> {
+fn deep(carrier: Carrier, frame: &[u8], inside: &Inside) -> Option<u128> {
     let at = |bits: u32, position: u16, length: usize| {
         let position = usize::from(position);
         inside.has(bits).then(|| number(frame.get(position..position + length).unwrap_or_default()))
@@ -259,7 +270,6 @@ fn deep(carrier: Carrier, frame: &[u8], headers: &Headers, inside: &Inside) -> O
         Carrier::GtpuTeid => at(within::GTPU, inside.tunnel + 4, 4),
         Carrier::NshSpi => at(within::NSH, inside.nsh + 4, 3),
         Carrier::NshContext => at(within::NSH_CONTEXT, inside.nsh + 8, 16),
-        Carrier::ShimKey => shim(frame, headers),
         Carrier::InnerEthernetDst => at(within::ETHERNET, inside.ethernet, 6),
         Carrier::InnerEthernetSrc => at(within::ETHERNET, inside.ethernet + 6, 6),
         Carrier::InnerIpv4Src => at(v4, inside.source, 4),
@@ -275,15 +285,20 @@ fn deep(carrier: Carrier, frame: &[u8], headers: &Headers, inside: &Inside) -> O
     }
 }
 
-/// The key of a shim, at the port that the policies here have it at.
-fn shim(frame: &[u8], headers: &Headers) -> Option<u128> {
-    let ours = headers.protocol == 17
-        && headers.has(found::PORTS)
-        && !headers.has(found::QUOTED)
-        && headers.destination_port == SHIM_PORT;
-    let at = usize::from(headers.l4) + 8;
-    let shim = frame.get(at..at + 24).filter(|_| ours && at + 24 <= usize::from(headers.end))?;
-    (shim.first()? >> 4 == 1).then(|| shim.get(8..16).map(number)).flatten()
+/// The signed block that a field is read from: the data of an option, or the beginning of a payload at the port that
+/// the policies here have it at.
+fn block<'f>(field: &Field, frame: &'f [u8], headers: &Headers, inside: &Inside) -> Option<&'f [u8]> {
+    let block = if field.carrier == Carrier::GeneveOption {
+        chosen(field, frame, headers, inside).filter(|data| data.len() == 24)?
+    } else {
+        let ours = headers.protocol == 17
+            && headers.has(found::PORTS)
+            && !headers.has(found::QUOTED)
+            && headers.destination_port == SHIM_PORT;
+        let at = usize::from(headers.l4) + 8;
+        frame.get(at..at + 24).filter(|_| ours && at + 24 <= usize::from(headers.end))?
+    };
+    (block.first()? >> 4 == 1).then_some(block)
 }
 
 /// The bytes of the option or the connection id that a field is taken from.
@@ -323,15 +338,13 @@ fn chosen<'f>(field: &Field, frame: &'f [u8], headers: &Headers, inside: &Inside
                     [kind, length, ..] => {
                         let (option, rest) = options.split_at_checked((*length).into())?;
                         let data = option.get(2..)?;
-                        let which = u32::from(*kind) << 16;
-                        match data {
-                            [high, low, data @ ..] if *kind >= 253 => {
-                                if which | number(&[*high, *low]) as u32 == field.which {
-                                    return Some(data);
-                                }
-                            }
-                            _ if *kind < 253 && which == field.which => return Some(data),
-                            _ => {}
+                        // Kinds for experiments have an id before their data.
+                        let (id, data) = match data {
+                            [high, low, data @ ..] if *kind >= 253 => (number(&[*high, *low]) as u32, data),
+                            _ => (0, data),
+                        };
+                        if u32::from(*kind) << 16 | id == field.which && (*kind < 253 || length >= &4) {
+                            return Some(data);
                         }
                         options = rest;
                     }

@@ -10,6 +10,7 @@ use super::parse::everything;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use keysteer_common::headers::found;
+use keysteer_common::inside::within;
 use keysteer_common::look::facts_of;
 use keysteer_common::slice::Frame;
 use keysteer_common::vocabulary::Fault;
@@ -82,11 +83,15 @@ fn parse(captured: &[Vec<u8>]) -> Seeds {
         // Of protocols that are only passed by, one does for all.
         let protocol = if FOLLOWED.contains(&headers.protocol) { headers.protocol } else { 0 };
         let fault = Fault::from_number(headers.fault).map_or("", Fault::name);
-        // One tag is as good as none.
+        // One tag is as good as none, and before what is followed so are two.
+        let tags = if protocol == 0 { found::VLAN } else { found::VLAN | found::VLAN_INNER };
         let name = if inside.found == 0 {
-            format!("{:03x}-{protocol}-{fault}", headers.found & !found::VLAN)
+            format!("{:03x}-{protocol}-{fault}", headers.found & !tags)
         } else {
-            format!("{:04x}-inside", inside.found)
+            // A protocol and a context come with what they are in; a tunnel behind labels is as good as one without.
+            let shape = inside.found & !(within::PROTOCOL | within::NSH_CONTEXT);
+            let tunnel = shape & !within::MPLS;
+            format!("{:04x}-inside", if tunnel == 0 { shape } else { tunnel })
         };
         keep(&mut seeds, name, frame);
     }

@@ -183,7 +183,7 @@ fn in_tunnel_headers() -> Vec<Case> {
             "0xc0ffee00",
             &geneve(1, &tenant(0)),
             &geneve(1, &tenant(1)),
-            geneve(1, &[before.clone()]),
+            geneve(1, std::slice::from_ref(&before)),
         ),
         case(
             Carrier::GreKey,
