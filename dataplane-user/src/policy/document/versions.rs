@@ -66,7 +66,7 @@ fn plainly_named<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<V
             Ok(_) => None,
         };
         if let Some(problem) = problem {
-            context.report.add(context.file, name.at, &cursor, problem);
+            context.report.add(context.file, name.at, cursor, problem);
             continue;
         }
         let numbers = match &cursor.node.value {
