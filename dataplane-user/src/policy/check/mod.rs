@@ -4,6 +4,7 @@
 mod alias;
 mod carriers;
 mod duplicates;
+mod field_value;
 mod keys;
 mod keys_file;
 mod normalise;

@@ -9,7 +9,8 @@ use crate::policy::model::{Field, PrefixTable, Schema, Spelling};
 use crate::policy::reader::At;
 use crate::policy::value_map::ValueMap;
 
-use super::keys::{Draft, plain_value, unknown_label};
+use super::field_value::{plain_value, unknown_label};
+use super::keys::Draft;
 
 /// The most entries of the key table that one key can have.
 const ENTRIES: usize = 4096;

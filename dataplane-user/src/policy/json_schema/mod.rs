@@ -14,11 +14,10 @@ use super::document::{API_VERSION, CLASSES, KIND};
 use super::trust::TrustMode;
 use super::values::PROTOCOLS;
 
-use leaves::{
-    boolean, date, filled, integer, list, name, name_pattern, number, region, share, text, with_default,
-};
+use leaves::{boolean, date, filled, integer, list, name, name_pattern, number, region, share, text};
 
 mod carriers;
+mod keys;
 mod leaves;
 mod signing;
 
@@ -67,8 +66,8 @@ fn spec() -> Value {
             },
             "shards": list("Where flows can go.", &shard()),
             "pools": list("Sets of shards.", &pool()),
-            "tiers": list("What keys have in common.", &tier()),
-            "keys": list("Registered keys.", &key()),
+            "tiers": list("What keys have in common.", &keys::tier()),
+            "keys": list("Registered keys.", &keys::key()),
             "keysFrom": {
                 "description": "More keys, in a CSV file beside the policy.",
                 "type": "string",
@@ -299,71 +298,6 @@ fn pool() -> Value {
         },
         "required": ["name", "shards"],
         "additionalProperties": false,
-    })
-}
-
-fn tier() -> Value {
-    json!({
-        "type": "object",
-        "properties": {
-            "name": name("What the tier is called."),
-            "pool": name("The pool of its keys."),
-            "width": width(),
-            "owner": text("Who answers for its keys."),
-            "costCentre": text("Who is charged for them."),
-            "account": text("Who is billed for them."),
-            "rank": with_default(integer("How good the tier is: a larger number is better.", 0, 65_535), 0),
-            "vip": with_default(boolean("Whether its keys are VIPs, which may not come to a tier of lower rank."), false),
-        },
-        "required": ["name", "pool"],
-        "additionalProperties": false,
-    })
-}
-
-fn key() -> Value {
-    json!({
-        "type": "object",
-        "properties": {
-            "name": text("What the key is called; unique."),
-            "match": {
-                "description": "The values of exactly the fields of one level.",
-                "type": "object",
-                "additionalProperties": {"type": ["string", "integer"]},
-                "minProperties": 1,
-            },
-            "tier": name("Where pool, width, owner, costCentre and account come from when not given."),
-            "pool": name("The pool that its flows go to; the tier's where not given."),
-            "width": width(),
-            "owner": text("Who answers for it."),
-            "costCentre": text("Who is charged for it."),
-            "account": text("Who is billed for it."),
-            "deny": {"description": "Drop every packet of the key.", "type": "boolean", "default": false},
-            "reason": text("Why it is denied."),
-            "region": region("Its region, where no field of its level is."),
-            "vip": boolean("Whether it is a VIP, which may not come to a tier of lower rank; the tier's where not given."),
-            "schema": integer("The version of the schema that it is of alone; every one that it fits where not given.", 1, 255),
-            "aliasOf": text("The key that it is another spelling of: it goes where that one does."),
-            "sources": filled("The source addresses that may use it; all where not given.", &prefix()),
-        },
-        "required": ["name", "match"],
-        "anyOf": [
-            {"required": ["aliasOf"]},
-            {"required": ["tier"]},
-            {"required": ["pool"]},
-            {"properties": {"deny": {"const": true}}, "required": ["deny"]},
-        ],
-        "additionalProperties": false,
-    })
-}
-
-fn width() -> Value {
-    json!({
-        "description": "Over how many shards of its pool a key's flows spread, or all.",
-        "anyOf": [
-            {"type": "integer", "minimum": 1, "maximum": 65_535},
-            {"type": "string", "pattern": "^(all|[1-9][0-9]{0,4}|0[xX][0-9A-Fa-f]+)$"},
-        ],
-        "default": 1,
     })
 }
 
