@@ -67,6 +67,45 @@ fn what_is_proposed_for_each_capture_is_valid_and_finds_its_packets() {
     assert!(packets >= 59 && assigned_to_any >= 20, "{packets} packets, {assigned_to_any} assigned");
 }
 
+/// Where what EtherType `kind` announces at `at` has its IP header, and the EtherType of that: behind labels (RFC 3032)
+/// or a service header (RFC 8300) too.
+fn below(frame: &[u8], mut at: usize, kind: u64) -> Option<(usize, u64)> {
+    match kind {
+        0x8847 | 0x8848 => {
+            for _ in 0..8 {
+                let label = frame.get(at..at + 4)?;
+                at += 4;
+                if label[2] & 1 == 1 {
+                    return match frame.get(at)? >> 4 {
+                        4 => Some((at, 0x800)),
+                        6 => Some((at, 0x86dd)),
+                        _ => None,
+                    };
+                }
+            }
+            None
+        }
+        0x894f => {
+            let base = frame.get(at..at + 8)?;
+            let words = usize::from(base[1] & 0x3f);
+            if base[0] >> 6 != 0 || words < 2 || (base[2] & 0xf == 1 && words != 6) {
+                return None;
+            }
+            at += 4 * words;
+            match base[3] {
+                1 => Some((at, 0x800)),
+                2 => Some((at, 0x86dd)),
+                3 => Some((
+                    at + 14,
+                    frame.get(at + 12..at + 14)?.iter().fold(0, |kind, byte| kind << 8 | u64::from(*byte)),
+                )),
+                _ => None,
+            }
+        }
+        _ => Some((at, kind)),
+    }
+}
+
 /// What each packet carries in its link layer and, where there is IPv4 or IPv6 behind it, in the first bytes of that;
 /// read by plain means.
 fn plainly(frame: &[u8]) -> Vec<(&'static str, u64)> {
@@ -86,6 +125,7 @@ fn plainly(frame: &[u8]) -> Vec<(&'static str, u64)> {
         }
     }
     found.push(("ethernet.type", kind));
+    let (at, kind) = below(frame, at, kind).unwrap_or((at, 0));
     let version = frame.get(at).map_or(0, |byte| byte >> 4);
     if kind == 0x800 && version == 4 && frame.len() >= at + 20 {
         found.push(("ip.dscp", u64::from(frame[at + 1] >> 2)));

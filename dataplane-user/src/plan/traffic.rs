@@ -16,7 +16,7 @@ pub struct Traffic {
     pub keys: Vec<u64>,
     /// By shard index, of the generation in force.
     pub shards: Vec<u64>,
-    /// By class, as in [`CLASSES`].
+    /// By class, those that a policy decides about, in its order.
     pub classes: [u64; CLASSES.len()],
     /// All that is ours.
     pub live: Live,
