@@ -229,7 +229,11 @@ fn follow<'t, P: PacketMut, T: Tables, H: Datagrams>(
 ) -> Option<&'t KeyEntry> {
     let datagram = fragment::datagram(packet, headers)?;
     if !headers.has(found::LATER) {
-        home.remember(&datagram, hit?.0 as u32);
+        // Addresses and id can be those of a datagram before: what was noted of that one does not hold any more.
+        match hit {
+            Some((index, _)) => home.remember(&datagram, index as u32),
+            None => home.forget(&datagram),
+        }
         return None;
     }
     if class as u8 != Class::Missing as u8 {

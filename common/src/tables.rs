@@ -328,6 +328,8 @@ const _: () = assert!(size_of::<Datagram>() == 40);
 pub trait Datagrams {
     /// Notes the index of the key's entry that the first fragment of `datagram` had.
     fn remember(&mut self, datagram: &Datagram, entry: u32);
+    /// Notes that the first fragment of `datagram` had none.
+    fn forget(&mut self, datagram: &Datagram);
     /// What was noted of `datagram`.
     fn recall(&mut self, datagram: &Datagram) -> Option<u32>;
 }

@@ -254,6 +254,12 @@ impl Datagrams for Kernel {
     }
 
     #[inline(always)]
+    fn forget(&mut self, datagram: &Datagram) {
+        // Nothing was noted, most often.
+        let _ = DATAGRAMS.remove(datagram);
+    }
+
+    #[inline(always)]
     fn recall(&mut self, datagram: &Datagram) -> Option<u32> {
         // SAFETY: a word, which another CPU may replace meanwhile: one datagram's or another's, it is an index.
         DATAGRAMS.get_ptr(datagram).map(|entry| unsafe { entry.read_volatile() })

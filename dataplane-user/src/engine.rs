@@ -104,6 +104,10 @@ impl Datagrams for Counts<'_> {
         self.datagrams.insert(*datagram, entry);
     }
 
+    fn forget(&mut self, datagram: &Datagram) {
+        self.datagrams.remove(datagram);
+    }
+
     fn recall(&mut self, datagram: &Datagram) -> Option<u32> {
         self.datagrams.get(datagram).copied()
     }

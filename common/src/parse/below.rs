@@ -35,16 +35,20 @@ pub fn parse<P: Packet>(
         }
         ETHER_TYPE_NSH if config.reads & reads::NSH != 0 => {
             nsh::parse(packet, inside, at)?;
-            if inside.kind == kind::ETHERNET {
-                let at = Pos::from_stored(inside.next);
-                let ether_type = load_u16(packet, at, core::mem::offset_of!(EthHdr, ether_type))?;
-                let at = packet.advance(at, EthHdr::LEN)?;
-                return match ether_type {
-                    ETHER_TYPE_IPV4 => Some((at, true)),
-                    ETHER_TYPE_IPV6 => Some((at, false)),
-                    _ => None,
-                };
+            let at = Pos::from_stored(inside.next);
+            match inside.kind {
+                kind::IPV4 => return Some((at, true)),
+                kind::IPV6 => return Some((at, false)),
+                kind::ETHERNET => {}
+                _ => return None,
             }
+            let ether_type = load_u16(packet, at, core::mem::offset_of!(EthHdr, ether_type))?;
+            let at = packet.advance(at, EthHdr::LEN)?;
+            return match ether_type {
+                ETHER_TYPE_IPV4 => Some((at, true)),
+                ETHER_TYPE_IPV6 => Some((at, false)),
+                _ => None,
+            };
         }
         _ => return None,
     }

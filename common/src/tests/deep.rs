@@ -155,6 +155,10 @@ fn later_fragments_follow_their_first_one() {
     assert_eq!(class(fragment(false, 1), &mut noted), (Class::Assigned as u8, KEY_ID));
     assert_eq!(class(fragment(true, 1), &mut noted), (Class::Assigned as u8, KEY_ID));
     assert_eq!(class(fragment(true, 2), &mut noted).0, Class::Missing as u8, "another datagram");
+    let mut keyless = fragment(false, 1);
+    keyless[36..38].copy_from_slice(&[0, 9]);
+    assert_eq!(class(keyless, &mut noted).0, Class::Unregistered as u8);
+    assert_eq!(class(fragment(true, 1), &mut noted).0, Class::Missing as u8, "its first has no key now");
 }
 
 proptest! {

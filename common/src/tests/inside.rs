@@ -141,6 +141,16 @@ fn service_headers_are_read_over_gre_and_below_ip() {
 }
 
 #[test]
+fn a_service_header_says_what_follows_it() {
+    let below =
+        |next: u8| framed(0x894f, &joined(&[&[0x0f, 0xc6, 1, next, 0, 0, 5, 255], &[3; 16], &inner()]));
+    assert!(facts(&below(1)).0.has(found::IPV4));
+    for other in [2, 4, 5, 6] {
+        assert!(!facts(&below(other)).0.has(found::IPV4), "next protocol {other}");
+    }
+}
+
+#[test]
 fn the_label_is_the_one_on_top() {
     let stack = [0, 0x01, 0x20, 64, 0, 0, 0x21, 64];
     let frame =

@@ -186,6 +186,9 @@ impl Datagrams for Noted {
     fn remember(&mut self, datagram: &Datagram, entry: u32) {
         self.datagrams.push((*datagram, entry));
     }
+    fn forget(&mut self, datagram: &Datagram) {
+        self.datagrams.retain(|(at, _)| at != datagram);
+    }
     fn recall(&mut self, datagram: &Datagram) -> Option<u32> {
         self.datagrams.iter().rev().find_map(|(at, entry)| (at == datagram).then_some(*entry))
     }

@@ -134,6 +134,7 @@ impl Meters for Nothing {
 
 impl Datagrams for Nothing {
     fn remember(&mut self, _: &Datagram, _: u32) {}
+    fn forget(&mut self, _: &Datagram) {}
     fn recall(&mut self, _: &Datagram) -> Option<u32> {
         None
     }

@@ -167,6 +167,7 @@ impl Meters for Node<'_> {
 /// One frame comes alone: there is nothing to recall of others.
 impl Datagrams for Node<'_> {
     fn remember(&mut self, _: &Datagram, _: u32) {}
+    fn forget(&mut self, _: &Datagram) {}
 
     fn recall(&mut self, _: &Datagram) -> Option<u32> {
         None
