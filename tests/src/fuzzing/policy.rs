@@ -87,8 +87,7 @@ fn compiled(policy: &Policy, text: &str) {
 /// How many cells the policy's slot tables have: one table for each pool and width that something uses.
 fn cells(policy: &Policy) -> usize {
     let mut tables = BTreeSet::new();
-    let classes = &policy.classes;
-    for action in [classes.missing, classes.unregistered, classes.malformed] {
+    for (_, action) in policy.classes.all() {
         if let ClassAction::Pool(pool) = action {
             tables.insert((pool, 1));
         }
