@@ -194,6 +194,17 @@ fn what_is_behind_the_datagram_is_not_read() {
 }
 
 #[test]
+fn a_datagram_without_a_length_ends_with_its_frame() {
+    // A connection id of 16 bytes, of which 4 are there.
+    let payload = [0xc0, 0, 0, 0, 1, 16, 1, 2, 3, 4];
+    let mut datagram = vec![0xc3, 0x50, 1, 0xbb, 0, 0, 0, 0];
+    datagram.extend(payload);
+    let mut frame = framed(0x86dd, &ipv6(UDP, CLIENT6, SERVICE6, &datagram));
+    frame[18..20].copy_from_slice(&[0, 0]);
+    assert_eq!(facts(&frame).0.fault, Fault::TunnelCut as u8);
+}
+
+#[test]
 fn an_error_that_quotes_a_tunnel_is_of_its_tunnel() {
     // What the service sent: from its address, to the tunnel's port, with the packet inside from it.
     let mut udp = 50_000_u16.to_be_bytes().to_vec();
