@@ -87,7 +87,15 @@ fn ipv4<P: Packet>(packet: &P, headers: &Headers, inside: &mut Inside, at: Pos) 
     inside.l4 = packet.advance(at, header_length)?.store();
     let fragment = u16::from_be_bytes(ip.frags);
     if ip.proto == transport::AUTHENTICATION && fragment & network::FRAGMENT_BITS == 0 {
-        return walk(packet, headers, inside, ip.proto);
+        inside.found &= !within::PROTOCOL;
+        let (protocol, to) = transport::behind_authentication(packet, Pos::from_stored(inside.l4))?;
+        if !in_datagram(packet, headers, to, 0) {
+            return None;
+        }
+        inside.protocol = protocol as u16;
+        inside.l4 = to.store();
+        inside.set(within::PROTOCOL);
+        return Some(true);
     }
     Some(fragment & network::FRAGMENT_OFFSET == 0)
 }

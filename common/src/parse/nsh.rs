@@ -20,6 +20,9 @@ pub(super) fn parse<P: Packet>(packet: &P, inside: &mut Inside, at: Pos) -> Opti
         return None;
     }
     let next = packet.advance(at, length)?;
+    if next.get() > packet.linear_len() {
+        return None;
+    }
     inside.nsh = at.store();
     inside.next = next.store();
     inside.kind = match base[3] {

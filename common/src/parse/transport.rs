@@ -85,6 +85,14 @@ pub(super) fn walk<P: Packet>(packet: &P, next: u8, at: Pos) -> Walk {
     walk
 }
 
+/// The protocol behind an authentication header at `at`, the only one that stands before the transport header of IPv4, and where that
+/// begins.
+#[inline(always)]
+pub(super) fn behind_authentication<P: Packet>(packet: &P, at: Pos) -> Option<(u8, Pos)> {
+    let [next, words] = packet.load::<[u8; 2]>(at, 0)?;
+    Some((next, packet.advance(at, (words as usize + 2) << 2)?))
+}
+
 /// Fills `protocol`, ports and what opens a flow; follows an ICMP error into what it quotes.
 #[inline(always)]
 pub fn parse<P: Packet>(packet: &P, headers: &mut Headers) {
@@ -93,10 +101,7 @@ pub fn parse<P: Packet>(packet: &P, headers: &mut Headers) {
     }
     let mut at = Pos::from_stored(headers.l4);
     let mut later = false;
-    // Of IPv4, only an authentication header stands before the transport header.
-    let walks = headers.has(found::IPV6)
-        || headers.found & found::FRAGMENT == 0 && headers.protocol == AUTHENTICATION;
-    if walks {
+    if headers.has(found::IPV6) {
         let end = walk(packet, headers.protocol, at);
         if end.fragment {
             headers.set(found::FRAGMENT);
@@ -114,6 +119,18 @@ pub fn parse<P: Packet>(packet: &P, headers: &mut Headers) {
         headers.set(found::PROTOCOL);
         at = Pos::from_stored(headers.l4);
         later = end.later;
+    } else if headers.protocol == AUTHENTICATION && !headers.has(found::FRAGMENT) {
+        match behind_authentication(packet, at) {
+            Some((protocol, to)) if to.get() <= headers.end as usize => {
+                headers.protocol = protocol;
+                headers.l4 = to.store();
+                at = Pos::from_stored(headers.l4);
+            }
+            _ => {
+                headers.fail(Fault::ExtensionCut);
+                return;
+            }
+        }
     } else if headers.has(found::FRAGMENT) {
         later = match packet.load::<[u8; 2]>(Pos::from_stored(headers.l3), 6) {
             Some(bits) => u16::from_be_bytes(bits) & network::FRAGMENT_OFFSET != 0,

@@ -54,7 +54,9 @@ pub fn parse<P: Packet>(packet: &P, config: &Config, headers: &mut Headers, insi
     if inside.kind == kind::NSH {
         inside.kind = kind::NOTHING;
         let at = Pos::from_stored(inside.next);
-        let whole = in_datagram(packet, headers, at, nsh::FIXED) && nsh::parse(packet, inside, at).is_some();
+        let whole = in_datagram(packet, headers, at, nsh::FIXED)
+            && nsh::parse(packet, inside, at).is_some()
+            && in_datagram(packet, headers, Pos::from_stored(inside.next), 0);
         if !whole && !headers.has(found::QUOTED) {
             headers.fail(Fault::TunnelCut);
         }

@@ -205,6 +205,17 @@ fn a_datagram_without_a_length_ends_with_its_frame() {
 }
 
 #[test]
+fn a_header_that_is_cut_off_is_a_fault() {
+    let fault = |frame: &[u8]| facts(frame).0.fault;
+    // A service header of 24 bytes, of which 12 are there; an authentication header behind the datagram.
+    let nsh = [0x0f, 0xc6, 1, 1, 0, 0, 5, 255, 3, 3, 3, 3];
+    let over = framed(0x0800, &ipv4(47, CLIENT, SERVICE, &joined(&[&[0, 0, 0x89, 0x4f], &nsh])));
+    assert_eq!(fault(&over), Fault::TunnelCut as u8);
+    let padded = joined(&[&ipv4(51, CLIENT, SERVICE, &[]), &[6, 4, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1], &[0; 40]]);
+    assert_eq!(fault(&framed(0x0800, &padded)), Fault::ExtensionCut as u8);
+}
+
+#[test]
 fn an_error_that_quotes_a_tunnel_is_of_its_tunnel() {
     // What the service sent: from its address, to the tunnel's port, with the packet inside from it.
     let mut udp = 50_000_u16.to_be_bytes().to_vec();
