@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 /// Two, so that per-CPU maps have more than one value.
 const CPUS: &str = "2";
-const MEGABYTES: &str = "1024";
+const MEGABYTES: &str = "2048";
 /// How often to look whether it ended.
 const LOOK: Duration = Duration::from_millis(200);
 
