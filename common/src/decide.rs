@@ -72,7 +72,7 @@ where
 const SPLIT: usize = 256;
 
 /// Bytes of the frame. A short linear part is taken for the whole without asking the kernel; should it
-/// not be, the IP length says so, and [`network::parse`] asks.
+/// not be, the IP length says so, and [`crate::parse::network`] asks.
 #[inline(always)]
 fn bytes<P: PacketMut>(packet: &P) -> u64 {
     let linear = packet.linear_len();
