@@ -9,6 +9,7 @@ use keysteer::kernel::pin_to_cpu;
 use keysteer::policy::{self, Policy};
 use keysteer::state::{Ids, Secrets};
 use keysteer::world::{End, Namespace, veth};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// The interfaces of every lab, besides `lo`: each is one end of a veth pair, the other is `<name>-far`.
 pub const INTERFACES: [&str; 4] = ["eth0", "veth-a", "veth-b", "veth-c"];
@@ -37,11 +38,21 @@ fn obstacle() -> Option<String> {
     }
 }
 
+/// Has this process open as many files as it may: some thirty programs with two dozen maps each are more than many systems
+/// allow at first.
+fn allow_files() {
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Without it the first map that is too many says so.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
+}
+
 /// Builds a lab and runs `work` in it, on a thread of the namespace that stays on [`CPU`].
 ///
 /// # Errors
 /// In words: no root, or what the kernel refused.
 pub fn in_lab<T: Send>(work: impl FnOnce(&Lab) -> T + Send) -> Result<T, String> {
+    allow_files();
     if let Some(obstacle) = obstacle() {
         return Err(format!("this test runs in the kernel and cannot: {obstacle}"));
     }
