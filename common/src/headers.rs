@@ -62,8 +62,8 @@ pub struct Headers {
     pub protocol: u8,
     /// A [`Fault`], where the frame is malformed.
     pub fault: u8,
-    /// Position just after the IP datagram, by its own length; 65,535 where that is not known or beyond. For the
-    /// parse's own use: of a [`crate::parse::plain`] frame it is not noted.
+    /// Position just after what can be read of the IP datagram: its own length, or the frame's where that is less or is all
+    /// that says it; at most 65,535. For the parse's own use: of a [`crate::parse::plain`] frame it is not noted.
     pub end: u16,
     /// Explicit padding.
     pub _pad: [u8; 8],

@@ -208,7 +208,7 @@ fn shim_key<P: Packet>(
         return None;
     }
     let payload = Pos::from_stored(headers.l4).plus::<8>();
-    if !in_datagram(packet, headers, payload, shim::LEN) {
+    if !in_datagram(headers, payload, shim::LEN) {
         return None;
     }
     signed(packet, inside, payload.store())

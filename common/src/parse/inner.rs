@@ -44,7 +44,7 @@ pub fn parse<P: Packet>(packet: &P, headers: &Headers, inside: &mut Inside) {
 #[inline(always)]
 fn ethernet<P: Packet>(packet: &P, headers: &Headers, inside: &mut Inside) -> Option<()> {
     let at = Pos::from_stored(inside.next);
-    if !in_datagram(packet, headers, at, EthHdr::LEN) {
+    if !in_datagram(headers, at, EthHdr::LEN) {
         return None;
     }
     let mut ether_type = load_u16(packet, at, offset_of!(EthHdr, ether_type))?;
@@ -71,7 +71,7 @@ fn ethernet<P: Packet>(packet: &P, headers: &Headers, inside: &mut Inside) -> Op
 /// Reads an IPv4 header; whether a transport header follows.
 #[inline(always)]
 fn ipv4<P: Packet>(packet: &P, headers: &Headers, inside: &mut Inside, at: Pos) -> Option<bool> {
-    if !in_datagram(packet, headers, at, Ipv4Hdr::LEN) {
+    if !in_datagram(headers, at, Ipv4Hdr::LEN) {
         return None;
     }
     let ip = packet.load::<Ipv4Hdr>(at, 0)?;
@@ -89,7 +89,7 @@ fn ipv4<P: Packet>(packet: &P, headers: &Headers, inside: &mut Inside, at: Pos) 
     if ip.proto == transport::AUTHENTICATION && fragment & network::FRAGMENT_BITS == 0 {
         inside.found &= !within::PROTOCOL;
         let (protocol, to) = transport::behind_authentication(packet, Pos::from_stored(inside.l4))?;
-        if !in_datagram(packet, headers, to, 0) {
+        if !in_datagram(headers, to, 0) {
             return None;
         }
         inside.protocol = protocol as u16;
@@ -103,7 +103,7 @@ fn ipv4<P: Packet>(packet: &P, headers: &Headers, inside: &mut Inside, at: Pos) 
 /// Reads an IPv6 header and walks its extension headers; whether a transport header follows.
 #[inline(always)]
 fn ipv6<P: Packet>(packet: &P, headers: &Headers, inside: &mut Inside, at: Pos) -> Option<bool> {
-    if !in_datagram(packet, headers, at, Ipv6Hdr::LEN) {
+    if !in_datagram(headers, at, Ipv6Hdr::LEN) {
         return None;
     }
     let [first, ..] = packet.load::<network::Ipv6Words>(at, 0)?;
@@ -120,7 +120,7 @@ fn ipv6<P: Packet>(packet: &P, headers: &Headers, inside: &mut Inside, at: Pos) 
 fn walk<P: Packet>(packet: &P, headers: &Headers, inside: &mut Inside, next: u8) -> Option<bool> {
     let end = transport::walk(packet, next, Pos::from_stored(inside.l4));
     if end.fault as u8 != Fault::None as u8
-        || !in_datagram(packet, headers, end.at, 0)
+        || !in_datagram(headers, end.at, 0)
         || (end.fragment && transport::is_extension(end.protocol))
     {
         inside.found &= !within::PROTOCOL;
@@ -136,7 +136,7 @@ fn walk<P: Packet>(packet: &P, headers: &Headers, inside: &mut Inside, next: u8)
 #[inline(always)]
 fn ports<P: Packet>(packet: &P, headers: &Headers, inside: &mut Inside) {
     let at = Pos::from_stored(inside.l4);
-    if !transport::has_ports(inside.protocol as u8) || !in_datagram(packet, headers, at, 4) {
+    if !transport::has_ports(inside.protocol as u8) || !in_datagram(headers, at, 4) {
         return;
     }
     if let Some([a, b, c, d]) = packet.load::<[u8; 4]>(at, 0) {

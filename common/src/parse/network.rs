@@ -98,10 +98,11 @@ fn ipv6<P: Packet>(packet: &P, headers: &mut Headers, bytes: &mut u64, at: Pos) 
         Some(l4) => headers.l4 = l4.store(),
         None => headers.fail(Fault::TransportCut),
     }
-    // A length of 0 is a jumbogram (RFC 2675) or a GSO packet above 64 KiB.
-    headers.end = u16::MAX;
     if payload_length != 0 {
         measure(packet, headers, bytes, at, Ipv6Hdr::LEN + payload_length);
+    } else {
+        // A jumbogram (RFC 2675) or a GSO packet above 64 KiB: only the frame says where it ends.
+        ends(headers, packet.linear_len());
     }
     Some(Destination::V6([u64::from_be_bytes(high), u64::from_be_bytes(low)]))
 }
@@ -110,13 +111,21 @@ fn ipv6<P: Packet>(packet: &P, headers: &mut Headers, bytes: &mut u64, at: Pos) 
 /// whole frame's length is only asked for when its linear part does not settle it, and is then noted.
 #[inline(always)]
 fn measure<P: Packet>(packet: &P, headers: &mut Headers, bytes: &mut u64, at: Pos, length: usize) {
-    let end = at.get() + length;
-    headers.end = if end < u16::MAX as usize { end as u16 } else { u16::MAX };
-    if end > packet.linear_len() {
+    let (end, linear) = (at.get() + length, packet.linear_len());
+    if end > linear {
+        ends(headers, linear);
         let whole = packet.frame_len();
         *bytes = whole as u64;
         if end > whole {
             headers.fail(Fault::IpLength);
         }
+    } else {
+        ends(headers, end);
     }
+}
+
+/// Notes where what can be read of the datagram ends.
+#[inline(always)]
+const fn ends(headers: &mut Headers, end: usize) {
+    headers.end = if end < u16::MAX as usize { end as u16 } else { u16::MAX };
 }

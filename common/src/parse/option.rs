@@ -60,7 +60,7 @@ pub fn tcp<P: Packet>(packet: &P, headers: &Headers, inside: &mut Inside, which:
     let Some([words]) = packet.load::<[u8; 1]>(at, 12) else { return };
     let Some(end) = packet.advance(at, ((words >> 4) as usize) << 2) else { return };
     let Some(begin) = packet.advance(at, TCP) else { return };
-    if !in_datagram(packet, headers, end, 0) {
+    if !in_datagram(headers, end, 0) {
         return;
     }
     at = begin;

@@ -1,6 +1,6 @@
 //! IPv6 extension headers (RFC 8200, bounded), then TCP, UDP, SCTP and ICMP.
 
-use crate::access::{Packet, Pos};
+use crate::access::{Packet, Pos, load_u16};
 use crate::headers::{Headers, found};
 use crate::parse::{network, quote};
 use crate::seeded::bug;
@@ -99,48 +99,59 @@ pub fn parse<P: Packet>(packet: &P, headers: &mut Headers) {
     if headers.is_broken() {
         return;
     }
-    let mut at = Pos::from_stored(headers.l4);
-    let mut later = false;
     if headers.has(found::IPV6) {
-        let end = walk(packet, headers.protocol, at);
-        if end.fragment {
-            headers.set(found::FRAGMENT);
-        }
-        headers.l4 = end.at.store();
-        if end.fault as u8 != Fault::None as u8 {
-            headers.fail(end.fault);
-            return;
-        }
-        headers.protocol = end.protocol;
-        if end.fragment && is_extension(end.protocol) {
-            // Of no fragment of this datagram is more known.
-            return;
-        }
-        headers.set(found::PROTOCOL);
-        at = Pos::from_stored(headers.l4);
-        later = end.later;
-    } else if headers.protocol == AUTHENTICATION && !headers.has(found::FRAGMENT) {
-        match behind_authentication(packet, at) {
-            Some((protocol, to)) if to.get() <= headers.end as usize => {
-                headers.protocol = protocol;
-                headers.l4 = to.store();
-                at = Pos::from_stored(headers.l4);
-            }
-            _ => {
-                headers.fail(Fault::ExtensionCut);
-                return;
-            }
-        }
+        extensions(packet, headers);
     } else if headers.has(found::FRAGMENT) {
-        later = match packet.load::<[u8; 2]>(Pos::from_stored(headers.l3), 6) {
-            Some(bits) => u16::from_be_bytes(bits) & network::FRAGMENT_OFFSET != 0,
-            None => true,
-        };
+        later(packet, headers);
+    } else if headers.protocol == AUTHENTICATION {
+        authenticated(packet, headers);
     }
-    if later {
-        headers.set(found::LATER);
-    } else if upper(packet, headers, at).is_none() {
+    if headers.is_broken() || !headers.has(found::PROTOCOL) || headers.has(found::LATER) {
+        return;
+    }
+    if upper(packet, headers).is_none() {
         headers.fail(Fault::TransportCut);
+    }
+}
+
+/// Walks the extension headers of IPv6.
+#[inline(always)]
+fn extensions<P: Packet>(packet: &P, headers: &mut Headers) {
+    let end = walk(packet, headers.protocol, Pos::from_stored(headers.l4));
+    headers.l4 = end.at.store();
+    if end.fragment {
+        headers.set(found::FRAGMENT);
+    }
+    if end.fault as u8 != Fault::None as u8 {
+        headers.fail(end.fault);
+        return;
+    }
+    headers.protocol = end.protocol;
+    if end.fragment && is_extension(end.protocol) {
+        // Of no fragment of this datagram is more known.
+        return;
+    }
+    headers.set(found::PROTOCOL | if end.later { found::LATER } else { 0 });
+}
+
+/// Notes whether a fragment of IPv4 is not the first.
+#[inline(always)]
+fn later<P: Packet>(packet: &P, headers: &mut Headers) {
+    let bits = load_u16(packet, Pos::from_stored(headers.l3), 6);
+    if bits.is_none_or(|bits| bits & network::FRAGMENT_OFFSET != 0) {
+        headers.set(found::LATER);
+    }
+}
+
+/// Follows the authentication header of IPv4.
+#[inline(always)]
+fn authenticated<P: Packet>(packet: &P, headers: &mut Headers) {
+    match behind_authentication(packet, Pos::from_stored(headers.l4)) {
+        Some((protocol, to)) if to.get() <= headers.end as usize => {
+            headers.protocol = protocol;
+            headers.l4 = to.store();
+        }
+        _ => headers.fail(Fault::ExtensionCut),
     }
 }
 
@@ -187,9 +198,10 @@ fn udp<P: Packet>(packet: &P, headers: &mut Headers, at: Pos) -> Option<()> {
     Some(())
 }
 
-/// Reads the transport header at `at`; `None` when it is cut off.
+/// Reads the transport header; `None` when it is cut off.
 #[inline(always)]
-fn upper<P: Packet>(packet: &P, headers: &mut Headers, at: Pos) -> Option<()> {
+fn upper<P: Packet>(packet: &P, headers: &mut Headers) -> Option<()> {
+    let at = Pos::from_stored(headers.l4);
     match headers.protocol {
         TCP => tcp(packet, headers, at)?,
         UDP => udp(packet, headers, at)?,

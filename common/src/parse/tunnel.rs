@@ -54,9 +54,9 @@ pub fn parse<P: Packet>(packet: &P, config: &Config, headers: &mut Headers, insi
     if inside.kind == kind::NSH {
         inside.kind = kind::NOTHING;
         let at = Pos::from_stored(inside.next);
-        let whole = in_datagram(packet, headers, at, nsh::FIXED)
+        let whole = in_datagram(headers, at, nsh::FIXED)
             && nsh::parse(packet, inside, at).is_some()
-            && in_datagram(packet, headers, Pos::from_stored(inside.next), 0);
+            && in_datagram(headers, Pos::from_stored(inside.next), 0);
         if !whole && !headers.has(found::QUOTED) {
             headers.fail(Fault::TunnelCut);
         }
@@ -85,10 +85,8 @@ const fn kind_of(ether_type: u16) -> u16 {
 
 /// Whether `bytes` bytes at `at` are inside the IP datagram, and can be read.
 #[inline(always)]
-pub(crate) fn in_datagram<P: Packet>(packet: &P, headers: &Headers, at: Pos, bytes: usize) -> bool {
-    let end = at.get() + bytes;
-    // Of a datagram that does not say its length, only the frame says where it ends.
-    end <= headers.end as usize && end <= packet.linear_len()
+pub(crate) const fn in_datagram(headers: &Headers, at: Pos, bytes: usize) -> bool {
+    at.get() + bytes <= headers.end as usize
 }
 
 /// What a UDP datagram's port says it carries.
@@ -132,7 +130,7 @@ fn header<P: Packet>(
     at: Pos,
 ) -> Option<(Pos, [u8; HEADER])> {
     let at = packet.advance(at, UDP_HEADER)?;
-    if !in_datagram(packet, headers, at, HEADER) {
+    if !in_datagram(headers, at, HEADER) {
         return None;
     }
     let header = packet.load::<[u8; HEADER]>(at, 0)?;
@@ -166,7 +164,7 @@ fn geneve<P: Packet>(
     }
     let options = ((header[0] & 0x3f) as usize) << 2;
     let next = packet.advance(at, HEADER + options)?;
-    if !in_datagram(packet, headers, next, 0) {
+    if !in_datagram(headers, next, 0) {
         return None;
     }
     inside.set(within::GENEVE);
@@ -189,7 +187,7 @@ fn gtpu<P: Packet>(
     let mut at = packet.advance(at, HEADER)?;
     // Sequence number, N-PDU number and the type of the first extension are there together or not at all.
     if header[0] & 0x07 != 0 {
-        if !in_datagram(packet, headers, at, 4) {
+        if !in_datagram(headers, at, 4) {
             return None;
         }
         let optional = packet.load::<[u8; 4]>(at, 0)?;
@@ -200,7 +198,7 @@ fn gtpu<P: Packet>(
             let Some([words]) = packet.load::<[u8; 1]>(at, 0) else { break };
             // Its length in words of four bytes; its last byte is the type of the next.
             let Some(to) = packet.advance(at, (words as usize) << 2) else { break };
-            if words == 0 || !in_datagram(packet, headers, to, 0) {
+            if words == 0 || !in_datagram(headers, to, 0) {
                 break;
             }
             let Some(last) = packet.advance(at, ((words as usize) << 2) - 1) else { break };
@@ -224,7 +222,7 @@ fn gtpu<P: Packet>(
 /// GRE (RFC 2784, RFC 2890), version 0 without source routes.
 #[inline(always)]
 fn gre<P: Packet>(packet: &P, headers: &Headers, inside: &mut Inside, at: Pos) -> Option<()> {
-    if !in_datagram(packet, headers, at, 4) {
+    if !in_datagram(headers, at, 4) {
         return None;
     }
     let flags = load_u16(packet, at, 0)?;
@@ -236,7 +234,7 @@ fn gre<P: Packet>(packet: &P, headers: &Headers, inside: &mut Inside, at: Pos) -
     let mut length = 4 + if flags & 0x8000 != 0 { bug!(Tunnel, 4, 0) } else { 0 };
     if flags & 0x2000 != 0 {
         let key = packet.advance(at, length)?;
-        if !in_datagram(packet, headers, key, 4) {
+        if !in_datagram(headers, key, 4) {
             return None;
         }
         load_u32(packet, key, 0)?;
@@ -271,7 +269,7 @@ fn connection_id<P: Packet>(
         return Some(());
     }
     let at = packet.advance(at, before)?;
-    if !in_datagram(packet, headers, at, length as usize) {
+    if !in_datagram(headers, at, length as usize) {
         return None;
     }
     inside.id = at.store();
