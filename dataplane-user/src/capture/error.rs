@@ -65,8 +65,8 @@ pub enum Problem {
     #[error("the gzip file ends too early")]
     GzipTruncated,
     /// The gzip file around it is damaged.
-    #[error("the gzip file is damaged ({0})")]
-    GzipDamaged(String),
+    #[error("the gzip file is damaged")]
+    GzipDamaged,
     /// Something in it cannot be so.
     #[error("it is damaged: {0}")]
     Damaged(String),
@@ -122,7 +122,7 @@ impl Problem {
             Self::Truncated { .. } | Self::GzipTruncated => {
                 "record or copy it again, or go on with what was read"
             }
-            Self::GzipDamaged(_) | Self::Damaged(_) => {
+            Self::GzipDamaged | Self::Damaged(_) => {
                 "copy it again from where it was recorded, or go on with what was read"
             }
             Self::Link { .. } => "record on one Ethernet or IP interface: tcpdump -i INTERFACE -s 0 -w FILE",

@@ -5,9 +5,8 @@ use std::fmt;
 use std::io::{self, BufReader, Cursor, ErrorKind, Read};
 use std::rc::Rc;
 
-use flate2::read::MultiGzDecoder;
-
 use super::Problem;
+use super::gzip::Unpacked;
 
 /// Bytes that are asked for at once.
 const BUFFER: usize = 256 << 10;
@@ -75,7 +74,7 @@ impl<'r> Input<'r> {
         let gzip = first == GZIP;
         let whole = Cursor::new(first).take(there as u64).chain(from);
         let from: Box<dyn Read + 'r> = if gzip {
-            Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER, whole)))
+            Box::new(Unpacked::new(BufReader::with_capacity(BUFFER, whole)))
         } else {
             Box::new(whole)
         };
@@ -145,7 +144,7 @@ impl<'r> Input<'r> {
         match problem {
             Problem::Read(error) if self.gzip => match error.kind() {
                 ErrorKind::UnexpectedEof => Problem::GzipTruncated,
-                ErrorKind::InvalidData | ErrorKind::InvalidInput => Problem::GzipDamaged(error.to_string()),
+                ErrorKind::InvalidData => Problem::GzipDamaged,
                 _ => Problem::Read(error),
             },
             problem => problem,

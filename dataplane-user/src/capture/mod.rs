@@ -11,6 +11,7 @@
 //! A capture that is damaged or cut off gives every packet before that place, then an error that names it.
 
 mod error;
+mod gzip;
 mod input;
 mod link;
 mod pcap;
