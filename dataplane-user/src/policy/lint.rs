@@ -1,16 +1,12 @@
 //! Names and labels end up in metrics, events and bills, where nothing personal and nothing secret
 //! belongs (requirement `prop.secure`). What looks like it is warned of; it is a guess, so it is no error.
 
-use super::diagnostic::Report;
+use super::diagnostic::Place;
 use super::document::RawTable;
 
-/// Warns of labels that look personal or secret, each once, in tables whose labels are `shown`.
-pub(super) fn labels(
-    warnings: &mut Report,
-    file: &str,
-    tables: &[RawTable<'_>],
-    shown: impl Fn(&str) -> bool,
-) {
+/// Labels that look personal or secret, each once in its table, in tables whose labels are `shown`: place, field, problem.
+pub(super) fn labels(tables: &[RawTable<'_>], shown: impl Fn(&str) -> bool) -> Vec<(Place, String, String)> {
+    let mut found = Vec::new();
     for table in tables.iter().filter(|table| shown(&table.name.value)) {
         let mut seen = std::collections::HashSet::new();
         for (net, label) in &table.prefixes {
@@ -19,10 +15,11 @@ pub(super) fn labels(
                 let problem = format!(
                     "looks like {what}: labels are shown in logs and answers; use a pseudonym, or hide them: `display` of the fields that use the table"
                 );
-                warnings.add(file, label.at, field, problem.into());
+                found.push((label.at, field, problem));
             }
         }
     }
+    found
 }
 
 /// What is wrong with `text` as a name, an owner or the like, when it looks personal or secret.

@@ -94,6 +94,14 @@ impl Exposition {
                 ([("action", action.as_str()), ("result", *result)], *count)
             }),
         )?;
+        families.counter(
+            (
+                "privacy_findings",
+                In::Plain,
+                "Texts that look personal or secret, of policies that came into force",
+            ),
+            posted.findings,
+        )?;
         let words = ["allow", "deny", "disable"].map(|word| {
             let count = posted.words.iter().filter(|standing| standing.word == word).count();
             ([("word", word)], count as u64)

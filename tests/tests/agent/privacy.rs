@@ -150,3 +150,16 @@ fn no_output_tells_hidden_values_and_equal_ones_look_equal() {
     let value = other.key("acme").values["tenant"].clone();
     assert!(value.starts_with("h:") && value != hash, "{value}");
 }
+
+#[test]
+fn texts_that_look_personal_are_counted_when_they_come_into_force() {
+    let site = Site::new(1500);
+    let place = Place::new(&usual());
+    let agent = place.start(&site.node);
+    let found = || agent.metrics(&site.node).get("keysteer_privacy_findings_total", &[]);
+    assert_eq!(found(), 0.0);
+    let personal = usual().replacen("{name: acme,", "{name: acme, account: ann@example.com,", 1);
+    assert_ne!(personal, usual());
+    apply(&agent, &place, &personal);
+    assert_eq!(found(), 1.0);
+}

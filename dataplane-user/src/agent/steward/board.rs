@@ -22,6 +22,8 @@ pub struct Posted {
     pub applied_at: Option<Timestamp>,
     /// How many changes there were since the agent's start, by action and result.
     pub changes: BTreeMap<(String, &'static str), u64>,
+    /// How many texts looked personal or secret, of the policies that came into force.
+    pub findings: u64,
     /// Whether the policy file as it is now was put in force, or would change nothing.
     pub file_in_force: bool,
 }
@@ -40,6 +42,7 @@ impl Default for Posted {
             last: None,
             applied_at: None,
             changes: SHOWN.into_iter().flat_map(none).collect(),
+            findings: 0,
             file_in_force: true,
         }
     }

@@ -222,6 +222,7 @@ impl Steward {
     /// another agent had in force.
     fn take(&self, desk: &mut Desk, number: u64, mut policy: Policy, image: Image, news: bool) {
         let keys = std::mem::take(&mut policy.keys);
+        let findings = policy.findings;
         desk.policy = Some(policy);
         let digest = desk.generations.get(number).map_or("", |record| record.bundle.as_str());
         let wanted = desk.wanted.get(&number).map_or(&[][..], Vec::as_slice);
@@ -238,7 +239,10 @@ impl Steward {
         *self.node.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(node);
         let made_at = desk.generations.get(number).map(|record| record.made_at);
         let applied_at = if news { Some(Timestamp::now()) } else { made_at };
-        self.board.post(|posted| posted.applied_at = applied_at);
+        self.board.post(|posted| {
+            posted.applied_at = applied_at;
+            posted.findings += findings;
+        });
         self.post(desk);
         drop_aside(keys.len().max(before.names.keys.len()) >= MANY, (keys, before));
     }

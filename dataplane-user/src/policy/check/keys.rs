@@ -361,7 +361,7 @@ impl<'c> Keys<'c> {
                 Some(index) => (checker.file, format!("spec.keys[{index}].{field}")),
                 None => (keys_file, field.to_owned()),
             };
-            checker.warnings.add(file, at, field, problem.into());
+            checker.finding(file, at, field, problem);
         }
         found
     }

@@ -36,6 +36,8 @@ pub(super) struct Checker<'d> {
     file: &'d str,
     errors: Report,
     warnings: Report,
+    /// How many texts look personal or secret.
+    findings: u64,
 }
 
 impl Checker<'_> {
@@ -47,6 +49,12 @@ impl Checker<'_> {
     /// Something that looks like a slip.
     fn warn(&mut self, at: Place, field: impl fmt::Display, problem: impl Into<Problem>) {
         self.warnings.add(self.file, at, field, problem.into());
+    }
+
+    /// A text of `file` that is shown and looks personal or secret.
+    fn finding(&mut self, file: &str, at: Place, field: String, problem: String) {
+        self.findings += 1;
+        self.warnings.add(file, at, field, problem.into());
     }
 
     /// The index of each name; a name that is declared twice is an error.
@@ -115,7 +123,7 @@ pub(super) fn check(
     file: &str,
     read_keys: ReadKeys<'_>,
 ) -> Result<Policy, PolicyError> {
-    let mut checker = Checker { file, errors: Report::default(), warnings: Report::default() };
+    let mut checker = Checker { file, errors: Report::default(), warnings: Report::default(), findings: 0 };
 
     interfaces(&mut checker, &document.interfaces);
     let scope = scope::check(&mut checker, &document.scope);
@@ -143,7 +151,9 @@ pub(super) fn check(
     let keys = keys.unwrap_or_default();
     let trust = schemas.as_ref().and_then(|schemas| trust::check(&mut checker, document, schemas, &keys));
     shards::unused(&mut checker, document, &places, &keys);
-    lint::labels(&mut checker.warnings, file, &document.tables, |table| !displays.hidden(table));
+    for (at, field, problem) in lint::labels(&document.tables, |table| !displays.hidden(table)) {
+        checker.finding(file, at, field, problem);
+    }
     if checker.errors.is_empty() && keys.is_empty() {
         let at = document.schemas.at;
         checker.warn(at, "spec.keys", "no key is declared: every packet will be missing or unregistered");
@@ -174,6 +184,7 @@ pub(super) fn check(
         residency: residency.field,
         signing,
         warnings: Vec::new(),
+        findings: checker.findings,
     };
     residency::guards(&mut checker, document, &policy);
     policy.warnings = checker.warnings.finish();

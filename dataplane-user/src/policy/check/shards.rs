@@ -94,7 +94,7 @@ fn tier(
         if let Some(text) = text
             && let Some(problem) = lint::personal(text.value)
         {
-            checker.warn(text.at, format_args!("spec.tiers[{index}].{name}"), problem);
+            checker.finding(checker.file, text.at, format!("spec.tiers[{index}].{name}"), problem);
         }
     }
     Tier {

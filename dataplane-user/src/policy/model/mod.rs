@@ -61,6 +61,8 @@ pub struct Policy {
     pub signing: Option<Signing>,
     /// What is not wrong but looks like a slip, or personal.
     pub warnings: Vec<Diagnostic>,
+    /// How many of its texts that are shown look personal or secret; each text once.
+    pub findings: u64,
 }
 
 /// What a policy does with traffic that is ours.

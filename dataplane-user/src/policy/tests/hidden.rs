@@ -98,12 +98,14 @@ fn owners_accounts_and_reasons_are_warned_of_once_each() {
     let expected =
         ["spec.tiers[0].costCentre", "spec.keys[0].owner", "spec.keys[1].account", "spec.keys[2].reason"];
     assert_eq!(fields, expected, "{said:?}");
+    assert_eq!(parse(&text, "p", None).unwrap().findings, 4);
     let csv =
         "name,match.tenant,tier,owner\nacme,acme,gold,eve@example.com\nglobex,globex,gold,eve@example.com\n";
     let (head, _) = RIGHT.split_once("  keys:\n").unwrap();
     let text = format!("{head}  keysFrom: keys.csv\n");
     let policy = parse_with(&text, "p", &|_| Ok(csv.into())).unwrap();
     let said: Vec<String> = policy.warnings.iter().map(|it| it.to_string()).collect();
+    assert_eq!(policy.findings, 1);
     assert_eq!(
         said,
         [

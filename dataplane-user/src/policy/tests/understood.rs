@@ -113,8 +113,9 @@ fn what_looks_wrong_is_warned_of() {
         .replace("  tiers:\n", "  tiers:\n    - {name: silver, pool: general}\n")
         .replace("    tenants: {", "    unused: {10.9.0.0/16: bob@example.com}\n    tenants: {")
         .replace("name: acme-video", "name: +49 30 1234567");
-    let warnings: Vec<String> =
-        parse(&text, "p", None).unwrap().warnings.iter().map(|warning| warning.to_string()).collect();
+    let policy = parse(&text, "p", None).unwrap();
+    let warnings: Vec<String> = policy.warnings.iter().map(|warning| warning.to_string()).collect();
+    assert_eq!(policy.findings, 2);
     assert_eq!(
         warnings,
         [
