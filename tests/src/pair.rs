@@ -5,8 +5,10 @@
 //! the frame before left behind, so parts that are not meaningful for a frame must agree too. What is not
 //! compared: where a redirect ends (a test run forwards nothing), and time.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use keysteer::counters::Snapshot;
 use keysteer::engine::Engine;
@@ -24,6 +26,9 @@ use crate::lab::CPU;
 /// What a test run without an interface index says it came in by: the namespace's loopback.
 const LOOPBACK: u32 = 1;
 
+/// How far the kernel's clock, which goes on, may be from the host's: far less than an epoch of signed keys.
+const STALE: Duration = Duration::from_secs(5);
+
 /// One image in both homes.
 #[derive(Debug)]
 pub struct Pair<'i> {
@@ -34,8 +39,10 @@ pub struct Pair<'i> {
     engine: Engine<'i>,
     /// What signed keys are verified with.
     signing: Signing,
-    /// The host's time.
+    /// The host's time, which stands still.
     now: u64,
+    /// When the kernel was last told it.
+    told: Cell<Instant>,
     /// The host's work area, kept from frame to frame as the kernel keeps its own.
     work: Work,
 }
@@ -101,6 +108,7 @@ impl<'i> Pair<'i> {
             forwarding: Dataplane::load(kernel)?,
             signing: host.signing,
             now: host.now,
+            told: Cell::new(Instant::now()),
             engine: Engine::new(host),
             work: Work { record: Record { decision, ..Record::default() }, ..Work::default() },
         };
@@ -108,8 +116,9 @@ impl<'i> Pair<'i> {
         Ok(pair)
     }
 
-    /// Has the kernel verify signed keys as the host does, at the host's time, which stands still.
+    /// Has the kernel verify signed keys as the host does, at the host's time.
     fn set_clock(&self) -> Result<(), KernelError> {
+        self.told.set(Instant::now());
         if self.signing == Signing::default() {
             return Ok(());
         }
@@ -132,6 +141,9 @@ impl<'i> Pair<'i> {
     /// # Errors
     /// They disagree, or the kernel refuses the run.
     pub fn run(&mut self, frame: &[u8], ingress: u32) -> Result<Outcome, Difference> {
+        if self.told.get().elapsed() > STALE {
+            self.set_clock()?;
+        }
         let kernel = self.kernel.test_run(frame, ingress, CPU)?;
         let kernel = Outcome { action: kernel.action, frame: kernel.frame, work: kernel.work };
         let forwarded = self.forwarding.forward_run(frame, ingress)?;
@@ -150,13 +162,11 @@ impl<'i> Pair<'i> {
         Err(Difference::Frame { kernel: Box::new(kernel), host: Box::new(host) })
     }
 
-    /// Every counter, once both homes agree on all of them and the sums hold. Must be called every minute where keys
-    /// are signed: it sets the kernel's clock back.
+    /// Every counter, once both homes agree on all of them and the sums hold.
     ///
     /// # Errors
     /// They disagree, or a sum does not hold, or the kernel cannot be read.
     pub fn counters(&self) -> Result<Snapshot, Difference> {
-        self.set_clock()?;
         let kernel = self.kernel.counters()?;
         kernel.balanced().map_err(|error| Difference::Counters(error.to_string()))?;
         match unequal(&kernel, self.engine.counters()) {
