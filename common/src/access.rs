@@ -3,6 +3,8 @@
 //! Invariant: a [`Pos`] is never above [`MAX_POS`], so that the kernel's masking of offsets (which
 //! gives the verifier their range) never changes a value; the host home asserts it in debug builds.
 
+use crate::hint::rare;
+
 /// The farthest a header may start, in bytes from the start of the frame. Headers beyond it are
 /// treated as cut off.
 pub const MAX_POS: usize = 1536;
@@ -60,6 +62,9 @@ impl Pos {
     }
 }
 
+/// Drivers that spread a frame over several buffers put at least so much into the first.
+const SPLIT: usize = 256;
+
 /// Reads of a frame. Every read is checked; what lies outside is `None`.
 pub trait Packet {
     /// Bytes that can be read here: the whole frame, or its linear part where the kernel keeps a
@@ -68,6 +73,36 @@ pub trait Packet {
 
     /// Bytes of the whole frame, however it is kept. May cost a helper call.
     fn frame_len(&self) -> usize;
+
+    /// Whether [`Packet::frame_len`] costs nothing.
+    const LENGTH_KNOWN: bool = false;
+
+    /// Bytes of the frame as far as they cost nothing. A short linear part is taken for the whole without asking the kernel; should
+    /// it not be, the IP length says so, and [`crate::parse::network`] asks.
+    #[inline(always)]
+    fn quick_len(&self) -> usize {
+        let linear = self.linear_len();
+        if Self::LENGTH_KNOWN {
+            self.frame_len()
+        } else if linear < SPLIT {
+            linear
+        } else {
+            rare();
+            self.frame_len()
+        }
+    }
+
+    /// The tag control information of the outer VLAN tag, where the hook keeps that beside the frame and not in it.
+    #[inline(always)]
+    fn tag(&self) -> Option<u16> {
+        None
+    }
+
+    /// How many frames the kernel makes of it later (GSO), where that is more than one.
+    #[inline(always)]
+    fn segments(&self) -> Option<u64> {
+        None
+    }
 
     /// The interface index on which the frame arrived.
     fn ingress(&self) -> u32;

@@ -12,10 +12,25 @@ use crate::vocabulary::{CLASSES, Class, Reason, VERDICTS, Verdict};
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counter {
-    /// Frames.
+    /// Frames; of a packet that the kernel cuts into frames later, those.
     pub packets: u64,
     /// Bytes of those frames, from the Ethernet header on, without preamble and checksum.
     pub bytes: u64,
+}
+
+impl Counter {
+    /// One frame of so many bytes.
+    #[inline(always)]
+    pub const fn frame(bytes: u64) -> Self {
+        Self { packets: 1, bytes }
+    }
+
+    /// Counts more.
+    #[inline(always)]
+    pub const fn add(&mut self, more: Self) {
+        self.packets += more.packets;
+        self.bytes += more.bytes;
+    }
 }
 
 /// What a key received: every frame of it, whatever became of it.
@@ -129,26 +144,26 @@ const _: () = assert!(size_of::<Tally>() == 16 * WAYS + 32 * TALLY_SHARDS && siz
 /// Where counts go.
 pub trait Meters {
     /// Counts a frame at the node, and for the shard that it was decided for.
-    fn node(&mut self, class: Class, verdict: Verdict, reason: Reason, bytes: u64, shard: Option<u32>);
+    fn node(&mut self, class: Class, verdict: Verdict, reason: Reason, carried: Counter, shard: Option<u32>);
     /// Counts a frame for a key.
-    fn key(&mut self, id: u32, bytes: u64);
+    fn key(&mut self, id: u32, carried: Counter);
     /// Counts a dropped frame in slot `drop` of a key's [`KeyDrops`].
-    fn key_dropped(&mut self, id: u32, bytes: u64, drop: usize);
-    /// Counts a frame for a shard as dropped.
-    fn shard_dropped(&mut self, shard: u32);
+    fn key_dropped(&mut self, id: u32, carried: Counter, drop: usize);
+    /// Counts so many frames for a shard as dropped.
+    fn shard_dropped(&mut self, shard: u32, packets: u64);
     /// Counts an opened flow for the key and the shard that there are.
     fn opened(&mut self, key: Option<u32>, shard: Option<u32>);
     /// Counts a frame of a key for the version of the schema that its key was read by.
-    fn version(&mut self, version: u8, bytes: u64);
+    fn version(&mut self, version: u8, carried: Counter);
     /// Counts a frame that claims key `id` (0: one that is not registered) on interface `ingress` without right.
-    fn claim(&mut self, id: u32, ingress: u32, bytes: u64);
+    fn claim(&mut self, id: u32, ingress: u32, carried: Counter);
 }
 
 /// What there is to count of a frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Counted {
-    /// Bytes of the frame as received.
-    pub bytes: u64,
+    /// What it is: most often one frame.
+    pub carried: Counter,
     /// Whether it opens a flow.
     pub opens: bool,
     /// The key's id, when the class is `assigned`.
@@ -164,23 +179,23 @@ pub struct Counted {
 /// Counts what was decided. Called once per frame, after its action could last fail.
 #[inline(always)]
 pub fn account<M: Meters>(meters: &mut M, counted: Counted, class: Class, verdict: Verdict, reason: Reason) {
-    let Counted { bytes, opens, key, shard, version, claim } = counted;
-    meters.node(class, verdict, reason, bytes, shard);
+    let Counted { carried, opens, key, shard, version, claim } = counted;
+    meters.node(class, verdict, reason, carried, shard);
     if let Some(version) = version {
-        meters.version(version, bytes);
+        meters.version(version, carried);
     }
     if let Some((id, ingress)) = claim {
-        meters.claim(id, ingress, bytes);
+        meters.claim(id, ingress, carried);
     }
     if let Some(id) = key {
-        meters.key(id, bytes);
+        meters.key(id, carried);
     }
     if verdict as u8 == Verdict::Drop as u8 {
         if let (Some(id), Some(slot)) = (key, bug!(Account, drop_slot(reason), None)) {
-            meters.key_dropped(id, bytes, slot);
+            meters.key_dropped(id, carried, slot);
         }
         if let Some(shard) = shard {
-            meters.shard_dropped(shard);
+            meters.shard_dropped(shard, carried.packets);
         }
     }
     if opens {

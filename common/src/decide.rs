@@ -10,7 +10,7 @@
 //! ```
 
 use crate::access::PacketMut;
-use crate::account::{Counted, Meters, account};
+use crate::account::{Counted, Counter, Meters, account};
 use crate::config::{FRAGMENT_CLASS, class_action, fragments};
 use crate::extract::extract;
 use crate::forward::{Action, to_shard};
@@ -21,6 +21,7 @@ use crate::overlay::Chosen;
 use crate::parse::plain::{self, Family};
 use crate::resolve::{Hit, Resolved, resolve};
 use crate::schemas::Desk;
+use crate::segments::carried;
 use crate::select::Choice;
 use crate::state::{Apart, Area, Frame, Notes, note_choice, note_frame, note_key, note_resolved};
 use crate::tables::{Datagrams, Exits, KeyEntry, Tables};
@@ -39,10 +40,7 @@ where
     let plainly = match plain::family(packet) {
         Some(Family::V4) => plainly::<true, P, T, H, A>(packet, tables, home, area),
         Some(Family::V6) => plainly::<false, P, T, H, A>(packet, tables, home, area),
-        Some(Family::Other) => {
-            let bytes = bytes(packet);
-            Some(foreign(tables, home, &mut Apart(area), &Headers::NONE, bytes))
-        }
+        Some(Family::Other) => Some(foreign(tables, home, &mut Apart(area), &Headers::NONE, carried(packet))),
         None => None,
     };
     match plainly {
@@ -68,22 +66,6 @@ where
     in_full::<true, P, T, H, A>(packet, tables, home, area).unwrap_or(Action::Pass)
 }
 
-/// Drivers that spread a frame over several buffers put at least so much into the first.
-const SPLIT: usize = 256;
-
-/// Bytes of the frame. A short linear part is taken for the whole without asking the kernel; should it
-/// not be, the IP length says so, and [`crate::parse::network`] asks.
-#[inline(always)]
-fn bytes<P: PacketMut>(packet: &P) -> u64 {
-    let linear = packet.linear_len();
-    if linear < SPLIT {
-        linear as u64
-    } else {
-        rare();
-        packet.frame_len() as u64
-    }
-}
-
 /// The way of the frames that most are ([`plain`]); `None` for any other, of which nothing was counted yet. The
 /// same stages as [`in_full`]: that their positions are constants saves half of the work.
 #[inline(always)]
@@ -102,15 +84,14 @@ where
     let ip = plain::network::<V4, P>(packet)?;
     let set = scope::destination(tables, ip.destination);
     if set == 0 {
-        let bytes = bytes(packet);
-        return Some(foreign(tables, home, &mut Apart(area), &Headers::NONE, bytes));
+        return Some(foreign(tables, home, &mut Apart(area), &Headers::NONE, carried(packet)));
     }
     let (headers, opens) = plain::transport::<V4, P>(packet, &ip)?;
-    let bytes = bytes(packet);
+    let carried = carried(packet);
     if !scope::service(tables, &headers, set) {
-        return Some(foreign(tables, home, &mut Apart(area), &Headers::NONE, bytes));
+        return Some(foreign(tables, home, &mut Apart(area), &Headers::NONE, carried));
     }
-    let frame = Frame { headers: &headers, opens, bytes };
+    let frame = Frame { headers: &headers, opens, carried };
     Some(judge(packet, tables, home, &mut Apart(area), &frame))
 }
 
@@ -136,14 +117,14 @@ where
     if DEEP {
         inside.clear();
     }
-    let mut bytes = bytes(packet);
-    if !is_ours::<DEEP, P, T>(packet, tables, headers, inside, &mut bytes) {
-        return Some(foreign(tables, home, &mut &mut *record, headers, bytes));
+    let mut carried = carried(packet);
+    if !is_ours::<DEEP, P, T>(packet, tables, headers, inside, &mut carried.bytes) {
+        return Some(foreign(tables, home, &mut &mut *record, headers, carried));
     }
     if DEEP {
         look_inside(packet, tables.config(), headers, inside);
     }
-    let frame = Frame { headers, opens: headers.has(found::OPENS), bytes };
+    let frame = Frame { headers, opens: headers.has(found::OPENS), carried };
     Some(if headers.is_broken() {
         let mut notes = &mut *record;
         note_frame(tables, &mut notes, &frame);
@@ -163,15 +144,15 @@ fn foreign<T: Tables, H: Meters, N: Notes>(
     home: &mut H,
     notes: &mut N,
     headers: &Headers,
-    bytes: u64,
+    carried: Counter,
 ) -> Action {
     if tables.config().record != 0
         && let Some(record) = notes.record(headers, false)
     {
         rare();
-        record.decision = Decision { bytes: bytes as u32, ..Decision::NONE };
+        record.decision = Decision { bytes: carried.bytes as u32, ..Decision::NONE };
     }
-    let counted = Counted { bytes, opens: false, key: None, shard: None, version: None, claim: None };
+    let counted = Counted { carried, opens: false, key: None, shard: None, version: None, claim: None };
     account(home, counted, Class::Foreign, Verdict::Pass, Reason::OutOfScope);
     Action::Pass
 }
@@ -399,7 +380,7 @@ fn conclude<T: Tables, H: Meters, N: Notes>(
         decision.reason = reason as u8;
     }
     let counted = Counted {
-        bytes: frame.bytes,
+        carried: frame.carried,
         opens: frame.opens,
         key: way.key,
         shard,

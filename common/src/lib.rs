@@ -15,7 +15,7 @@
 //!  enforce    what the key's policy forbids
 //!  select     key, width, flow -> slot -> shard
 //!  forward    shard -> MAC rewrite and exit
-//!  account    one slot per key, one per shard, one per class and reason
+//!  account    one slot per key, one per shard, one per class and reason   (segments: what a packet counts as)
 //! ```
 //!
 //! [`decide::decide`] strings them together. What they look things up in is [`tables`]; what is
@@ -53,6 +53,7 @@ pub mod select;
 pub mod forward;
 
 pub mod account;
+mod segments;
 pub mod state;
 
 pub mod decide;

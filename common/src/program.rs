@@ -10,6 +10,15 @@
 use crate::carrier::Carrier;
 use crate::config::{Config, fragments};
 
+/// Where a program runs. Each of [`Program`] is in the object once for each: the same stages, over another packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hook {
+    /// Before the kernel has made a packet of its own of the frame: `XDP`, in the driver or generic.
+    Xdp,
+    /// After that: TC ingress.
+    Tc,
+}
+
 /// A program of the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
@@ -34,10 +43,12 @@ impl Program {
     }
 
     /// Its name in the object.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Headers => "keysteer_xdp",
-            Self::Deep => "keysteer_deep",
+    pub const fn name(self, hook: Hook) -> &'static str {
+        match (self, hook) {
+            (Self::Headers, Hook::Xdp) => "keysteer_xdp",
+            (Self::Deep, Hook::Xdp) => "keysteer_deep",
+            (Self::Headers, Hook::Tc) => "keysteer_tc",
+            (Self::Deep, Hook::Tc) => "keysteer_tc_deep",
         }
     }
 }

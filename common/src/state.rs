@@ -1,6 +1,7 @@
 //! Where a decision keeps what may not be on the kernel's stack, and what a tool may want to read later.
 
 use crate::access::PacketMut;
+use crate::account::Counter;
 use crate::extract::extract;
 use crate::headers::{Decision, Headers, NO_LEVEL, Record, Work, found};
 use crate::hint::rare;
@@ -53,7 +54,7 @@ pub(crate) struct Frame<'a> {
     pub(crate) headers: &'a Headers,
     /// [`found::OPENS`], which a plain frame's headers leave out.
     pub(crate) opens: bool,
-    pub(crate) bytes: u64,
+    pub(crate) carried: Counter,
 }
 
 /// Records, if asked, that a frame is looked at.
@@ -63,7 +64,7 @@ pub(crate) fn note_frame<T: Tables, N: Notes>(tables: &T, notes: &mut N, frame: 
         && let Some(record) = notes.record(frame.headers, frame.opens)
     {
         rare();
-        record.decision = Decision { bytes: frame.bytes as u32, ..Decision::NONE };
+        record.decision = Decision { bytes: frame.carried.bytes as u32, ..Decision::NONE };
     }
 }
 

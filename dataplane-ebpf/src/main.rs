@@ -1,23 +1,27 @@
-//! keysteer in the kernel: an XDP program over `keysteer_common`.
+//! keysteer in the kernel: programs over `keysteer_common`.
 //!
-//! Thin by rule: [`packet`] gives bounded access to the frame, [`table`] and [`maps`] to the tables and counters,
-//! and the entry points call [`keysteer_common::decide`]: one program for each of [`keysteer_common::program`]. No decision is taken here.
+//! Thin by rule: [`hook`] and [`packet`] give bounded access to the frame, [`table`] and [`maps`] to the tables and counters,
+//! and the entry points call [`keysteer_common::decide`]: one for each program and hook of [`keysteer_common::program`]. No decision is taken here.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch, core_intrinsics)]
 #![expect(internal_features, reason = "what is constant after inlining needs no mask (packet.rs)")]
 #![expect(unstable_features, reason = "inline assembly for BPF gives the verifier its ranges")]
 
+mod hook;
 mod maps;
 mod packet;
 mod table;
 
-use aya_ebpf::bindings::xdp_action;
-use aya_ebpf::macros::xdp;
-use aya_ebpf::programs::XdpContext;
+use aya_ebpf::bindings::{TC_ACT_REDIRECT, TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
+use aya_ebpf::helpers::bpf_redirect;
+use aya_ebpf::macros::{classifier, xdp};
+use aya_ebpf::programs::{TcContext, XdpContext};
+use keysteer_common::access::MAX_POS;
 use keysteer_common::decide::{decide, decide_deep};
 use keysteer_common::forward::Action;
 
+use crate::hook::Skb;
 use crate::maps::{CpuArea, Kernel, Maps};
 use crate::packet::Frame;
 
@@ -32,7 +36,7 @@ const _: () = assert!(
 #[xdp(frags)]
 #[inline(always)]
 fn keysteer_xdp(context: XdpContext) -> u32 {
-    let action = decide(&mut Frame::new(&context), &Maps::<false>, &mut Kernel, &mut CpuArea);
+    let action = decide(&mut Frame::new(&context), &Maps::<false>, &mut Kernel::<false>, &mut CpuArea);
     #[cfg(feature = "log")]
     log(&context);
     action as u32
@@ -42,10 +46,43 @@ fn keysteer_xdp(context: XdpContext) -> u32 {
 #[xdp(frags)]
 #[inline(always)]
 fn keysteer_deep(context: XdpContext) -> u32 {
-    let action = decide_deep(&mut Frame::new(&context), &Maps::<true>, &mut Kernel, &mut CpuArea);
+    let action = decide_deep(&mut Frame::new(&context), &Maps::<true>, &mut Kernel::<false>, &mut CpuArea);
     #[cfg(feature = "log")]
     log(&context);
     action as u32
+}
+
+/// Bytes in which the outer headers are, apart from long chains of extension headers.
+const OUTER: usize = 256;
+/// Bytes beyond which no header begins, and what follows the last.
+const ALL: usize = MAX_POS + 64;
+
+/// The hook of traffic control, where the kernel has made a packet of its own of the frame.
+#[classifier]
+#[inline(always)]
+fn keysteer_tc(context: TcContext) -> i32 {
+    let frame = &mut Frame::new(Skb::<OUTER>::new(&context));
+    at_tc(&context, decide(frame, &Maps::<true>, &mut Kernel::<true>, &mut CpuArea))
+}
+
+/// The same, for policies that ask for more than the outer headers and one schema.
+#[classifier]
+#[inline(always)]
+fn keysteer_tc_deep(context: TcContext) -> i32 {
+    let frame = &mut Frame::new(Skb::<ALL>::new(&context));
+    at_tc(&context, decide_deep(frame, &Maps::<true>, &mut Kernel::<true>, &mut CpuArea))
+}
+
+/// An action as TC has it. What is not steered away goes on to whoever is attached behind.
+#[inline(always)]
+fn at_tc(context: &TcContext, action: Action) -> i32 {
+    match action {
+        Action::Drop => TC_ACT_SHOT as i32,
+        Action::Pass => TC_ACT_UNSPEC,
+        // SAFETY: the context is the kernel's; the helper takes numbers, and notes them.
+        Action::Transmit => unsafe { bpf_redirect((*context.skb.skb).ifindex, 0) as i32 },
+        Action::Redirect => TC_ACT_REDIRECT as i32,
+    }
 }
 
 /// Logs what was recorded.

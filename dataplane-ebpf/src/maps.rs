@@ -4,7 +4,7 @@
 use core::arch::asm;
 
 use aya_ebpf::Global;
-use aya_ebpf::helpers::bpf_ktime_get_coarse_ns;
+use aya_ebpf::helpers::{bpf_ktime_get_coarse_ns, bpf_redirect};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, CpuMap, DevMap, LruHashMap, PerCpuArray, PerCpuHashMap};
 use keysteer_common::account::{Counter, KeyCounter, KeyEvents, Meters, TALLY_SHARDS, Tally, way};
@@ -77,6 +77,9 @@ static DATAGRAMS: LruHashMap<Datagram, u32> = LruHashMap::with_max_entries(1, 0)
 /// By shard index.
 #[map]
 static DEVICES: DevMap = DevMap::with_max_entries(1, 0);
+/// The same for programs at TC: the kernel lets programs of one type alone use a map of devices (`bpf_prog_map_compatible`).
+#[map]
+static DEVICES_TC: DevMap = DevMap::with_max_entries(1, 0);
 /// By CPU number.
 #[map]
 static CPUS: CpuMap = CpuMap::with_max_entries(1, 0);
@@ -97,11 +100,12 @@ impl Area for CpuArea {
     }
 }
 
-/// The tables. `DEEP` programs are long, and search prefixes in a function of its own.
-pub(crate) struct Maps<const DEEP: bool>;
+/// The tables. `APART`: prefixes are searched in a function of its own, which the verifier looks at
+/// once; of the program for XDP and plain policies that would cost more than it saves.
+pub(crate) struct Maps<const APART: bool>;
 
-/// Counters and exits.
-pub(crate) struct Kernel;
+/// Counters and exits, of an XDP program or of one at TC.
+pub(crate) struct Kernel<const TC: bool>;
 
 /// [`overlay::around`] as a global function, which the verifier looks at once, for any arguments, and not on each of the
 /// many ways that lead here. `row` is the row's first slot and, in the upper half, its length.
@@ -132,7 +136,7 @@ fn claim(id: u32, ingress: u32) -> u64 {
     (id as u64) << 32 | ingress as u64
 }
 
-impl<const DEEP: bool> Tables for Maps<DEEP> {
+impl<const APART: bool> Tables for Maps<APART> {
     #[inline(always)]
     fn config(&self) -> &Config {
         let config: *const Config;
@@ -202,7 +206,7 @@ impl<const DEEP: bool> Tables for Maps<DEEP> {
 
     #[inline(always)]
     fn last_step<const LONG: bool>(&self, first: u32, count: u32, address: [u64; 2]) -> u32 {
-        if !DEEP {
+        if !APART {
             prefix::last_step::<LONG, Self>(self, first, count, address)
         } else if LONG {
             keysteer_step6(first, count, address[0], address[1])
@@ -234,19 +238,31 @@ impl<const DEEP: bool> Tables for Maps<DEEP> {
     }
 }
 
-impl Exits for Kernel {
+impl<const TC: bool> Exits for Kernel<TC> {
     #[inline(always)]
     fn to_interface(&mut self, shard: u32) -> bool {
-        DEVICES.redirect(shard, ON_MISS).is_ok()
+        if !TC {
+            return DEVICES.redirect(shard, ON_MISS).is_ok();
+        }
+        // The kernel takes a device that goes out of the map; to redirect to one that has gone would be a silent drop.
+        match DEVICES_TC.get_ifindex(shard) {
+            Some(device) => {
+                // SAFETY: takes numbers, and notes them for when the program has returned.
+                unsafe { bpf_redirect(device, 0) };
+                true
+            }
+            None => false,
+        }
     }
 
     #[inline(always)]
     fn to_cpu(&mut self, cpu: u32) -> bool {
-        CPUS.redirect(cpu, ON_MISS).is_ok()
+        // At TC there is no such way: user space refuses policies that ask for it.
+        !TC && CPUS.redirect(cpu, ON_MISS).is_ok()
     }
 }
 
-impl Datagrams for Kernel {
+impl<const TC: bool> Datagrams for Kernel<TC> {
     #[inline(always)]
     fn remember(&mut self, datagram: &Datagram, entry: u32) {
         // Without room the later fragments meet what the policy says of such.
@@ -266,12 +282,6 @@ impl Datagrams for Kernel {
     }
 }
 
-#[inline(always)]
-fn add(counter: &mut Counter, bytes: u64) {
-    counter.packets += 1;
-    counter.bytes += bytes;
-}
-
 /// The tally that shard `shard` is in.
 #[inline(always)]
 fn tally(shard: u32) -> Option<&'static mut Tally> {
@@ -288,39 +298,39 @@ fn events(id: u32) -> Option<&'static mut KeyEvents> {
     Some(unsafe { &mut *events })
 }
 
-impl Meters for Kernel {
+impl<const TC: bool> Meters for Kernel<TC> {
     #[inline(always)]
-    fn node(&mut self, class: Class, verdict: Verdict, reason: Reason, bytes: u64, shard: Option<u32>) {
+    fn node(&mut self, class: Class, verdict: Verdict, reason: Reason, carried: Counter, shard: Option<u32>) {
         let Some(tally) = tally(shard.unwrap_or(0)) else { return };
         if let Some(counter) = tally.ways.get_mut(way(class, verdict, reason)) {
-            add(counter, bytes);
+            counter.add(carried);
         }
         if let Some(shard) = shard {
             let counter = &mut tally.shards[shard as usize % TALLY_SHARDS];
-            counter.packets += 1;
-            counter.bytes += bytes;
+            counter.packets += carried.packets;
+            counter.bytes += carried.bytes;
         }
     }
 
     #[inline(always)]
-    fn key(&mut self, id: u32, bytes: u64) {
+    fn key(&mut self, id: u32, carried: Counter) {
         if let Some(counter) = KEY_COUNTERS.get_ptr_mut(id) {
             // SAFETY: this CPU's own value; nothing else refers to it.
-            add(unsafe { &mut *counter }, bytes);
+            unsafe { &mut *counter }.add(carried);
         }
     }
 
     #[inline(always)]
-    fn key_dropped(&mut self, id: u32, bytes: u64, drop: usize) {
+    fn key_dropped(&mut self, id: u32, carried: Counter, drop: usize) {
         if let Some(counter) = events(id).and_then(|events| events.drops.get_mut(drop)) {
-            add(counter, bytes);
+            counter.add(carried);
         }
     }
 
     #[inline(always)]
-    fn shard_dropped(&mut self, shard: u32) {
+    fn shard_dropped(&mut self, shard: u32, packets: u64) {
         if let Some(tally) = tally(shard) {
-            tally.shards[shard as usize % TALLY_SHARDS].dropped += 1;
+            tally.shards[shard as usize % TALLY_SHARDS].dropped += packets;
         }
     }
 
@@ -337,25 +347,25 @@ impl Meters for Kernel {
     }
 
     #[inline(always)]
-    fn version(&mut self, version: u8, bytes: u64) {
+    fn version(&mut self, version: u8, carried: Counter) {
         if let Some(counter) = VERSIONS.get_ptr_mut(version as u32) {
             // SAFETY: this CPU's own value; nothing else refers to it.
-            add(unsafe { &mut *counter }, bytes);
+            unsafe { &mut *counter }.add(carried);
         }
     }
 
     #[inline(always)]
-    fn claim(&mut self, id: u32, ingress: u32, bytes: u64) {
+    fn claim(&mut self, id: u32, ingress: u32, carried: Counter) {
         let key = claim(id, ingress);
         let counter = match CLAIMS.get_ptr_mut(&key) {
             Some(counter) => counter,
-            None if CLAIMS.insert(&key, &Counter { packets: 1, bytes }, BPF_NOEXIST).is_ok() => return,
+            None if CLAIMS.insert(&key, &carried, BPF_NOEXIST).is_ok() => return,
             None => match CLAIMS.get_ptr_mut(&0) {
                 Some(counter) => counter,
                 None => return,
             },
         };
         // SAFETY: this CPU's own value; nothing else refers to it.
-        add(unsafe { &mut *counter }, bytes);
+        unsafe { &mut *counter }.add(carried);
     }
 }

@@ -4,22 +4,23 @@
 use core::arch::asm;
 use core::intrinsics::is_val_statically_known;
 
-use aya_ebpf::helpers::bpf_xdp_get_buff_len;
-use aya_ebpf::programs::XdpContext;
 use keysteer_common::access::{POS_MASK, Packet, PacketMut, Pos, Wire};
 
-/// The frame that the hook was called with.
-pub(crate) struct Frame<'a> {
-    context: &'a XdpContext,
+use crate::hook::Hook;
+
+/// The frame that the hook `H` was called with.
+pub(crate) struct Frame<H> {
+    hook: H,
     data: usize,
     end: usize,
     zero: usize,
 }
 
-impl<'a> Frame<'a> {
+impl<H: Hook> Frame<H> {
     #[inline(always)]
-    pub(crate) fn new(context: &'a XdpContext) -> Self {
-        Self { context, data: context.data(), end: context.data_end(), zero: 0 }
+    pub(crate) fn new(hook: H) -> Self {
+        let (data, end) = hook.bounds();
+        Self { hook, data, end, zero: 0 }
     }
 
     /// The address of `pos + d`, if `size_of::<T>()` bytes there are inside the frame.
@@ -65,7 +66,9 @@ impl<'a> Frame<'a> {
     }
 }
 
-impl Packet for Frame<'_> {
+impl<H: Hook> Packet for Frame<H> {
+    const LENGTH_KNOWN: bool = H::LENGTH_KNOWN;
+
     #[inline(always)]
     fn linear_len(&self) -> usize {
         self.end - self.data
@@ -73,13 +76,22 @@ impl Packet for Frame<'_> {
 
     #[inline(always)]
     fn frame_len(&self) -> usize {
-        // SAFETY: the context is the one the kernel gave this program.
-        unsafe { bpf_xdp_get_buff_len(self.context.ctx) as usize }
+        self.hook.frame_len()
     }
 
     #[inline(always)]
     fn ingress(&self) -> u32 {
-        self.context.ingress_ifindex() as u32
+        self.hook.ingress()
+    }
+
+    #[inline(always)]
+    fn tag(&self) -> Option<u16> {
+        self.hook.tag()
+    }
+
+    #[inline(always)]
+    fn segments(&self) -> Option<u64> {
+        self.hook.segments()
     }
 
     #[inline(always)]
@@ -108,12 +120,12 @@ impl Packet for Frame<'_> {
     }
 }
 
-impl PacketMut for Frame<'_> {
+impl<H: Hook> PacketMut for Frame<H> {
     #[inline(always)]
     fn store<T: Wire>(&mut self, pos: Pos, d: usize, value: T) -> Option<()> {
         let address = self.at::<T>(pos, d)?;
-        // SAFETY: `at` checked that size_of::<T>() bytes from `address` are inside the frame, which an
-        // XDP program may write; `T` has no padding (`Wire`).
+        // SAFETY: `at` checked that size_of::<T>() bytes from `address` are inside the frame, which
+        // a program at XDP or TC may write; `T` has no padding (`Wire`).
         unsafe { (address as *mut T).write_unaligned(value) };
         Some(())
     }

@@ -12,7 +12,7 @@ use keysteer_common::slice::Frame;
 use keysteer_common::tables::{Datagram, Datagrams, Exits, ShardEntry, target};
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
-use crate::counters::{Snapshot, add};
+use crate::counters::Snapshot;
 use crate::image::Image;
 
 /// Decides frames over an image and counts them.
@@ -114,30 +114,30 @@ impl Datagrams for Counts<'_> {
 }
 
 impl Meters for Counts<'_> {
-    fn node(&mut self, class: Class, verdict: Verdict, reason: Reason, bytes: u64, shard: Option<u32>) {
-        self.snapshot.node.count(class, verdict, reason, Counter { packets: 1, bytes });
+    fn node(&mut self, class: Class, verdict: Verdict, reason: Reason, carried: Counter, shard: Option<u32>) {
+        self.snapshot.node.count(class, verdict, reason, carried);
         if let Some(counter) = self.shard(shard) {
-            counter.packets += 1;
-            counter.bytes += bytes;
+            counter.packets += carried.packets;
+            counter.bytes += carried.bytes;
         }
     }
 
-    fn key(&mut self, id: u32, bytes: u64) {
+    fn key(&mut self, id: u32, carried: Counter) {
         if let Some(counter) = self.snapshot.keys.get_mut(id as usize) {
-            add(counter, Counter { packets: 1, bytes });
+            counter.add(carried);
         }
     }
 
-    fn key_dropped(&mut self, id: u32, bytes: u64, drop: usize) {
+    fn key_dropped(&mut self, id: u32, carried: Counter, drop: usize) {
         let events = self.snapshot.events.get_mut(id as usize);
         if let Some(counter) = events.and_then(|events| events.drops.get_mut(drop)) {
-            add(counter, Counter { packets: 1, bytes });
+            counter.add(carried);
         }
     }
 
-    fn shard_dropped(&mut self, shard: u32) {
+    fn shard_dropped(&mut self, shard: u32, packets: u64) {
         if let Some(counter) = self.shard(Some(shard)) {
-            counter.dropped += 1;
+            counter.dropped += packets;
         }
     }
 
@@ -150,12 +150,12 @@ impl Meters for Counts<'_> {
         }
     }
 
-    fn version(&mut self, version: u8, bytes: u64) {
-        add(self.snapshot.versions.entry(version).or_default(), Counter { packets: 1, bytes });
+    fn version(&mut self, version: u8, carried: Counter) {
+        self.snapshot.versions.entry(version).or_default().add(carried);
     }
 
-    fn claim(&mut self, id: u32, ingress: u32, bytes: u64) {
-        add(self.snapshot.claims.entry((id, ingress)).or_default(), Counter { packets: 1, bytes });
+    fn claim(&mut self, id: u32, ingress: u32, carried: Counter) {
+        self.snapshot.claims.entry((id, ingress)).or_default().add(carried);
     }
 }
 

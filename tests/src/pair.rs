@@ -8,6 +8,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use keysteer::counters::Snapshot;
@@ -17,7 +18,9 @@ use keysteer::kernel::{Dataplane, KernelError};
 use keysteer_common::account::Counter;
 use keysteer_common::forward::Action;
 use keysteer_common::headers::{Decision, Headers, Record, Work};
+use keysteer_common::program::Hook;
 use keysteer_common::shim::Signing;
+use keysteer_common::tables::target;
 use keysteer_common::vocabulary::Class;
 use nix::time::{ClockId, clock_gettime};
 
@@ -45,7 +48,20 @@ pub struct Pair<'i> {
     told: Cell<Instant>,
     /// The host's work area, kept from frame to frame as the kernel keeps its own.
     work: Work,
+    /// The same image at TC.
+    tc: AtTc<'i>,
 }
+
+/// The program for TC, and the host engine for the frames that the kernel takes for test runs there.
+#[derive(Debug)]
+struct AtTc<'i> {
+    kernel: Dataplane,
+    engine: Engine<'i>,
+    work: Work,
+}
+
+/// Bytes of those frames: an IPv6 header is in them, and a page of any machine holds them.
+const AT_TC: RangeInclusive<usize> = 54..=3_072;
 
 /// What became of a frame in one home.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +95,14 @@ pub enum Difference {
         /// The other's frame.
         frame: Vec<u8>,
     },
+    /// About a frame, at TC.
+    #[error("at TC the homes disagree about a frame\n kernel {kernel}\n host   {host}")]
+    Tc {
+        /// The kernel's answer.
+        kernel: Box<Outcome>,
+        /// The host's.
+        host: Box<Outcome>,
+    },
     /// About what was counted.
     #[error("the homes counted differently: {0}")]
     Counters(String),
@@ -103,6 +127,7 @@ impl<'i> Pair<'i> {
     pub fn of(kernel: &Image, host: &'i Image) -> Result<Self, KernelError> {
         // A map value begins as zeroes, and so must the host's: without NO_SHARD and NO_LEVEL.
         let decision = Decision { shard: 0, level: 0, ..Decision::NONE };
+        let work = Work { record: Record { decision, ..Record::default() }, ..Work::default() };
         let pair = Self {
             kernel: Dataplane::load_recording(kernel)?,
             forwarding: Dataplane::load(kernel)?,
@@ -110,7 +135,8 @@ impl<'i> Pair<'i> {
             now: host.now,
             told: Cell::new(Instant::now()),
             engine: Engine::new(host),
-            work: Work { record: Record { decision, ..Record::default() }, ..Work::default() },
+            work,
+            tc: AtTc::new(kernel, host, work)?,
         };
         pair.set_clock()?;
         Ok(pair)
@@ -128,12 +154,14 @@ impl<'i> Pair<'i> {
         let clock_offset = self.signing.clock_offset.wrapping_add(self.now).wrapping_sub(clock);
         let signing = Signing { clock_offset, ..self.signing };
         self.kernel.write_signing(&signing)?;
+        self.tc.kernel.write_signing(&signing)?;
         self.forwarding.write_signing(&signing)
     }
 
     /// Tells the host that the interface of a shard has gone; the kernel finds out by itself.
     pub fn lose_exit(&mut self, shard: u16) {
         self.engine.lose_exit(shard);
+        self.tc.engine.lose_exit(shard);
     }
 
     /// Runs a frame that arrived on interface `ingress` (0: the loopback) through both homes.
@@ -156,10 +184,11 @@ impl<'i> Pair<'i> {
         let action = self.engine.decide_over(&mut bytes, arrived, &mut self.work);
         let host = Outcome { action: Some(action), frame: bytes, work: self.work };
         let (kernel, host) = (kernel.comparable(&host), host.comparable(&kernel));
-        if kernel == host {
-            return Ok(kernel);
+        if kernel != host {
+            return Err(Difference::Frame { kernel: Box::new(kernel), host: Box::new(host) });
         }
-        Err(Difference::Frame { kernel: Box::new(kernel), host: Box::new(host) })
+        self.tc.run(frame, ingress)?;
+        Ok(kernel)
     }
 
     /// Every counter, once both homes agree on all of them and the sums hold.
@@ -169,6 +198,9 @@ impl<'i> Pair<'i> {
     pub fn counters(&self) -> Result<Snapshot, Difference> {
         let kernel = self.kernel.counters()?;
         kernel.balanced().map_err(|error| Difference::Counters(error.to_string()))?;
+        if let Some(what) = unequal(&self.tc.kernel.counters()?, self.tc.engine.counters()) {
+            return Err(Difference::Counters(format!("at TC: {what}")));
+        }
         match unequal(&kernel, self.engine.counters()) {
             None => match unequal(&self.forwarding.counters()?, &kernel) {
                 None => Ok(kernel),
@@ -176,6 +208,40 @@ impl<'i> Pair<'i> {
             },
             Some(what) => Err(Difference::Counters(what)),
         }
+    }
+}
+
+impl<'i> AtTc<'i> {
+    fn new(kernel: &Image, host: &'i Image, work: Work) -> Result<Self, KernelError> {
+        let kernel = Dataplane::load_recording(&Image { tc: true, ..kernel.clone() })?;
+        let mut engine = Engine::new(host);
+        // From TC no way leads to a CPU.
+        for (shard, _) in (0..).zip(&host.shards).filter(|(_, entry)| entry.target == target::CPU) {
+            engine.lose_exit(shard);
+        }
+        Ok(Self { kernel, engine, work })
+    }
+
+    /// Runs a frame through both homes, if the kernel takes it.
+    fn run(&mut self, frame: &[u8], ingress: u32) -> Result<(), Difference> {
+        if !AT_TC.contains(&frame.len()) {
+            return Ok(());
+        }
+        let kernel = self.kernel.test_run_at(Hook::Tc, frame, ingress, CPU)?;
+        let kernel = Outcome { action: kernel.action, frame: kernel.frame, work: kernel.work };
+        let mut bytes = frame.to_vec();
+        let arrived = if ingress == 0 { LOOPBACK } else { ingress };
+        let action = match self.engine.decide_over(&mut bytes, arrived, &mut self.work) {
+            // There is one number for both.
+            Action::Transmit => Action::Redirect,
+            action => action,
+        };
+        let host = Outcome { action: Some(action), frame: bytes, work: self.work };
+        let (kernel, host) = (kernel.comparable(&host), host.comparable(&kernel));
+        if kernel == host {
+            return Ok(());
+        }
+        Err(Difference::Tc { kernel: Box::new(kernel), host: Box::new(host) })
     }
 }
 

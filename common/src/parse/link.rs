@@ -28,21 +28,33 @@ pub(super) fn is_vlan(ether_type: u16) -> bool {
 pub fn parse<P: Packet>(packet: &P, headers: &mut Headers) -> Option<Pos> {
     let mut ether_type = load_u16(packet, Pos::START, core::mem::offset_of!(EthHdr, ether_type))?;
     let mut at = packet.advance(Pos::START, EthHdr::LEN)?;
-    if is_vlan(ether_type) {
+    if let Some(outer) = packet.tag() {
+        headers.outer_tci = outer;
+        headers.set(found::VLAN);
+        if is_vlan(ether_type) {
+            ether_type = inner(packet, headers, &mut at)?;
+        }
+    } else if is_vlan(ether_type) {
         let tag = packet.load::<[u8; 4]>(at, 0)?;
         headers.outer_tci = u16::from_be_bytes([tag[0], tag[1]]);
         headers.set(found::VLAN);
         ether_type = u16::from_be_bytes([tag[2], tag[3]]);
         at = packet.advance(at, 4)?;
         if is_vlan(ether_type) {
-            let tag = packet.load::<[u8; 4]>(at, 0)?;
-            headers.inner_tci = u16::from_be_bytes([tag[0], tag[1]]);
-            headers.set(found::VLAN_INNER);
-            ether_type = u16::from_be_bytes([tag[2], tag[3]]);
-            at = packet.advance(at, 4)?;
+            ether_type = inner(packet, headers, &mut at)?;
         }
     }
     headers.ether_type = ether_type;
     headers.l3 = at.store();
     matches!(ether_type, ETHER_TYPE_IPV4 | ETHER_TYPE_IPV6).then_some(at)
+}
+
+/// Notes the inner tag at `at`, which it passes; gives what follows it.
+#[inline(always)]
+fn inner<P: Packet>(packet: &P, headers: &mut Headers, at: &mut Pos) -> Option<u16> {
+    let tag = packet.load::<[u8; 4]>(*at, 0)?;
+    headers.inner_tci = u16::from_be_bytes([tag[0], tag[1]]);
+    headers.set(found::VLAN_INNER);
+    *at = packet.advance(*at, 4)?;
+    Some(u16::from_be_bytes([tag[2], tag[3]]))
 }

@@ -20,7 +20,7 @@ pub(super) const FRAGMENT_BITS: u16 = 0x3fff;
 pub(super) const FRAGMENT_OFFSET: u16 = 0x1fff;
 
 /// The fixed IPv6 header as eight-byte words, because its first fields are not whole bytes.
-pub(super) type Ipv6Words = [[u8; 8]; 5];
+pub(crate) type Ipv6Words = [[u8; 8]; 5];
 
 // SAFETY: byte arrays: no padding, no invalid pattern, alignment 1.
 unsafe impl Wire for Ipv6Words {}
@@ -115,7 +115,9 @@ fn measure<P: Packet>(packet: &P, headers: &mut Headers, bytes: &mut u64, at: Po
     if end > linear {
         ends(headers, linear);
         let whole = packet.frame_len();
-        *bytes = whole as u64;
+        if !P::LENGTH_KNOWN {
+            *bytes = whole as u64;
+        }
         if end > whole {
             headers.fail(Fault::IpLength);
         }

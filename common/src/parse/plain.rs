@@ -59,6 +59,9 @@ pub enum Family {
 /// What an untagged frame carries; `None` of a tagged or cut one.
 #[inline(always)]
 pub fn family<P: Packet>(packet: &P) -> Option<Family> {
+    if packet.tag().is_some() {
+        return None;
+    }
     match load_u16(packet, Pos::START, offset_of!(EthHdr, ether_type))? {
         ETHER_TYPE_IPV4 => Some(Family::V4),
         ETHER_TYPE_IPV6 => Some(Family::V6),

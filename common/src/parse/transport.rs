@@ -36,11 +36,11 @@ pub(super) const fn is_extension(next: u8) -> bool {
 }
 
 /// Where a walk over extension headers ended.
-pub(super) struct Walk {
+pub(crate) struct Walk {
     /// The protocol reached, or the extension that could not be passed or was not to be.
-    pub(super) protocol: u8,
+    pub(crate) protocol: u8,
     /// Position of its header.
-    pub(super) at: Pos,
+    pub(crate) at: Pos,
     /// The datagram is one of several fragments.
     pub(super) fragment: bool,
     /// A fragment other than the first: what is at `at` is the middle of something.
@@ -52,7 +52,7 @@ pub(super) struct Walk {
 /// Walks extension headers from `at`, where a header of type `next` begins. Nothing is walked behind a
 /// fragment header: the later fragments do not have it, and the first must not be told from them by it.
 #[inline(always)]
-pub(super) fn walk<P: Packet>(packet: &P, next: u8, at: Pos) -> Walk {
+pub(crate) fn walk<P: Packet>(packet: &P, next: u8, at: Pos) -> Walk {
     let mut walk = Walk { protocol: next, at, fragment: false, later: false, fault: Fault::None };
     let mut walked = 0;
     while walked < MAX_EXTENSIONS && is_extension(walk.protocol) && !walk.fragment {

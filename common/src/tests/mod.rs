@@ -11,6 +11,7 @@ mod junk;
 mod overlay;
 mod parse;
 mod prefix;
+mod segments;
 mod shim;
 mod vocabulary;
 mod world;

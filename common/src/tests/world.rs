@@ -2,7 +2,7 @@
 
 use etherparse::{Ethernet2Header, PacketBuilder, PacketBuilderStep};
 
-use crate::account::Meters;
+use crate::account::{Counter, Meters};
 use crate::config::{Config, LevelConfig, PrefixIndex, SchemaConfig};
 use crate::forward::Action;
 use crate::headers::{Headers, Work};
@@ -195,26 +195,39 @@ impl Datagrams for Noted {
 }
 
 impl Meters for Noted {
-    fn node(&mut self, class: Class, verdict: Verdict, reason: Reason, bytes: u64, shard: Option<u32>) {
+    fn node(
+        &mut self,
+        class: Class,
+        verdict: Verdict,
+        reason: Reason,
+        Counter { packets, bytes }: Counter,
+        shard: Option<u32>,
+    ) {
+        assert_eq!(packets, 1);
         self.counts.push(Count::Node(class, verdict, reason, bytes));
         self.counts.extend(shard.map(|index| Count::Shard { index, bytes }));
     }
-    fn key(&mut self, id: u32, bytes: u64) {
+    fn key(&mut self, id: u32, Counter { packets, bytes }: Counter) {
+        assert_eq!(packets, 1);
         self.counts.push(Count::Key { id, bytes });
     }
-    fn key_dropped(&mut self, id: u32, bytes: u64, drop: usize) {
+    fn key_dropped(&mut self, id: u32, Counter { packets, bytes }: Counter, drop: usize) {
+        assert_eq!(packets, 1);
         self.counts.push(Count::KeyDropped { id, bytes, drop });
     }
-    fn shard_dropped(&mut self, shard: u32) {
+    fn shard_dropped(&mut self, shard: u32, packets: u64) {
+        assert_eq!(packets, 1);
         self.counts.push(Count::ShardDropped(shard));
     }
     fn opened(&mut self, key: Option<u32>, shard: Option<u32>) {
         self.counts.push(Count::Opened { key, shard });
     }
-    fn version(&mut self, version: u8, bytes: u64) {
+    fn version(&mut self, version: u8, Counter { packets, bytes }: Counter) {
+        assert_eq!(packets, 1);
         self.counts.push(Count::Version { version, bytes });
     }
-    fn claim(&mut self, id: u32, ingress: u32, bytes: u64) {
+    fn claim(&mut self, id: u32, ingress: u32, Counter { packets, bytes }: Counter) {
+        assert_eq!(packets, 1);
         self.counts.push(Count::Claim { id, ingress, bytes });
     }
 }

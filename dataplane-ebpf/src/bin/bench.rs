@@ -14,6 +14,9 @@ use aya_ebpf::maps::{PerCpuArray, ProgramArray};
 use aya_ebpf::programs::XdpContext;
 use keysteer_common::access::{PacketMut, Pos};
 
+#[path = "../hook.rs"]
+#[allow(dead_code, reason = "it has one hook")]
+mod hook;
 #[path = "../packet.rs"]
 mod packet;
 
@@ -84,7 +87,7 @@ fn bench_wrapper(context: XdpContext) -> u32 {
 
 /// Writes the iteration's flow.
 #[inline(always)]
-fn vary(frame: &mut Frame<'_>, variation: &Variation, r: u32) -> Option<()> {
+fn vary(frame: &mut Frame<&XdpContext>, variation: &Variation, r: u32) -> Option<()> {
     let a = variation.addresses;
     frame.store(Pos::START, 0, [a[0], a[1], a[2], a[3], a[4], a[5]])?;
     frame.store(Pos::START, 6, [a[6], a[7], a[8], a[9], a[10], a[11]])?;

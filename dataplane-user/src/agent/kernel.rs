@@ -11,7 +11,7 @@ use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
 use crate::image::{Image, Words};
 use crate::kernel::interfaces::{Interface, Interfaces};
-use crate::kernel::{self, Attachment, Pinned, Steering, WantedMode};
+use crate::kernel::{self, Attachment, KernelError, Pinned, Steering, WantedMode};
 use crate::policy::{AttachMode, Policy};
 use crate::signing::monotonic_ns;
 use crate::state::{Ids, Secrets};
@@ -23,12 +23,24 @@ pub struct Kernel;
 impl Platform for Kernel {
     fn compile(&self, policy: &Policy, secrets: &Secrets, ids: &mut Ids) -> Result<Compiled, Cause> {
         let interfaces = Interfaces::read()?;
-        let image = crate::compile::compile(policy, &interfaces, secrets, ids)?;
+        let mut image = crate::compile::compile(policy, &interfaces, secrets, ids)?;
         let wanted = policy
             .interfaces
             .iter()
             .filter_map(|it| Some(Wanted { interface: interfaces.find(&it.name)?.clone(), mode: it.mode }));
-        Ok(Compiled { image, wanted: wanted.collect() })
+        let wanted: Vec<Wanted> = wanted.collect();
+        let at_tc = wanted.iter().find(|it| it.mode == AttachMode::Tc);
+        if let Some(Wanted { interface, .. }) = at_tc.filter(|_| image.steers_to_cpus()) {
+            return Err(KernelError::CpuAtTc { interface: interface.name.clone() }.into());
+        }
+        image.tc = wanted.iter().any(|it| match it.mode {
+            AttachMode::Native | AttachMode::Generic => false,
+            AttachMode::Tc => true,
+            AttachMode::Auto => {
+                !image.steers_to_cpus() && kernel::has_tcx() && !kernel::has_native_xdp(it.interface.index)
+            }
+        });
+        Ok(Compiled { image, wanted })
     }
 
     fn open(&self, directory: &Path) -> Result<Box<dyn Ground>, Cause> {
@@ -46,6 +58,7 @@ fn mode(mode: AttachMode) -> WantedMode {
         AttachMode::Auto => WantedMode::Auto,
         AttachMode::Native => WantedMode::Native,
         AttachMode::Generic => WantedMode::Generic,
+        AttachMode::Tc => WantedMode::Tc,
     }
 }
 
@@ -115,9 +128,9 @@ impl Ground for Steering {
     }
 
     fn attached(&self, number: u64) -> Result<Vec<u32>, Cause> {
-        let program = self.generation(number)?.program()?.id;
+        let programs = self.programs(number)?;
         let links = self.links()?;
-        Ok(links.iter().filter(|link| link.program == program).map(|link| link.index).collect())
+        Ok(links.iter().filter(|link| programs.contains(&link.program)).map(|link| link.index).collect())
     }
 
     fn counted(&self) -> Box<dyn Counted> {

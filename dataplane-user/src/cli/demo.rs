@@ -19,13 +19,21 @@ pub(super) struct DemoArgs {
     /// How long the sockets talk
     #[arg(long, value_name = "N", default_value_t = 5)]
     seconds: u64,
+    /// How the node's interface is steered: native, generic, tc, or auto, as the policy has it
+    #[arg(long, value_name = "MODE", default_value = "auto", value_parser = ["auto", "native", "generic", "tc"])]
+    mode: String,
     /// Plant a wrong table entry, which the proof must find: a test of the test.
     #[arg(long, hide = true)]
     plant_wrong_slot: bool,
 }
 
 pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
-    demo::run(&Options { keep: args.keep, seconds: args.seconds, plant_wrong_slot: args.plant_wrong_slot })?;
+    demo::run(&Options {
+        keep: args.keep,
+        seconds: args.seconds,
+        mode: args.mode.clone(),
+        plant_wrong_slot: args.plant_wrong_slot,
+    })?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 use std::cell::Cell;
 use std::fmt::Write as _;
 
-use keysteer_common::account::Meters;
+use keysteer_common::account::{Counter, Meters};
 use keysteer_common::decide::decide;
 use keysteer_common::headers::Work;
 use keysteer_common::shim::Signing;
@@ -121,15 +121,15 @@ impl Tables for Watched<'_> {
 struct Nothing(Option<Class>);
 
 impl Meters for Nothing {
-    fn node(&mut self, class: Class, _: Verdict, _: Reason, _: u64, _: Option<u32>) {
+    fn node(&mut self, class: Class, _: Verdict, _: Reason, _: Counter, _: Option<u32>) {
         self.0 = Some(class);
     }
-    fn key(&mut self, _: u32, _: u64) {}
-    fn key_dropped(&mut self, _: u32, _: u64, _: usize) {}
-    fn shard_dropped(&mut self, _: u32) {}
+    fn key(&mut self, _: u32, _: Counter) {}
+    fn key_dropped(&mut self, _: u32, _: Counter, _: usize) {}
+    fn shard_dropped(&mut self, _: u32, _: u64) {}
     fn opened(&mut self, _: Option<u32>, _: Option<u32>) {}
-    fn version(&mut self, _: u8, _: u64) {}
-    fn claim(&mut self, _: u32, _: u32, _: u64) {}
+    fn version(&mut self, _: u8, _: Counter) {}
+    fn claim(&mut self, _: u32, _: u32, _: Counter) {}
 }
 
 impl Datagrams for Nothing {

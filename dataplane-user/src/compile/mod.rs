@@ -276,5 +276,6 @@ pub fn compile_for(
         now: 0,
         words: Words::default(),
         names,
+        tc: false,
     })
 }

@@ -137,7 +137,7 @@ pub struct InterfaceStatus {
     pub name: String,
     /// Its index.
     pub index: u32,
-    /// `native` or `generic`.
+    /// `native`, `tc` or `generic`.
     pub mode: String,
     /// Why not native, where it was tried and refused.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid};
 
 use super::place::Place;
+use super::site::CLIENT_PORT;
 use super::{DemoError, signals};
 use crate::control::client::Client;
 use crate::control::types::Status;
@@ -19,6 +20,12 @@ use crate::world::{Namespace, Pinboard};
 
 /// The policy, in the binary so that the demo runs from anywhere.
 pub(super) const POLICY: &str = include_str!("../../../examples/demo.yaml");
+
+/// The policy with the interface in another mode.
+fn policy_in(mode: &str) -> String {
+    POLICY.replacen(&format!("name: {CLIENT_PORT}"), &format!("name: {CLIENT_PORT}, mode: {mode}"), 1)
+}
+
 /// How long the agent may take to steer, and to end.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How much of its log is shown.
@@ -44,10 +51,11 @@ impl Agent {
     ///
     /// # Errors
     /// It ends, or does not answer in time; its last words are in the error.
-    pub(super) fn start(place: &Place, node: &Namespace) -> Result<Self, DemoError> {
+    pub(super) fn start(place: &Place, node: &Namespace, mode: &str) -> Result<Self, DemoError> {
         let [policy, state, socket, log] =
             ["demo.yaml", "state", "agent.sock", "agent.log"].map(|name| place.file(name));
-        fs::write(&policy, POLICY).map_err(DemoError::at(format_args!("write {}", policy.display())))?;
+        fs::write(&policy, policy_in(mode))
+            .map_err(DemoError::at(format_args!("write {}", policy.display())))?;
         let opened = File::create(&log).and_then(|file| Ok((file.try_clone()?, file)));
         let (out, err) = opened.map_err(DemoError::at(format_args!("write {}", log.display())))?;
         let program = std::env::current_exe().map_err(DemoError::at("find out which program this is"))?;

@@ -46,12 +46,14 @@ use table::Table;
 use traffic::Flow;
 
 /// What the command line decides.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Leave the world up until ctrl-C.
     pub keep: bool,
     /// For how long sockets talk.
     pub seconds: u64,
+    /// The mode of the node's interface towards the client.
+    pub mode: String,
     /// Plant wrong table entries, so that the demo must fail.
     pub plant_wrong_slot: bool,
 }
@@ -72,7 +74,7 @@ pub fn run(options: &Options) -> Result<(), DemoError> {
     let (site, taps) = Site::build()?;
     keep::remove_leftovers(&site)?;
     eprintln!("Starting the agent on the node ...");
-    let mut agent = Agent::start(&place, &site.node)?;
+    let mut agent = Agent::start(&place, &site.node, &options.mode)?;
     if options.plant_wrong_slot {
         plant::wrong_shards(&agent.client())?;
         eprintln!("Planted wrong slots: the proofs must fail.");

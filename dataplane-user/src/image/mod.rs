@@ -49,6 +49,8 @@ pub struct Image {
     pub words: Words,
     /// What the numbers are called.
     pub names: Names,
+    /// Whether it may have to steer at TC, where a program of its own does.
+    pub tc: bool,
 }
 
 /// Operators' words, as the kernel has them: those that are not 0.

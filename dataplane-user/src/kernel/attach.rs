@@ -1,9 +1,10 @@
-//! Attaching: native XDP, with an explicit, reported fall-back to generic.
+//! Attaching: native XDP, with an explicit, reported fall-back to TC, and from there to generic XDP.
 
 use std::io;
 use std::os::fd::AsFd;
 
 use aya::util::KernelVersion;
+use keysteer_common::program::Hook;
 
 use super::foreign::{ForeignProgram, foreign_program};
 use super::interfaces::Interface;
@@ -13,13 +14,15 @@ use super::{Dataplane, KernelError};
 /// Which mode the operator asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WantedMode {
-    /// Native, else generic.
+    /// Native, else at TC, else generic.
     #[default]
     Auto,
     /// Native or nothing.
     Native,
     /// Generic.
     Generic,
+    /// At TC.
+    Tc,
 }
 
 /// Which mode was taken.
@@ -29,6 +32,8 @@ pub enum Mode {
     Native,
     /// In the network stack: correct, but slower.
     Generic,
+    /// At TC ingress.
+    Tc,
 }
 
 impl Mode {
@@ -37,6 +42,15 @@ impl Mode {
         match self {
             Self::Native => "native",
             Self::Generic => "generic",
+            Self::Tc => "tc",
+        }
+    }
+
+    /// Where the program then runs.
+    pub(super) const fn hook(self) -> Hook {
+        match self {
+            Self::Native | Self::Generic => Hook::Xdp,
+            Self::Tc => Hook::Tc,
         }
     }
 }
@@ -78,19 +92,22 @@ impl Dataplane {
         interface: &Interface,
         wanted: WantedMode,
     ) -> Result<(Link, Attachment), KernelError> {
-        if let Some(program) = foreign_program(interface.index)
-            .map_err(|error| KernelError::other("ask the kernel about the interface", error))?
+        if wanted != WantedMode::Tc
+            && let Some(program) = foreign_program(interface.index)
+                .map_err(|error| KernelError::other("ask the kernel about the interface", error))?
         {
             return Err(KernelError::Occupied { interface: interface.name.clone(), program });
         }
         let (link, mode, fallback) = match wanted {
             WantedMode::Generic => (self.try_link(interface, Mode::Generic)?, Mode::Generic, None),
             WantedMode::Native => (self.try_link(interface, Mode::Native)?, Mode::Native, None),
+            WantedMode::Tc => (self.try_link(interface, Mode::Tc)?, Mode::Tc, None),
             WantedMode::Auto => match self.try_link(interface, Mode::Native) {
                 Ok(link) => (link, Mode::Native, None),
                 Err(KernelError::Attach { cause, .. }) => {
                     let why = format!("the driver refused native XDP: {cause}");
-                    (self.try_link(interface, Mode::Generic)?, Mode::Generic, Some(why))
+                    let (link, mode) = self.try_without_driver(interface)?;
+                    (link, mode, Some(why))
                 }
                 Err(error) => return Err(error),
             },
@@ -108,11 +125,21 @@ impl Dataplane {
         self.links.clear();
     }
 
+    /// At TC, where a large packet stays one; else in generic mode, where each frame is copied.
+    fn try_without_driver(&self, interface: &Interface) -> Result<(Link, Mode), KernelError> {
+        if self.about.shape.tc
+            && let Ok(link) = self.try_link(interface, Mode::Tc)
+        {
+            return Ok((link, Mode::Tc));
+        }
+        Ok((self.try_link(interface, Mode::Generic)?, Mode::Generic))
+    }
+
     fn try_link(&self, interface: &Interface, mode: Mode) -> Result<Link, KernelError> {
         if mode == Mode::Generic && self.about.to_cpu && generic_loses_cpu_redirects()? {
             return Err(KernelError::CpuInGeneric { interface: interface.name.clone() });
         }
-        let program = self.xdp()?.fd().map_err(|error| KernelError::other("use the program", error))?;
+        let program = self.home.fd(mode.hook())?;
         Link::create(program.as_fd(), interface.index, mode)
             .map_err(|error| attach_error(error, interface, mode))
     }
@@ -142,6 +169,7 @@ fn attach_error(cause: io::Error, interface: &Interface, mode: Mode) -> KernelEr
             hint: match mode {
                 Mode::Native => "; the interface's `mode: generic` or `auto` in the policy avoids the driver",
                 Mode::Generic => "",
+                Mode::Tc => "; Linux 6.6 or later has this; `mode: generic` does without",
             },
             cause,
         },

@@ -368,7 +368,7 @@ pub(super) fn open_map(path: &Path, name: &str, value: Option<usize>) -> Result<
     let right = match (&map, name) {
         (Map::PerCpuArray(_), _) => per_cpu,
         (Map::PerCpuHashMap(_), "CLAIMS") => true,
-        (Map::DevMap(_), "DEVICES") | (Map::CpuMap(_), "CPUS") => true,
+        (Map::DevMap(_), "DEVICES" | "DEVICES_TC") | (Map::CpuMap(_), "CPUS") => true,
         (Map::Array(_), _) => !per_cpu,
         _ => false,
     };

@@ -55,7 +55,7 @@ pub enum KernelError {
     },
     /// Another program is attached to the interface.
     #[error(
-        "{interface} already has an XDP program: {program}; keysteer leaves it alone. Detach it, or take {interface} out of the policy"
+        "{interface} already has an XDP program: {program}; keysteer leaves it alone. Detach it, steer behind it (`mode: tc`), or take {interface} out of the policy"
     )]
     Occupied {
         /// The interface.
@@ -87,6 +87,14 @@ pub enum KernelError {
         "cannot attach to {interface} in generic mode: a shard has a `cpu` target, whose packets Linux 6.9 and later lose there; give it the target `pass`, or take an interface whose driver has native XDP"
     )]
     CpuInGeneric {
+        /// The interface.
+        interface: String,
+    },
+    /// There is no way from TC to a CPU.
+    #[error(
+        "cannot attach to {interface} at TC: a shard has a `cpu` target, and only XDP can steer to a CPU; give it the target `pass`, or take an interface whose driver has native XDP"
+    )]
+    CpuAtTc {
         /// The interface.
         interface: String,
     },

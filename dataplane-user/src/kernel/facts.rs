@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, AsRawFd};
 use aya::maps::{Map, MapData};
 use aya::programs::Xdp;
 
+use keysteer_common::program::Hook;
+
 use super::{Dataplane, KernelError};
 use crate::control::types::{MapStatus, ProgramStatus};
 
@@ -23,14 +25,21 @@ impl Dataplane {
     /// # Errors
     /// The kernel does not say.
     pub fn program(&self) -> Result<ProgramStatus, KernelError> {
-        let program = self.xdp()?;
-        let info = program.info().map_err(|error| KernelError::other("read the program's facts", error))?;
+        let info = self.home.info(Hook::Xdp)?;
         Ok(ProgramStatus {
             id: info.id(),
             tag: format!("{:016x}", info.tag().to_be()),
             verified_instructions: info.verified_instruction_count().unwrap_or_default(),
             jited_bytes: info.size_jitted(),
         })
+    }
+
+    /// Ids of the programs, of every hook that there is one for.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub(super) fn programs(&self) -> Result<Vec<u32>, KernelError> {
+        self.home.ids(self.about.shape.tc)
     }
 
     /// The maps: id, entries, memory.

@@ -45,12 +45,14 @@ impl Filler {
 
     /// Fills the device and CPU maps from the shards' targets.
     fn exits(&self, ebpf: &mut Ebpf, image: &Image) -> Result<(), KernelError> {
-        let mut devices: DevMap<_> = typed(ebpf, "DEVICES")?;
-        for (index, shard) in (0_u32..).zip(&image.shards) {
-            if matches!(shard.target, target::INTERFACE | target::NEXT_HOP) {
-                devices
-                    .set(index, shard.port, None, 0)
-                    .map_err(|error| self.failed("DEVICES", io::Error::other(error)))?;
+        for name in ["DEVICES", "DEVICES_TC"] {
+            let mut devices: DevMap<_> = typed(ebpf, name)?;
+            for (index, shard) in (0_u32..).zip(&image.shards) {
+                if matches!(shard.target, target::INTERFACE | target::NEXT_HOP) {
+                    devices
+                        .set(index, shard.port, None, 0)
+                        .map_err(|error| self.failed(name, io::Error::other(error)))?;
+                }
             }
         }
         let mut cpus: CpuMap<_> = typed(ebpf, "CPUS")?;

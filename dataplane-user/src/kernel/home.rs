@@ -6,11 +6,11 @@ use std::path::Path;
 
 use aya::Ebpf;
 use aya::maps::Map;
-use aya::programs::Xdp;
+use aya::programs::{ProgramError, ProgramFd, ProgramInfo, SchedClassifier, Xdp};
 use aya_obj::programs::XdpAttachType;
 use keysteer_common::config::{ABI, Config};
 use keysteer_common::headers::Work;
-use keysteer_common::program::Program;
+use keysteer_common::program::{Hook, Program};
 use keysteer_common::shared::from_bytes;
 use keysteer_common::tables::ServiceSet;
 
@@ -24,7 +24,7 @@ use super::{KernelError, sys};
 pub(super) const CONSTANTS: &str = ".rodata";
 
 /// The maps of a policy by their names in the object, and the file that each is pinned in.
-pub(super) const PINNED: [(&str, &str); 15] = [
+pub(super) const PINNED: [(&str, &str); 16] = [
     (CONSTANTS, "constants"),
     (".bss.prefix_index", "prefix_index"),
     (".bss.prefix_steps", "prefix_steps"),
@@ -39,11 +39,14 @@ pub(super) const PINNED: [(&str, &str); 15] = [
     ("SERVICES", "services"),
     ("WORK", "work"),
     ("DEVICES", "devices"),
+    ("DEVICES_TC", "devices_tc"),
     ("CPUS", "cpus"),
 ];
 
-/// The file that the program is pinned in.
+/// The file that the XDP program is pinned in.
 pub(super) const PROGRAM_PIN: &str = "program";
+/// The file that the program for TC is pinned in, if there is one.
+const TC_PIN: &str = "program-tc";
 
 /// Where program and maps are held.
 #[expect(clippy::large_enum_variant, reason = "a node has three at most")]
@@ -52,8 +55,10 @@ pub(super) enum Home {
     Loaded(Ebpf, Program),
     /// Taken from pins.
     Adopted {
-        /// The program.
+        /// The XDP program.
         program: Xdp,
+        /// The program for TC, of a policy that may need one.
+        tc: Option<SchedClassifier>,
         /// Its maps, by their names in the object.
         maps: BTreeMap<&'static str, Map>,
     },
@@ -76,46 +81,98 @@ impl Home {
         }
     }
 
-    /// The program.
+    /// The XDP program.
     pub(super) fn xdp(&self) -> Result<&Xdp, KernelError> {
         match self {
             Self::Loaded(ebpf, program) => ebpf
-                .program(program.name())
-                .ok_or_else(|| no_program(*program))?
+                .program(program.name(Hook::Xdp))
+                .ok_or_else(|| no_program(*program, Hook::Xdp))?
                 .try_into()
-                .map_err(|error| KernelError::other("use the program", error)),
+                .map_err(unusable),
             Self::Adopted { program, .. } => Ok(program),
         }
     }
 
-    /// The program, to be changed.
-    pub(super) fn xdp_mut(&mut self) -> Result<&mut Xdp, KernelError> {
+    /// The program for TC.
+    pub(super) fn tc(&self) -> Result<&SchedClassifier, KernelError> {
         match self {
             Self::Loaded(ebpf, program) => ebpf
-                .program_mut(program.name())
-                .ok_or_else(|| no_program(*program))?
+                .program(program.name(Hook::Tc))
+                .ok_or_else(|| no_program(*program, Hook::Tc))?
                 .try_into()
-                .map_err(|error| KernelError::other("use the program", error)),
-            Self::Adopted { program, .. } => Ok(program),
+                .map_err(unusable),
+            Self::Adopted { tc, .. } => tc.as_ref().ok_or_else(|| unusable("it has none for TC")),
         }
+    }
+
+    /// The verified program for a hook.
+    pub(super) fn fd(&self, hook: Hook) -> Result<&ProgramFd, KernelError> {
+        match hook {
+            Hook::Xdp => self.xdp()?.fd(),
+            Hook::Tc => self.tc()?.fd(),
+        }
+        .map_err(unusable)
+    }
+
+    /// What the kernel says of the verified program for a hook.
+    pub(super) fn info(&self, hook: Hook) -> Result<ProgramInfo, KernelError> {
+        match hook {
+            Hook::Xdp => self.xdp()?.info(),
+            Hook::Tc => self.tc()?.info(),
+        }
+        .map_err(|error| KernelError::other("read the program's facts", error))
+    }
+
+    /// Ids of the verified programs; `tc`: of that for TC too.
+    pub(super) fn ids(&self, tc: bool) -> Result<Vec<u32>, KernelError> {
+        let hooks = if tc { &[Hook::Xdp, Hook::Tc][..] } else { &[Hook::Xdp] };
+        hooks.iter().map(|hook| Ok(self.info(*hook)?.id())).collect()
+    }
+
+    /// Has the kernel verify the program for a hook.
+    pub(super) fn verify(&mut self, hook: Hook) -> Result<(), KernelError> {
+        let Self::Loaded(ebpf, program) = self else { return Ok(()) };
+        let found = ebpf.program_mut(program.name(hook)).ok_or_else(|| no_program(*program, hook))?;
+        match hook {
+            Hook::Xdp => <&mut Xdp>::try_from(found).and_then(Xdp::load),
+            Hook::Tc => <&mut SchedClassifier>::try_from(found).and_then(SchedClassifier::load),
+        }
+        .map_err(super::load::program_error)
+    }
+
+    /// Pins the program for a hook.
+    fn pin_program(&mut self, hook: Hook, path: &Path) -> Result<(), KernelError> {
+        let Self::Loaded(ebpf, program) = self else { return Err(unusable("it is pinned already")) };
+        let found = ebpf.program_mut(program.name(hook)).ok_or_else(|| no_program(*program, hook))?;
+        match hook {
+            Hook::Xdp => <&mut Xdp>::try_from(found).map_err(unusable)?.pin(path),
+            Hook::Tc => <&mut SchedClassifier>::try_from(found).map_err(unusable)?.pin(path),
+        }
+        .map_err(|error| KernelError::other("pin a program", error))
     }
 }
 
-fn no_program(program: Program) -> KernelError {
-    KernelError::Object { what: format!("program {}", program.name()) }
+fn no_program(program: Program, hook: Hook) -> KernelError {
+    KernelError::Object { what: format!("program {}", program.name(hook)) }
+}
+
+fn unusable(error: impl std::fmt::Display) -> KernelError {
+    KernelError::other("use the program", error)
 }
 
 impl Home {
-    /// Pins program and maps in `directory`, which is there and empty. The program comes last: a directory without it
+    /// Pins programs and maps in `directory`, which is there and empty. The XDP program comes last: a directory without it
     /// was never completed.
-    pub(super) fn pin(&mut self, directory: &Path) -> Result<(), KernelError> {
+    pub(super) fn pin(&mut self, directory: &Path, tc: bool) -> Result<(), KernelError> {
         let failed = |error: &dyn std::fmt::Display| KernelError::other("pin a generation", error);
         for (name, file) in PINNED {
             let map = self.map(name).ok_or_else(|| KernelError::Object { what: format!("map {name}") })?;
             map.pin(directory.join(file)).map_err(|error| failed(&error))?;
         }
-        let program = directory.join(PROGRAM_PIN);
-        self.xdp_mut()?.pin(program).map_err(|error| KernelError::other("pin a program", error))
+        if tc {
+            self.pin_program(Hook::Tc, &directory.join(TC_PIN))?;
+        }
+        self.pin_program(Hook::Xdp, &directory.join(PROGRAM_PIN))
     }
 
     /// Program and maps from the pins in `directory`, each checked, with the program's shape.
@@ -129,7 +186,7 @@ impl Home {
                 CONSTANTS => Some(size_of::<Config>()),
                 "SERVICES" => Some(size_of::<ServiceSet>()),
                 "WORK" => Some(size_of::<Work>()),
-                "DEVICES" | "CPUS" => Some(8),
+                "DEVICES" | "DEVICES_TC" | "CPUS" => Some(8),
                 _ => None,
             };
             let (map, entries) = open_map(&path, name, value)?;
@@ -147,17 +204,32 @@ impl Home {
         let path = directory.join(PROGRAM_PIN);
         let program = Xdp::from_pin(&path, XdpAttachType::Interface)
             .map_err(|error| PinError::strange(&path, error.to_string()))?;
-        // Any object can be opened as a program; what the kernel says of another makes no such name.
-        let info = program.info().map_err(|error| PinError::strange(&path, error.to_string()))?;
         let config = config.ok_or_else(|| PinError::strange(directory, "no constants"))?;
-        let name = Program::of(&config).name();
-        if info.name_as_str() != Some(name) {
-            return Err(PinError::strange(&path, format!("it is no program {name}")).into());
-        }
+        // Any object can be opened as a program; what the kernel says of another makes no such name.
+        let check = |path: &Path, info: Result<ProgramInfo, ProgramError>, hook| {
+            let info = info.map_err(|error| PinError::strange(path, error.to_string()))?;
+            // The kernel keeps fifteen bytes of a name.
+            let name = Program::of(&config).name(hook);
+            if info.name_as_str() == Some(name.get(..15).unwrap_or(name)) {
+                return Ok(());
+            }
+            Err(PinError::strange(path, format!("it is no program {name}")))
+        };
+        check(&path, program.info(), Hook::Xdp)?;
+        let path = directory.join(TC_PIN);
+        let tc = if path.exists() {
+            let tc = SchedClassifier::from_pin(&path)
+                .map_err(|error| PinError::strange(&path, error.to_string()))?;
+            check(&path, tc.info(), Hook::Tc)?;
+            Some(tc)
+        } else {
+            None
+        };
         if config.abi != ABI {
             return Err(PinError::strange(directory, format!("ABI version {}", config.abi)).into());
         }
-        Ok((Self::Adopted { program, maps }, Shape { config, services, devices }))
+        let shape = Shape { config, services, devices, tc: tc.is_some() };
+        Ok((Self::Adopted { program, tc, maps }, shape))
     }
 }
 

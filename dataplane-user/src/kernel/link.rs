@@ -7,6 +7,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use keysteer_common::program::Hook;
+
 use super::attach::Mode;
 use super::sys;
 
@@ -17,6 +19,8 @@ pub(super) struct Link(OwnedFd);
 /// What the kernel says of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LinkFacts {
+    /// Where the program runs.
+    pub(super) hook: Hook,
     /// Id of the attached program.
     pub(super) program: u32,
     /// The interface's index; 0 once it has gone.
@@ -27,11 +31,13 @@ impl Link {
     /// Attaches `program` to interface `index`.
     pub(super) fn create(program: BorrowedFd<'_>, index: u32, mode: Mode) -> io::Result<Self> {
         // `XDP_FLAGS_SKB_MODE` and `XDP_FLAGS_DRV_MODE` of linux/if_link.h.
-        let flags = match mode {
-            Mode::Generic => 1 << 1,
-            Mode::Native => 1 << 2,
-        };
-        sys::create_xdp_link(program, index, flags).map(Self)
+        match mode {
+            Mode::Generic => sys::create_link(program, index, sys::BPF_XDP, 1 << 1),
+            Mode::Native => sys::create_link(program, index, sys::BPF_XDP, 1 << 2),
+            // Behind what others have attached there.
+            Mode::Tc => sys::create_link(program, index, sys::BPF_TCX_INGRESS, 0),
+        }
+        .map(Self)
     }
 
     /// A link that was pinned.
@@ -51,7 +57,8 @@ impl Link {
 
     /// Where it is, and what is attached.
     pub(super) fn facts(&self) -> io::Result<LinkFacts> {
-        let [program, interface] = sys::link_facts(self.0.as_fd())?;
-        Ok(LinkFacts { program, interface })
+        let [kind, program, interface] = sys::link_facts(self.0.as_fd())?;
+        let hook = if kind == sys::LINK_TCX { Hook::Tc } else { Hook::Xdp };
+        Ok(LinkFacts { hook, program, interface })
     }
 }

@@ -7,7 +7,7 @@ use aya::programs::ProgramError;
 use aya::util::{KernelVersion, nr_cpus};
 use aya::{EbpfError, EbpfLoader};
 use keysteer_common::config::{ABI, Config};
-use keysteer_common::program::Program;
+use keysteer_common::program::{Hook, Program};
 use keysteer_common::shared::bytes_of;
 use keysteer_common::shim::Signing;
 
@@ -63,6 +63,8 @@ pub(super) struct Shape {
     pub(super) services: u32,
     /// Entries of the map of devices.
     pub(super) devices: u32,
+    /// Whether there is a program for TC too.
+    pub(super) tc: bool,
 }
 
 impl Shape {
@@ -76,7 +78,8 @@ impl Shape {
         let key_probes = image.config.key_probes.next_multiple_of(PROBES);
         let config =
             Config { bounds, key_probes, record: record.into(), overlay: overlay.into(), ..image.config };
-        Ok(Self { config, services: entries(image.services.len()), devices: entries(image.shards.len()) })
+        let (services, devices) = (entries(image.services.len()), entries(image.shards.len()));
+        Ok(Self { config, services, devices, tc: image.tc })
     }
 
     /// Bytes of the tables.
@@ -127,7 +130,8 @@ impl Dataplane {
     /// Another variant of this program, over copies of its tables. Tables themselves cannot be shared with what is loaded:
     /// the loader fills every section with zeroes first.
     pub(super) fn load_beside(&self, variant: Variant<'_>) -> Result<Self, KernelError> {
-        Self::load_tables(&self.tables_in_force()?, self.about.counted, variant)
+        let tables = Image { tc: self.about.shape.tc, ..self.tables_in_force()? };
+        Self::load_tables(&tables, self.about.counted, variant)
     }
 
     /// Makes the maps of a program of `shape`; its tables are empty, and shared by all that are made with the same
@@ -147,6 +151,7 @@ impl Dataplane {
         loader
             .map_max_entries("SERVICES", shape.services)
             .map_max_entries("DEVICES", shape.devices)
+            .map_max_entries("DEVICES_TC", shape.devices)
             .map_max_entries("CPUS", entries(cpus))
             .map_max_entries("DATAGRAMS", shape.config.datagrams.max(1))
             .override_global("CONFIG", bytes_of(std::slice::from_ref(&shape.config)), true);
@@ -180,9 +185,10 @@ impl Dataplane {
         Ok(())
     }
 
-    /// Has the kernel verify the program.
+    /// Has the kernel verify the programs.
     pub(super) fn verify(&mut self) -> Result<(), KernelError> {
-        self.home.xdp_mut()?.load().map_err(program_error)
+        self.home.verify(Hook::Xdp)?;
+        if self.about.shape.tc { self.home.verify(Hook::Tc) } else { Ok(()) }
     }
 }
 
@@ -237,7 +243,7 @@ fn load_error(error: EbpfError) -> KernelError {
     }
 }
 
-fn program_error(error: ProgramError) -> KernelError {
+pub(super) fn program_error(error: ProgramError) -> KernelError {
     match error {
         ProgramError::LoadError { io_error, .. } if io_error.raw_os_error() == Some(libc::EPERM) => {
             KernelError::NotPermitted { operation: "load the program" }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  load      object + Image -> program, maps filled          (nothing attached yet)
-//!  attach    native XDP, else generic, said which; foreign programs are named and left alone
+//!  attach    native XDP, else TC, else generic, said which; foreign programs are named and left alone
 //!  counters  per-CPU values summed into a Snapshot
 //!  test_run  one frame through the very program, for tests
 //!  runs      many frames through it, for their decisions alone (record)
@@ -22,6 +22,7 @@ mod home;
 pub mod interfaces;
 mod link;
 mod load;
+mod native;
 mod pair;
 pub mod pins;
 mod readback;
@@ -40,6 +41,7 @@ pub use attach::{Attachment, Mode, WantedMode};
 pub use error::KernelError;
 pub use foreign::{ForeignProgram, foreign_program, mode_of};
 pub use load::check_kernel;
+pub use native::{has_native_xdp, has_tcx};
 pub use runs::{FRAMES, Runs};
 pub use steering::{Counted, Link as SteeredInterface, Steering};
 pub use survey::Pinned;

@@ -145,13 +145,40 @@ const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const BPF_LINK_CREATE: libc::c_long = 28;
 const BPF_LINK_UPDATE: libc::c_long = 29;
 /// `BPF_XDP` of `enum bpf_attach_type`.
-const BPF_XDP: u32 = 37;
+pub(super) const BPF_XDP: u32 = 37;
+/// `BPF_TCX_INGRESS` of the same (Linux 6.6).
+pub(super) const BPF_TCX_INGRESS: u32 = 46;
+/// `BPF_LINK_TYPE_TCX` of `enum bpf_link_type`.
+pub(super) const LINK_TCX: u32 = 11;
 
-/// Attaches an XDP program to interface `index` by a link, with `XDP_FLAGS_*_MODE`.
-pub(super) fn create_xdp_link(program: BorrowedFd<'_>, index: u32, flags: u32) -> io::Result<OwnedFd> {
-    let mut attr = [program.as_raw_fd().unsigned_abs(), index, BPF_XDP, flags];
+/// Attaches a program to interface `index` by a link: to XDP with `XDP_FLAGS_*_MODE`, or to TC.
+pub(super) fn create_link(
+    program: BorrowedFd<'_>,
+    index: u32,
+    attach_type: u32,
+    flags: u32,
+) -> io::Result<OwnedFd> {
+    let mut attr = [program.as_raw_fd().unsigned_abs(), index, attach_type, flags];
     // SAFETY: `prog_fd`, `target_ifindex`, `attach_type`, `flags` of `link_create`; the answer is a new descriptor.
     unsafe { bpf(BPF_LINK_CREATE, &mut attr).map(|fd| owned(fd)) }
+}
+
+/// `BPF_PROG_QUERY` of bpf(2).
+const BPF_PROG_QUERY: libc::c_long = 16;
+
+/// How many programs are attached at TC ingress of interface `index` (TCX, Linux 6.6).
+pub(super) fn count_at_tc(index: u32) -> io::Result<u32> {
+    // `target_ifindex`, `attach_type`, `query_flags`, `attach_flags`, `prog_ids` (two words), `count`, ...
+    let mut attr = [index, BPF_TCX_INGRESS, 0, 0, 0, 0, 0, 0];
+    // SAFETY: without room for ids, `count` 0, none are written.
+    let answer = unsafe { bpf(BPF_PROG_QUERY, &mut attr) };
+    let [_, _, _, _, _, _, count, _] = attr;
+    match answer {
+        // There are some, and no room for them.
+        Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => Ok(count),
+        Err(error) => Err(error),
+        Ok(_) => Ok(count),
+    }
 }
 
 /// Replaces a link's program.
@@ -161,9 +188,9 @@ pub(super) fn update_link(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::
     unsafe { bpf(BPF_LINK_UPDATE, &mut attr) }.map(|_| ())
 }
 
-/// Id of a link's program and index of its interface.
-pub(super) fn link_facts(link: BorrowedFd<'_>) -> io::Result<[u32; 2]> {
-    // `struct bpf_link_info`: type, id, prog_id, (padding), then by type; of XDP the interface's index.
+/// Type of a link, id of its program and index of its interface.
+pub(super) fn link_facts(link: BorrowedFd<'_>) -> io::Result<[u32; 3]> {
+    // `struct bpf_link_info`: type, id, prog_id, (padding), then by type; of XDP and TCX the interface's index.
     let mut info = [0_u32; 16];
     #[repr(C)]
     struct InfoAttr {
@@ -178,8 +205,8 @@ pub(super) fn link_facts(link: BorrowedFd<'_>) -> io::Result<[u32; 2]> {
     };
     // SAFETY: the kernel writes at most `length` bytes to `info`, which outlives the call.
     unsafe { bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attr) }?;
-    let [_, _, program, _, interface, ..] = info;
-    Ok([program, interface])
+    let [kind, _, program, _, interface, ..] = info;
+    Ok([kind, program, interface])
 }
 
 /// The part of `union bpf_attr` that pins use.
@@ -293,14 +320,26 @@ pub(super) fn create_mapped_array(size: usize) -> io::Result<OwnedFd> {
     unsafe { bpf(BPF_MAP_CREATE, &mut attr).map(|fd| owned(fd)) }
 }
 
+/// `BPF_PROG_TYPE_XDP`
+const XDP: u32 = 6;
+
 /// Loads a program of type `syscall`: instructions as little-endian words.
 pub(super) fn load_syscall_program(instructions: &[u64]) -> io::Result<OwnedFd> {
+    load_program(SYSCALL, SLEEPABLE, instructions)
+}
+
+/// Loads an XDP program: instructions as little-endian words.
+pub(super) fn load_xdp_program(instructions: &[u64]) -> io::Result<OwnedFd> {
+    load_program(XDP, 0, instructions)
+}
+
+fn load_program(prog_type: u32, prog_flags: u32, instructions: &[u64]) -> io::Result<OwnedFd> {
     let mut attr = ProgramAttr {
-        prog_type: SYSCALL,
+        prog_type,
         insn_cnt: u32::try_from(instructions.len()).map_err(io::Error::other)?,
         insns: instructions.as_ptr() as u64,
         license: c"Dual MIT/GPL".as_ptr() as u64,
-        prog_flags: SLEEPABLE,
+        prog_flags,
         ..ProgramAttr::default()
     };
     // SAFETY: `insns` is of `insn_cnt` instructions of eight bytes, `license` ends with a zero, both outlive

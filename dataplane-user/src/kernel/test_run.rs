@@ -3,6 +3,7 @@
 use aya::programs::{TestRun, TestRunOptions};
 use keysteer_common::forward::Action;
 use keysteer_common::headers::Work;
+use keysteer_common::program::Hook;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
@@ -30,16 +31,10 @@ pub fn pin_to_cpu(cpu: usize) -> Result<(), KernelError> {
         .map_err(|error| KernelError::other("pin the thread to a CPU", error))
 }
 
-/// The kernel's `struct xdp_md`, as test runs take it.
-#[repr(C)]
-struct Context {
-    data: u32,
-    data_end: u32,
-    data_meta: u32,
-    ingress_ifindex: u32,
-    rx_queue_index: u32,
-    egress_ifindex: u32,
-}
+/// Words of the kernel's `struct xdp_md`, and which of them are the length and the interface.
+const XDP_MD: (usize, Option<usize>, usize) = (6, Some(1), 3);
+/// The same of `struct __sk_buff`, whose length the kernel knows.
+const SK_BUFF: (usize, Option<usize>, usize) = (48, None, 10);
 
 impl Dataplane {
     /// Runs one frame through the program, as if it had arrived on interface `ingress` of this
@@ -52,7 +47,21 @@ impl Dataplane {
     /// # Errors
     /// The kernel refuses the run.
     pub fn test_run(&self, frame: &[u8], ingress: u32, cpu: usize) -> Result<TestRunOutcome, KernelError> {
-        let (action, frame) = self.forward_run(frame, ingress)?;
+        self.test_run_at(Hook::Xdp, frame, ingress, cpu)
+    }
+
+    /// [`Dataplane::test_run`] through the program for a hook: see [`Dataplane::forward_run_at`].
+    ///
+    /// # Errors
+    /// The kernel refuses the run.
+    pub fn test_run_at(
+        &self,
+        hook: Hook,
+        frame: &[u8],
+        ingress: u32,
+        cpu: usize,
+    ) -> Result<TestRunOutcome, KernelError> {
+        let (action, frame) = self.forward_run_at(hook, frame, ingress)?;
         let work = self.work()?.get(cpu).copied().unwrap_or_default();
         Ok(TestRunOutcome { action, frame, work })
     }
@@ -62,32 +71,48 @@ impl Dataplane {
     /// # Errors
     /// The kernel refuses the run.
     pub fn forward_run(&self, frame: &[u8], ingress: u32) -> Result<(Option<Action>, Vec<u8>), KernelError> {
-        let program = self.xdp()?;
+        self.forward_run_at(Hook::Xdp, frame, ingress)
+    }
+
+    /// [`Dataplane::forward_run`] through the program for a hook. At TC the kernel takes frames of a page at most, sends back
+    /// what it redirects, so that [`Action::Transmit`] is [`Action::Redirect`] there, and refuses frames that are shorter than the IP header
+    /// that they announce.
+    ///
+    /// # Errors
+    /// The kernel refuses the run.
+    pub fn forward_run_at(
+        &self,
+        hook: Hook,
+        frame: &[u8],
+        ingress: u32,
+    ) -> Result<(Option<Action>, Vec<u8>), KernelError> {
         let mut out = vec![0_u8; frame.len() + 256];
-        let context = Context {
-            data: 0,
-            data_end: u32::try_from(frame.len()).unwrap_or(u32::MAX),
-            data_meta: 0,
-            ingress_ifindex: ingress,
-            rx_queue_index: 0,
-            egress_ifindex: 0,
-        };
-        // SAFETY: six u32 without padding, alive for the call.
-        let context =
-            unsafe { std::slice::from_raw_parts((&raw const context).cast::<u8>(), size_of::<Context>()) };
+        let (words, length, interface) = if hook == Hook::Xdp { XDP_MD } else { SK_BUFF };
+        let mut context = vec![0_u8; words * 4];
+        let known = [(length, frame.len() as u32), (Some(interface), ingress)];
+        for (word, value) in known.into_iter().filter_map(|(word, value)| Some((word?, value))) {
+            if let Some(bytes) = context.get_mut(word * 4..word * 4 + 4) {
+                bytes.copy_from_slice(&value.to_ne_bytes());
+            }
+        }
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);
         options.data_out = Some(&mut out);
         if ingress != 0 {
-            options.ctx_in = Some(context);
+            options.ctx_in = Some(&context);
         }
-        let result = program.test_run(options).map_err(|error| KernelError::other("run a frame", error))?;
+        let result = match hook {
+            Hook::Xdp => self.xdp()?.test_run(options),
+            Hook::Tc => self.home.tc()?.test_run(options),
+        }
+        .map_err(|error| KernelError::other("run a frame", error))?;
         out.truncate(result.data_size_out as usize);
-        let action = match result.return_value {
-            1 => Some(Action::Drop),
-            2 => Some(Action::Pass),
-            3 => Some(Action::Transmit),
-            4 => Some(Action::Redirect),
+        // `enum xdp_action`; and `TC_ACT_*` of linux/pkt_cls.h.
+        let action = match (hook, result.return_value) {
+            (Hook::Xdp, 1) | (Hook::Tc, 2) => Some(Action::Drop),
+            (Hook::Xdp, 2) | (Hook::Tc, u32::MAX) => Some(Action::Pass),
+            (Hook::Xdp, 3) => Some(Action::Transmit),
+            (Hook::Xdp, 4) | (Hook::Tc, 7) => Some(Action::Redirect),
             _ => None,
         };
         Ok((action, out))

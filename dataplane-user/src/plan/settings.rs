@@ -90,6 +90,7 @@ impl Things {
                 AttachMode::Auto => "auto",
                 AttachMode::Native => "native",
                 AttachMode::Generic => "generic",
+                AttachMode::Tc => "tc",
             };
             (interface.name.clone(), vec![field("mode", mode)])
         });

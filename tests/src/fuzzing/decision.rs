@@ -125,21 +125,32 @@ struct Node<'n> {
 }
 
 impl Meters for Node<'_> {
-    fn node(&mut self, class: Class, verdict: Verdict, reason: Reason, bytes: u64, shard: Option<u32>) {
+    fn node(
+        &mut self,
+        class: Class,
+        verdict: Verdict,
+        reason: Reason,
+        Counter { packets, bytes }: Counter,
+        shard: Option<u32>,
+    ) {
+        assert_eq!(packets, 1);
         self.counted.node.push((class, verdict, reason, bytes));
         self.counted.shards.extend(shard.map(|shard| (shard, bytes, false, false)));
     }
 
-    fn key(&mut self, id: u32, bytes: u64) {
+    fn key(&mut self, id: u32, Counter { packets, bytes }: Counter) {
+        assert_eq!(packets, 1);
         self.counted.keys.push((id, bytes, false, None));
     }
 
-    fn key_dropped(&mut self, id: u32, bytes: u64, drop: usize) {
+    fn key_dropped(&mut self, id: u32, Counter { packets, bytes }: Counter, drop: usize) {
+        assert_eq!(packets, 1);
         let key = self.counted.keys.iter_mut().find(|key| (key.0, key.1) == (id, bytes));
         key.expect("a drop of a key that was counted").3 = Some(drop);
     }
 
-    fn shard_dropped(&mut self, shard: u32) {
+    fn shard_dropped(&mut self, shard: u32, packets: u64) {
+        assert_eq!(packets, 1);
         let shard = self.counted.shards.iter_mut().find(|counted| counted.0 == shard);
         shard.expect("a drop of a shard that was counted").3 = true;
     }
@@ -155,11 +166,13 @@ impl Meters for Node<'_> {
         }
     }
 
-    fn version(&mut self, version: u8, bytes: u64) {
+    fn version(&mut self, version: u8, Counter { packets, bytes }: Counter) {
+        assert_eq!(packets, 1);
         self.counted.versions.push((version, bytes));
     }
 
-    fn claim(&mut self, id: u32, ingress: u32, bytes: u64) {
+    fn claim(&mut self, id: u32, ingress: u32, Counter { packets, bytes }: Counter) {
+        assert_eq!(packets, 1);
         self.counted.claims.push((id, ingress, bytes));
     }
 }

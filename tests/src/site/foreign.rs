@@ -14,6 +14,8 @@ const BPF_OBJ_PIN: libc::c_long = 6;
 const BPF_LINK_CREATE: libc::c_long = 28;
 const BPF_MAP_TYPE_PERCPU_ARRAY: u32 = 6;
 const BPF_PROG_TYPE_XDP: u32 = 6;
+const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
+const BPF_TCX_INGRESS: u32 = 46;
 const BPF_XDP: u32 = 37;
 const XDP_FLAGS_SKB_MODE: u32 = 2;
 const XDP_FLAGS_DRV_MODE: u32 = 4;
@@ -78,12 +80,29 @@ impl Foreign {
         Self::attach_in(namespace, interface, XDP_FLAGS_DRV_MODE)
     }
 
+    /// Attaches one at TC ingress of `interface`, which drops everything.
+    ///
+    /// # Panics
+    /// The kernel refuses.
+    pub fn drop_at_tc(namespace: &Namespace, interface: &str) -> Self {
+        Self::attach_at(namespace, interface, (BPF_PROG_TYPE_SCHED_CLS, BPF_TCX_INGRESS), 0)
+    }
+
     fn attach_in(namespace: &Namespace, interface: &str, flags: u32) -> Self {
+        Self::attach_at(namespace, interface, (BPF_PROG_TYPE_XDP, BPF_XDP), flags)
+    }
+
+    fn attach_at(
+        namespace: &Namespace,
+        interface: &str,
+        (program_type, attach_type): (u32, u32),
+        flags: u32,
+    ) -> Self {
         let interface = namespace.index(interface).unwrap();
-        // mov r0, 2 (XDP_PASS); exit
+        // mov r0, 2 (XDP_PASS, and at TC TC_ACT_SHOT); exit
         let code: [u64; 2] = [0x0000_0002_0000_00b7, 0x95];
         let mut load = LoadAttr {
-            program_type: BPF_PROG_TYPE_XDP,
+            program_type,
             instructions: 2,
             code: code.as_ptr() as u64,
             license: c"MIT".as_ptr() as u64,
@@ -93,7 +112,7 @@ impl Foreign {
         // SAFETY: laid out as the kernel's; its pointers are to `code` and to a literal, which outlive the call.
         let program = unsafe { bpf(BPF_PROG_LOAD, &mut load) }.expect("load a program");
         let number = program.as_raw_fd().unsigned_abs();
-        let mut attach = LinkAttr { program: number, interface, attach_type: BPF_XDP, flags };
+        let mut attach = LinkAttr { program: number, interface, attach_type, flags };
         // SAFETY: laid out as the kernel's, and without pointers.
         let link =
             namespace.run(|| unsafe { bpf(BPF_LINK_CREATE, &mut attach) }).unwrap().expect("attach it");

@@ -33,6 +33,11 @@ fn jumbo_frames_are_steered_whole_in_generic_mode() {
     jumbo("generic");
 }
 
+#[test]
+fn jumbo_frames_are_steered_whole_at_tc() {
+    jumbo("tc");
+}
+
 fn jumbo(mode: &str) {
     let site = Site::new(9000);
     let place = Place::new(&policy("", &format!("{{name: up0, mode: {mode}}}"), THREE_SHARDS));

@@ -20,6 +20,7 @@ mod rebuild;
 mod scale;
 mod secrets;
 mod targets;
+mod tc;
 mod trust;
 
 use std::collections::BTreeSet;

@@ -35,15 +35,15 @@ fn a_device_without_native_xdp_falls_back_and_says_so() {
     let mut agent = place.start(&site.node);
     let status = agent.status();
     let at = |name: &str| status.interfaces.iter().find(|at| at.name == name).unwrap();
-    assert_eq!(at("lo").mode, "generic");
+    assert_eq!(at("lo").mode, "tc");
     let why = at("lo").fallback.clone().expect("the reason is reported");
     assert!(why.contains("refused native XDP") && why.contains("not supported"), "{why}");
     assert_eq!((at(UP0).mode.as_str(), &at(UP0).fallback), ("native", &None));
-    assert!(agent.log().contains("lo: attached in generic mode (not native: "), "{}", agent.log());
+    assert!(agent.log().contains("lo: attached in tc mode (not native: "), "{}", agent.log());
     let table = agent.read(&["status"]).data();
     assert!(table.contains("not native: the driver refused"), "{table}");
     let metrics = agent.metrics(&site.node);
-    assert_eq!(metrics.get("keysteer_interface_info", &[("interface", "lo"), ("mode", "generic")]), 1.0);
+    assert_eq!(metrics.get("keysteer_interface_info", &[("interface", "lo"), ("mode", "tc")]), 1.0);
 
     let place = Place::new(&policy("", "{name: up0}, {name: lo, mode: native}", THREE_SHARDS));
     agent.signal(Signal::SIGTERM);

@@ -45,6 +45,18 @@ fn every_target_generic() {
 }
 
 #[test]
+fn every_target_at_tc() {
+    every_target("tc");
+}
+
+#[test]
+fn a_cpu_target_at_tc_is_refused() {
+    let site = Site::new(1500);
+    let place = Place::new(&policy("", "{name: up0, mode: tc}", EVERY_TARGET));
+    place.refused(&site.node).refuses(&["cannot attach to up0 at TC", "`cpu` target", "target `pass`"]);
+}
+
+#[test]
 fn a_cpu_target_in_generic_mode_is_refused_where_the_kernel_would_lose_its_packets() {
     let site = Site::new(1500);
     let place = Place::new(&policy("", "{name: lo}", EVERY_TARGET));

@@ -101,6 +101,13 @@ fn a_planted_wrong_entry_makes_it_fail() {
 }
 
 #[test]
+fn it_passes_at_every_hook() {
+    for mode in ["tc", "generic"] {
+        passes(&run(&mut demo(&["--mode", mode])));
+    }
+}
+
+#[test]
 fn after_kill_9_in_the_middle_nothing_lives_and_the_next_passes() {
     for part in PARTS {
         let mut child = until(&[], part);

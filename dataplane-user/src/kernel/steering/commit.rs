@@ -2,6 +2,8 @@
 
 use std::os::fd::AsFd;
 
+use keysteer_common::program::Hook;
+
 use super::Steering;
 use crate::fault::{Step, point};
 use crate::kernel::attach::{Attachment, WantedMode};
@@ -31,8 +33,8 @@ impl Steering {
             }
         };
         point(Step::NewAttached);
-        let program = self.program(number)?;
-        self.relink(self.generation(number)?, |attached| attached != program, Step::LinkUpdated)?;
+        let programs = self.generation(number)?.programs()?;
+        self.relink(self.generation(number)?, |attached| !programs.contains(&attached), Step::LinkUpdated)?;
         let unwanted: Vec<u32> = self
             .links
             .keys()
@@ -54,11 +56,10 @@ impl Steering {
         replaced: impl Fn(u32) -> bool,
         step: Step,
     ) -> Result<(), KernelError> {
-        let fd = new.xdp()?.fd().map_err(|error| KernelError::other("use the program", error))?;
         for link in self.links.values() {
             let facts = link.facts().map_err(|error| KernelError::other("read a link", error))?;
             if facts.interface != 0 && replaced(facts.program) {
-                link.update(fd.as_fd())
+                link.update(new.home.fd(facts.hook)?.as_fd())
                     .map_err(|error| KernelError::other("replace the program of a link", error))?;
                 point(step);
             }
@@ -66,42 +67,54 @@ impl Steering {
         Ok(())
     }
 
-    /// Attaches to the interfaces that have no link yet; to none of them, if one refuses.
+    /// Attaches to the interfaces that have no link yet, or one at another hook; to none of them, if one refuses.
     fn attach_new(
         &mut self,
         number: u64,
         wanted: &[(Interface, WantedMode)],
     ) -> Result<Vec<Attachment>, KernelError> {
-        let mut attached = Vec::new();
+        let mut attached: Vec<(Attachment, Option<BpfLink>)> = Vec::new();
         for (interface, mode) in wanted {
-            if self.links.get(&interface.index).is_some_and(is_there) {
+            if self.links.get(&interface.index).is_some_and(|link| is_there(link, *mode)) {
                 continue;
             }
-            self.unlink(interface.index)?;
             match self.attach(number, interface, *mode) {
-                Ok(attachment) => attached.push(attachment),
+                Ok(both) => attached.push(both),
                 Err(error) => {
-                    for attachment in attached {
+                    for (attachment, before) in attached {
                         self.unlink(attachment.index)?;
+                        if let Some(before) = before {
+                            self.hold(attachment.index, before)?;
+                        }
                     }
                     return Err(error);
                 }
             }
         }
-        Ok(attached)
+        Ok(attached.into_iter().map(|(attachment, _)| attachment).collect())
     }
 
+    /// Attaches to an interface; gives the link that held it before, which until it is dropped still does.
     fn attach(
         &mut self,
         number: u64,
         interface: &Interface,
         mode: WantedMode,
-    ) -> Result<Attachment, KernelError> {
+    ) -> Result<(Attachment, Option<BpfLink>), KernelError> {
+        // What has gone with its interface holds nothing, and is in the way of nothing.
         let (link, attachment) = self.generation(number)?.link(interface, mode)?;
-        let path = self.pins.link(interface.index);
+        self.pins.remove(&self.pins.link(interface.index))?;
+        let before = self.links.remove(&interface.index);
+        self.hold(interface.index, link)?;
+        Ok((attachment, before))
+    }
+
+    /// Pins a link, and keeps it.
+    fn hold(&mut self, index: u32, link: BpfLink) -> Result<(), KernelError> {
+        let path = self.pins.link(index);
         link.pin(&path).map_err(PinError::io("pin", &path))?;
-        self.links.insert(interface.index, link);
-        Ok(attachment)
+        self.links.insert(index, link);
+        Ok(())
     }
 
     /// Ends steering on an interface.
@@ -138,6 +151,14 @@ impl Steering {
     }
 }
 
-fn is_there(link: &BpfLink) -> bool {
-    link.facts().is_ok_and(|facts| facts.interface != 0)
+/// Whether a link holds a program on its interface, at the hook that is wanted.
+fn is_there(link: &BpfLink, mode: WantedMode) -> bool {
+    link.facts().is_ok_and(|facts| {
+        let hook = match mode {
+            WantedMode::Auto => facts.hook,
+            WantedMode::Native | WantedMode::Generic => Hook::Xdp,
+            WantedMode::Tc => Hook::Tc,
+        };
+        facts.interface != 0 && facts.hook == hook
+    })
 }

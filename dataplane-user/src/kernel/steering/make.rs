@@ -1,5 +1,10 @@
 //! A new generation, before it is put anywhere: made ready, loaded, proved; and what is made before it is needed.
 
+use std::ops::RangeInclusive;
+
+use keysteer_common::forward::Action;
+use keysteer_common::program::Hook;
+
 use super::Steering;
 use crate::engine::Engine;
 use crate::fault::{Step, point};
@@ -14,6 +19,9 @@ const SMALLEST: Capacity = Capacity { keys: 1024, shards: 256 };
 
 /// Bytes of tables up to which programs are loaded before they are needed.
 const SPARE: u64 = 8 << 20;
+
+/// Bytes of the frames that the kernel takes for a test run at TC: an IPv6 header is in them, and a page of any machine holds them.
+const AT_TC: RangeInclusive<usize> = 54..=3_072;
 
 /// The interface that test runs arrive on: the loopback of any namespace.
 const LOOPBACK: u32 = 1;
@@ -57,7 +65,7 @@ impl Steering {
         let path = self.pins.generation(number);
         self.pins.fresh(&path)?;
         point(Step::PinsBegun);
-        if let Err(error) = program.home.pin(&path) {
+        if let Err(error) = program.home.pin(&path, program.about.shape.tc) {
             self.pins.remove(&path)?;
             return Err(error);
         }
@@ -135,14 +143,13 @@ impl Steering {
         for frame in frames {
             let mut after = frame.clone();
             let host = engine.decide(&mut after, LOOPBACK).action;
-            let (action, kernel) = twin.forward_run(frame, 0)?;
-            let disproved =
-                |what: String| KernelError::Disproved { what, frame: crate::explain::hex(frame).to_string() };
-            if action != Some(host) {
-                return Err(disproved(format!("action {action:?} instead of {host:?}")));
-            }
-            if kernel != after {
-                return Err(disproved(format!("it becomes {}", crate::explain::hex(&kernel))));
+            prove_frame(frame, host, &after, twin.forward_run(frame, 0)?)?;
+            if twin.about.shape.tc && AT_TC.contains(&frame.len()) {
+                let host = match engine.decide(&mut frame.clone(), LOOPBACK).action {
+                    Action::Transmit => Action::Redirect,
+                    action => action,
+                };
+                prove_frame(frame, host, &after, twin.forward_run_at(Hook::Tc, frame, 0)?)?;
             }
         }
         let (kernel, host) = (twin.counters()?, engine.counters());
@@ -157,4 +164,22 @@ impl Steering {
             Err(KernelError::Disproved { what: "it counts otherwise".to_owned(), frame })
         }
     }
+}
+
+/// Proves that what became of a frame in the kernel is what the host decided, and made of it.
+fn prove_frame(
+    frame: &[u8],
+    host: Action,
+    after: &[u8],
+    (action, kernel): (Option<Action>, Vec<u8>),
+) -> Result<(), KernelError> {
+    let disproved =
+        |what: String| KernelError::Disproved { what, frame: crate::explain::hex(frame).to_string() };
+    if action != Some(host) {
+        return Err(disproved(format!("action {action:?} instead of {host:?}")));
+    }
+    if kernel != after {
+        return Err(disproved(format!("it becomes {}", crate::explain::hex(&kernel))));
+    }
+    Ok(())
 }

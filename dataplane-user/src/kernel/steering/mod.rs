@@ -161,12 +161,12 @@ impl Steering {
         self.links.iter().map(link).collect()
     }
 
-    /// Id of the program of a generation.
+    /// Ids of the programs of a generation.
     ///
     /// # Errors
     /// There is no such generation, or the kernel does not say.
-    pub fn program(&self, number: u64) -> Result<u32, KernelError> {
-        Ok(self.generation(number)?.program()?.id)
+    pub fn programs(&self, number: u64) -> Result<Vec<u32>, KernelError> {
+        self.generation(number)?.programs()
     }
 
     /// A generation that was loaded or adopted.

@@ -42,7 +42,7 @@ impl Steering {
             None => return Ok(()),
         };
         let old = self.generation(number)?;
-        let program = old.program()?.id;
+        let programs = old.programs()?;
         let variant = Variant { overlay: true, counters: Some((&set, capacity)), ..Variant::default() };
         let mut new = old.load_beside(variant)?;
         if let Some(signing) = old.signing()? {
@@ -50,9 +50,9 @@ impl Steering {
         }
         let (directory, beside) = (self.pins.generation(number), self.pins.variant(number));
         self.pins.fresh(&beside)?;
-        new.home.pin(&beside)?;
+        new.home.pin(&beside, new.about.shape.tc)?;
         point(Step::VariantPinned);
-        self.relink(&new, |attached| attached == program, Step::VariantLinked)?;
+        self.relink(&new, |attached| programs.contains(&attached), Step::VariantLinked)?;
         self.pins.remove(&directory)?;
         point(Step::VariantAlone);
         std::fs::rename(&beside, &directory).map_err(PinError::io("rename", &beside))?;

@@ -161,8 +161,12 @@ fn optional_list<'n, T>(
 fn interface(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<Interface> {
     let fields = at.fields(&["name", "mode"], context)?;
     let name = fields.require("name", context).and_then(|at| at.parsed(context, values::interface));
-    let modes =
-        [("auto", AttachMode::Auto), ("native", AttachMode::Native), ("generic", AttachMode::Generic)];
+    let modes = [
+        ("auto", AttachMode::Auto),
+        ("native", AttachMode::Native),
+        ("generic", AttachMode::Generic),
+        ("tc", AttachMode::Tc),
+    ];
     let mode = match fields.get("mode") {
         Some(at) => at.choice("mode", &modes, context),
         None => Some(AttachMode::Auto),

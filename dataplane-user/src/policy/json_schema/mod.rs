@@ -106,8 +106,8 @@ fn interface() -> Value {
         "properties": {
             "name": interface_name(),
             "mode": {
-                "description": "native: in the driver or not at all; generic: the kernel's generic path; auto: the first that works.",
-                "enum": ["auto", "native", "generic"],
+                "description": "native: in the driver or not at all; tc: at TC ingress; generic: the kernel's generic XDP; auto: the first of these that works.",
+                "enum": ["auto", "native", "tc", "generic"],
                 "default": "auto",
             },
         },

@@ -78,13 +78,15 @@ pub enum Mode {
 /// How the program is attached to an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AttachMode {
-    /// In the driver where it can, else generic.
+    /// In the driver where it can, else at TC where that can be had, else generic.
     #[default]
     Auto,
     /// In the driver, or not at all.
     Native,
     /// In the kernel's generic receive path.
     Generic,
+    /// At TC ingress, behind what others have attached there.
+    Tc,
 }
 
 /// An interface to attach to.
