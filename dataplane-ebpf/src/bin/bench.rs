@@ -8,18 +8,18 @@
 #![expect(unstable_features, reason = "inline assembly for BPF gives the verifier its ranges")]
 
 use aya_ebpf::Global;
-use aya_ebpf::bindings::xdp_action;
-use aya_ebpf::macros::{map, xdp};
+use aya_ebpf::bindings::{TC_ACT_STOLEN, TC_ACT_UNSPEC, xdp_action};
+use aya_ebpf::macros::{classifier, map, xdp};
 use aya_ebpf::maps::{PerCpuArray, ProgramArray};
-use aya_ebpf::programs::XdpContext;
+use aya_ebpf::programs::{TcContext, XdpContext};
 use keysteer_common::access::{PacketMut, Pos};
 
 #[path = "../hook.rs"]
-#[allow(dead_code, reason = "it has one hook")]
 mod hook;
 #[path = "../packet.rs"]
 mod packet;
 
+use hook::Skb;
 use packet::Frame;
 
 /// What varies: iteration `i` has number `r = i * STRIDE`. Offsets of 0 vary nothing.
@@ -61,33 +61,43 @@ static ITERATION: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 /// The program under test.
 #[map]
 static UNDER_TEST: ProgramArray = ProgramArray::with_max_entries(1, 0);
+/// The same for programs at TC: an array holds programs of one type.
+#[map]
+static UNDER_TEST_TC: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
 /// Restores, varies, and calls the program under test.
 #[xdp(frags)]
 #[inline(always)]
 fn bench_wrapper(context: XdpContext) -> u32 {
+    if vary(&mut Frame::new(&context)).is_some() {
+        // SAFETY: a tail call does not return; where it fails the run is marked as aborted.
+        let _ = unsafe { UNDER_TEST.tail_call(&context, 0) };
+    }
+    xdp_action::XDP_ABORTED
+}
+
+/// The same at TC; what XDP calls aborted is there what nobody else returns.
+#[classifier]
+#[inline(always)]
+fn bench_wrapper_tc(context: TcContext) -> i32 {
+    if vary(&mut Frame::new(Skb::<256>::new(&context))).is_some() {
+        // SAFETY: as above.
+        let _ = unsafe { UNDER_TEST_TC.tail_call(&context, 0) };
+    }
+    TC_ACT_STOLEN as i32
+}
+
+/// Writes the iteration's flow.
+#[inline(always)]
+fn vary<P: PacketMut>(frame: &mut P) -> Option<()> {
     let variation = VARIATION.load();
-    let Some(iteration) = ITERATION.get_ptr_mut(0) else {
-        return xdp_action::XDP_ABORTED;
-    };
+    let iteration = ITERATION.get_ptr_mut(0)?;
     // SAFETY: this CPU's own value; nothing else refers to it.
     let i = unsafe {
         *iteration += 1;
         *iteration
     };
     let r = (i as u32).wrapping_mul(variation.stride);
-    let mut frame = Frame::new(&context);
-    if vary(&mut frame, &variation, r).is_none() {
-        return xdp_action::XDP_ABORTED;
-    }
-    // SAFETY: a tail call does not return; where it fails the run is marked as aborted.
-    let _ = unsafe { UNDER_TEST.tail_call(&context, 0) };
-    xdp_action::XDP_ABORTED
-}
-
-/// Writes the iteration's flow.
-#[inline(always)]
-fn vary(frame: &mut Frame<&XdpContext>, variation: &Variation, r: u32) -> Option<()> {
     let a = variation.addresses;
     frame.store(Pos::START, 0, [a[0], a[1], a[2], a[3], a[4], a[5]])?;
     frame.store(Pos::START, 6, [a[6], a[7], a[8], a[9], a[10], a[11]])?;
@@ -107,6 +117,13 @@ fn vary(frame: &mut Frame<&XdpContext>, variation: &Variation, r: u32) -> Option
 #[inline(always)]
 fn bench_empty(_context: XdpContext) -> u32 {
     xdp_action::XDP_PASS
+}
+
+/// The same at TC.
+#[classifier]
+#[inline(always)]
+fn bench_empty_tc(_context: TcContext) -> i32 {
+    TC_ACT_UNSPEC
 }
 
 /// Sends back what came, to compare live frames with.

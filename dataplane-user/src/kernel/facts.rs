@@ -4,7 +4,7 @@ use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
 
 use aya::maps::{Map, MapData};
-use aya::programs::Xdp;
+use aya::programs::{SchedClassifier, Xdp};
 
 use keysteer_common::program::Hook;
 
@@ -20,12 +20,28 @@ impl Dataplane {
         self.home.xdp()
     }
 
-    /// The program: id, tag, size.
+    /// The loaded program for TC.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn tc(&self) -> Result<&SchedClassifier, KernelError> {
+        self.home.tc()
+    }
+
+    /// The XDP program: id, tag, size.
     ///
     /// # Errors
     /// The kernel does not say.
     pub fn program(&self) -> Result<ProgramStatus, KernelError> {
-        let info = self.home.info(Hook::Xdp)?;
+        self.program_at(Hook::Xdp)
+    }
+
+    /// The program for a hook: id, tag, size.
+    ///
+    /// # Errors
+    /// There is none, or the kernel does not say.
+    pub fn program_at(&self, hook: Hook) -> Result<ProgramStatus, KernelError> {
+        let info = self.home.info(hook)?;
         Ok(ProgramStatus {
             id: info.id(),
             tag: format!("{:016x}", info.tag().to_be()),

@@ -8,6 +8,7 @@ use keysteer::kernel::Dataplane;
 use keysteer::kernel::interfaces::Interfaces;
 use keysteer::policy;
 use keysteer::state::{Ids, Secrets};
+use keysteer_common::program::Hook;
 
 use tempfile::TempDir;
 
@@ -64,7 +65,9 @@ pub(crate) fn load(wanted: &Policy) -> Result<Loaded, String> {
     let begun = Instant::now();
     let dataplane = Dataplane::load(&image).map_err(|error| error.to_string())?;
     let load_ms = begun.elapsed().as_secs_f64() * 1e3;
-    let program = dataplane.program().map_err(|error| error.to_string())?;
+    let program = dataplane
+        .program_at(if image.tc { Hook::Tc } else { Hook::Xdp })
+        .map_err(|error| error.to_string())?;
     let maps = dataplane.maps().map_err(|error| error.to_string())?;
     Ok(Loaded {
         facts: Facts {

@@ -4,10 +4,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use aya::maps::ProgramArray;
-use aya::programs::{TestRun, TestRunOptions, Xdp};
+use aya::programs::{SchedClassifier, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use keysteer::counters::Snapshot;
 use keysteer::kernel::Dataplane;
+use keysteer_common::program::Hook;
 
 use crate::Options;
 use crate::carriers::signing;
@@ -17,8 +18,11 @@ use crate::rows::{ANY, Row, Variation};
 static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../dataplane-ebpf/object/bench.bpf.o"));
 
-/// `XDP_ABORTED`: the wrapper could not do its work.
-const ABORTED: u32 = 0;
+/// `XDP_ABORTED`, and at TC `TC_ACT_STOLEN`: the wrapper could not do its work.
+const ABORTED: [u32; 2] = [0, 4];
+
+/// Words of `struct __sk_buff`, and those of the segments' number and size.
+const SK_BUFF: (usize, usize, usize) = (48, 41, 44);
 
 /// A row ready to be measured.
 #[derive(Debug)]
@@ -55,6 +59,14 @@ pub(crate) fn load_wrapper(variation: &Variation) -> Result<Ebpf, String> {
     let bytes = variation.bytes();
     let mut wrapper =
         EbpfLoader::new().override_global("VARIATION", bytes.as_slice(), true).load(OBJECT).map_err(text)?;
+    for name in ["bench_wrapper_tc", "bench_empty_tc"] {
+        let program: &mut SchedClassifier = wrapper
+            .program_mut(name)
+            .ok_or("the wrapper's object is not the benchmark's")?
+            .try_into()
+            .map_err(text)?;
+        program.load().map_err(text)?;
+    }
     for name in ["bench_wrapper", "bench_empty", "bench_transmit", "bench_drop"] {
         let program: &mut Xdp = wrapper
             .program_mut(name)
@@ -75,31 +87,61 @@ impl Bench {
 
     /// Puts the empty program or keysteer behind the wrapper.
     fn choose(&mut self, empty: bool) -> Result<(), String> {
-        let fd = if empty {
-            let program: &Xdp =
-                self.wrapper.program("bench_empty").ok_or("no empty program")?.try_into().map_err(text)?;
-            program.fd().map_err(text)?.try_clone().map_err(text)?
-        } else {
-            self.dataplane.xdp().map_err(text)?.fd().map_err(text)?.try_clone().map_err(text)?
+        let at_tc = self.row.hook == Hook::Tc;
+        let fd = match (empty, at_tc) {
+            (true, false) => self.xdp("bench_empty")?.fd(),
+            (true, true) => self.tc("bench_empty_tc")?.fd(),
+            (false, false) => self.dataplane.xdp().map_err(text)?.fd(),
+            (false, true) => self.dataplane.tc().map_err(text)?.fd(),
         };
+        let fd = fd.map_err(text)?.try_clone().map_err(text)?;
+        let name = if at_tc { "UNDER_TEST_TC" } else { "UNDER_TEST" };
         let mut chosen: ProgramArray<_> =
-            self.wrapper.map_mut("UNDER_TEST").ok_or("no program array")?.try_into().map_err(text)?;
+            self.wrapper.map_mut(name).ok_or("no program array")?.try_into().map_err(text)?;
         chosen.set(0, &fd, 0).map_err(text)
+    }
+
+    /// A program of the wrapper's object for XDP.
+    fn xdp(&self, name: &str) -> Result<&Xdp, String> {
+        self.wrapper.program(name).ok_or("no such program")?.try_into().map_err(text)
+    }
+
+    /// A program of the wrapper's object for TC.
+    fn tc(&self, name: &str) -> Result<&SchedClassifier, String> {
+        self.wrapper.program(name).ok_or("no such program")?.try_into().map_err(text)
+    }
+
+    /// What a packet at TC has beside its bytes: of how many segments it is.
+    fn context(&self) -> Vec<u8> {
+        let (words, segments, size) = SK_BUFF;
+        let mut context = vec![0_u32; words];
+        for (word, value) in [(segments, self.row.segments), (size, 1_000)] {
+            if let Some(word) = context.get_mut(word) {
+                *word = value;
+            }
+        }
+        context.into_iter().flat_map(u32::to_ne_bytes).collect()
     }
 
     /// Nanoseconds per packet of so many packets.
     fn time(&self, iterations: u32) -> Result<f64, String> {
-        let program: &Xdp =
-            self.wrapper.program("bench_wrapper").ok_or("no wrapper")?.try_into().map_err(text)?;
+        let context = self.context();
         let mut options = TestRunOptions::new();
         options.data_in = Some(&self.row.frame);
         options.repeat = iterations;
         // The kernel's own figure is whole nanoseconds, and elapsed time counts other processes' turns; the
         // system call's share of this one is nothing.
         let begun = thread_time()?;
-        let result = program.test_run(options).map_err(text)?;
+        let result = match self.row.hook {
+            Hook::Xdp => self.xdp("bench_wrapper")?.test_run(options),
+            Hook::Tc => {
+                options.ctx_in = (self.row.segments > 1).then_some(&context);
+                self.tc("bench_wrapper_tc")?.test_run(options)
+            }
+        };
+        let result = result.map_err(text)?;
         let took = thread_time()?.saturating_sub(begun);
-        if result.return_value == ABORTED {
+        if result.return_value == ABORTED[usize::from(self.row.hook == Hook::Tc)] {
             return Err(format!("{}: the wrapper could not call the program", self.row.name));
         }
         Ok(took.as_secs_f64() * 1e9 / f64::from(iterations))
@@ -114,7 +156,7 @@ impl Bench {
         let before = self.dataplane.counters().map_err(text)?;
         let total = self.time(iterations)?;
         let after = self.dataplane.counters().map_err(text)?;
-        self.prove(&before, &after, u64::from(iterations))?;
+        self.prove(&before, &after, u64::from(iterations) * u64::from(self.row.segments))?;
         self.floors.push(floor);
         self.totals.push(total);
         Ok(())

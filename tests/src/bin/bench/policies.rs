@@ -165,6 +165,10 @@ pub(crate) fn all() -> Vec<Policy> {
             memory_budget: Some(24 << 20),
             ..policy("1,024 keys", &parts(), BY_TENANT, by_source(1024))
         },
+        Policy {
+            change: |image| image.tc = true,
+            ..policy("1,024 keys at TC", &parts(), BY_TENANT, by_source(1024))
+        },
         policy("65,536 keys", &parts(), BY_TENANT, by_source(65_536)),
         policy("1,048,576 keys", &parts(), BY_TENANT, by_source(1 << 20)),
         policy(

@@ -1,5 +1,6 @@
 //! The rows: a frame, what varies in it, and the way that every packet must take.
 
+use keysteer_common::program::Hook;
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
 use crate::carriers;
@@ -58,6 +59,10 @@ pub(crate) struct Row {
     pub(crate) variation: Variation,
     pub(crate) way: Way,
     pub(crate) budget: Option<f64>,
+    /// Where it is measured.
+    pub(crate) hook: Hook,
+    /// Of how many frames the packet is, at TC.
+    pub(crate) segments: u32,
 }
 
 /// [`Way::keys`] where a measurement does not visit every key.
@@ -83,7 +88,12 @@ const fn flows4(addresses: u32, ports: u32) -> Variation {
 }
 
 pub(crate) fn row(name: &'static str, frame: Vec<u8>, variation: Variation, way: Way) -> Row {
-    Row { name, frame, variation, way, budget: None }
+    Row { name, frame, variation, way, budget: None, hook: Hook::Xdp, segments: 1 }
+}
+
+/// A row at TC, of packets of so many segments.
+fn at_tc(segments: u32, row: Row) -> Row {
+    Row { hook: Hook::Tc, segments, ..row }
 }
 
 pub(crate) fn budget(row: Row, nanoseconds: f64) -> Row {
@@ -98,6 +108,12 @@ pub(crate) fn of(configuration: &str) -> Vec<Row> {
     let mut elsewhere6 = SERVICE6;
     elsewhere6[1] = 2;
     match configuration {
+        "1,024 keys at TC" => vec![
+            at_tc(1, row("one hot flow at TC", udp(), Variation::default(), steered(1))),
+            at_tc(1, row("65,536 flows of 1,024 keys at TC", udp(), flows4(1024, 64), steered(1024))),
+            at_tc(44, row("a packet of 44 segments at TC", tcp(), Variation::default(), steered(1))),
+            at_tc(1, row("foreign TCP at TC", ipv4(6, elsewhere, 0), Variation::NONE, FOREIGN)),
+        ],
         "1,024 keys" => vec![
             row("one hot flow", udp(), Variation::default(), steered(1)),
             budget(row("65,536 flows of 1,024 keys", udp(), flows4(1024, 64), steered(1024)), 25.0),
