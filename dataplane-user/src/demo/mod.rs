@@ -43,7 +43,10 @@ use proof::Proof;
 use readings::Settled;
 use site::{ETH0, SHARDS, Site, Taps};
 use table::Table;
+use tenants::to_service;
 use traffic::Flow;
+
+use crate::world::Captured;
 
 /// What the command line decides.
 #[derive(Clone, Debug)]
@@ -153,7 +156,8 @@ fn prove(
     let mut by_port = BTreeMap::new();
     for shard in &SHARDS {
         let port = site.node.index(shard.port)?;
-        let frames = routed.iter().filter(|captured| captured.interface == port).count();
+        let own = |captured: &&Captured| captured.interface == port && !to_service(&captured.frame);
+        let frames = routed.iter().filter(own).count();
         by_port.insert(shard.port, frames as u64);
     }
 

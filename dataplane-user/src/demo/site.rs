@@ -60,7 +60,7 @@ pub(super) struct Site {
 pub(super) struct Taps {
     /// Every frame that the client sends.
     pub(super) sent: Capture,
-    /// Every frame that the node's own stack sends; what XDP redirects is not among them.
+    /// Every frame that the node's own stack sends, and what TC redirects; what XDP redirects is not among them.
     pub(super) routed: Capture,
 }
 

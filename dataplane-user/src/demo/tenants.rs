@@ -58,6 +58,18 @@ impl Tenant {
     }
 }
 
+/// Whether an Ethernet frame is sent to the service. The node has no route there: it is one that was steered.
+pub(super) fn to_service(frame: &[u8]) -> bool {
+    SERVICE.iter().any(|address| match address {
+        IpAddr::V4(address) => {
+            frame.get(12..14) == Some(&[0x08, 0x00]) && frame.get(30..34) == Some(&address.octets())
+        }
+        IpAddr::V6(address) => {
+            frame.get(12..14) == Some(&[0x86, 0xdd]) && frame.get(38..54) == Some(&address.octets())
+        }
+    })
+}
+
 /// A prefix. The lengths used here fit every address, so the other arm is never taken; it is a host.
 pub(super) fn network(address: IpAddr, length: u8) -> IpNet {
     IpNet::new(address, length).unwrap_or_else(|_| IpNet::from(address))
