@@ -114,6 +114,25 @@ fn changes_rollbacks_and_crashes_under_traffic_lose_no_packet() {
     assert!(agent.status().balanced);
 }
 
+#[test]
+fn a_policy_that_cannot_be_steered_at_tc_is_refused_where_auto_took_it() {
+    let site = Site::new(1500);
+    let interfaces = "{name: lo}, {name: up0}";
+    let place = Place::new(&policy("", interfaces, THREE_SHARDS));
+    let agent = place.start(&site.node);
+    let lo = || agent.status().interfaces.into_iter().find(|at| at.name == "lo").unwrap().mode;
+    assert_eq!(lo(), "tc");
+    let file = place.file("cpu.yaml");
+    let to_cpu = THREE_SHARDS.replace("{interface: {name: to-b, mac: \"02:00:00:00:00:0b\"}}", "{cpu: 0}");
+    assert_ne!(to_cpu, THREE_SHARDS);
+    std::fs::write(&file, policy("", interfaces, &to_cpu)).unwrap();
+    agent.read(&["apply", file.to_str().unwrap()]).refuses(&["cannot attach to lo in generic mode"]);
+    assert_eq!((lo().as_str(), agent.status().balanced), ("tc", true));
+    // Nothing is left half done: the next change is made.
+    apply(&agent, &place, &policy("", interfaces, &THREE_SHARDS.replace("width: 2", "width: 3")));
+    assert_eq!(answers(&site, 1, 32), shards(&agent, "acme"));
+}
+
 /// Sends a frame as it is.
 fn send(namespace: &Namespace, interface: &str, frame: &[u8]) {
     let index = namespace.index(interface).unwrap();

@@ -74,8 +74,9 @@ impl Steering {
         wanted: &[(Interface, WantedMode)],
     ) -> Result<Vec<Attachment>, KernelError> {
         let mut attached: Vec<(Attachment, Option<BpfLink>)> = Vec::new();
+        let tc = self.generation(number)?.about.shape.tc;
         for (interface, mode) in wanted {
-            if self.links.get(&interface.index).is_some_and(|link| is_there(link, *mode)) {
+            if self.links.get(&interface.index).is_some_and(|link| is_there(link, *mode, tc)) {
                 continue;
             }
             match self.attach(number, interface, *mode) {
@@ -151,11 +152,12 @@ impl Steering {
     }
 }
 
-/// Whether a link holds a program on its interface, at the hook that is wanted.
-fn is_there(link: &BpfLink, mode: WantedMode) -> bool {
+/// Whether a link holds a program on its interface, at the hook that is wanted. `tc`: the generation has a program for TC.
+fn is_there(link: &BpfLink, mode: WantedMode, tc: bool) -> bool {
     link.facts().is_ok_and(|facts| {
         let hook = match mode {
-            WantedMode::Auto => facts.hook,
+            WantedMode::Auto if tc => facts.hook,
+            WantedMode::Auto => Hook::Xdp,
             WantedMode::Native | WantedMode::Generic => Hook::Xdp,
             WantedMode::Tc => Hook::Tc,
         };
