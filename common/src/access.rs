@@ -3,7 +3,10 @@
 //! Invariant: a [`Pos`] is never above [`MAX_POS`], so that the kernel's masking of offsets (which
 //! gives the verifier their range) never changes a value; the host home asserts it in debug builds.
 
+use crate::checksum::{Change, Pseudo, follow};
 use crate::hint::rare;
+use crate::nat;
+use crate::tables::Tables;
 
 /// The farthest a header may start, in bytes from the start of the frame. Headers beyond it are
 /// treated as cut off.
@@ -65,6 +68,15 @@ impl Pos {
 /// Drivers that spread a frame over several buffers put at least so much into the first.
 const SPLIT: usize = 256;
 
+/// What frames a packet stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segments {
+    /// How many.
+    pub count: u64,
+    /// Bytes of payload in each but the last (`gso_size`).
+    pub size: u64,
+}
+
 /// Reads of a frame. Every read is checked; what lies outside is `None`.
 pub trait Packet {
     /// Bytes that can be read here: the whole frame, or its linear part where the kernel keeps a
@@ -98,9 +110,9 @@ pub trait Packet {
         None
     }
 
-    /// How many frames the kernel makes of it later (GSO), where that is more than one.
+    /// What frames the kernel makes of it later (GSO), where that is more than one.
     #[inline(always)]
-    fn segments(&self) -> Option<u64> {
+    fn segments(&self) -> Option<Segments> {
         None
     }
 
@@ -133,6 +145,25 @@ pub trait Packet {
 pub trait PacketMut: Packet {
     /// Writes `value` at `pos + d`, or does nothing and says `None` where that is outside.
     fn store<T: Wire>(&mut self, pos: Pos, d: usize, value: T) -> Option<()>;
+
+    /// Lets the transport checksum at `pos` follow a change of the addresses that it covers. The kernel may have left it to the
+    /// device, which the hook then knows.
+    #[inline(always)]
+    fn follow_pseudo(&mut self, pos: Pos, change: Change, sum: Pseudo) -> Option<()>
+    where
+        Self: Sized,
+    {
+        follow(self, pos, 0, change, sum.optional).map(|_| ())
+    }
+
+    /// [`nat::to_pod`], after which nothing is read of the frame any more.
+    #[inline(always)]
+    fn to_pod<T: Tables>(&mut self, tables: &T, shard: u32, l3: Pos) -> Option<()>
+    where
+        Self: Sized,
+    {
+        nat::to_pod(self, tables, shard, l3)
+    }
 }
 
 /// Reads a big-endian u16.

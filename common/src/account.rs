@@ -51,7 +51,7 @@ pub struct ShardCounter {
 }
 
 /// How many reasons a key's drops are told apart by.
-pub const KEY_DROP_REASONS: usize = 4;
+pub const KEY_DROP_REASONS: usize = 5;
 
 /// A key's drops, by [`drop_slot`].
 pub type KeyDrops = [Counter; KEY_DROP_REASONS];
@@ -75,6 +75,7 @@ pub const fn drop_slot(reason: Reason) -> Option<usize> {
         Reason::TargetDrop => Some(1),
         Reason::NoShard => Some(2),
         Reason::NoExit => Some(3),
+        Reason::TooBig => Some(4),
         Reason::OutOfScope
         | Reason::Steered
         | Reason::ClassPass
@@ -140,6 +141,27 @@ pub struct Tally {
 
 // The kernel's bound for a value of a per-CPU map (`PCPU_MIN_UNIT_SIZE`, Linux 6.1).
 const _: () = assert!(size_of::<Tally>() == 16 * WAYS + 32 * TALLY_SHARDS && size_of::<Tally>() <= 32_768);
+
+/// What leaves a node that it saw coming, some shards' and by class, in one per-CPU value: see [`crate::back`]. There are as many as it takes
+/// for all shards; the classes' counters are the sums over them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackTally {
+    /// By class number.
+    pub classes: [Counter; CLASSES],
+    /// By shard index modulo [`TALLY_SHARDS`].
+    pub shards: [Counter; TALLY_SHARDS],
+}
+
+const _: () = assert!(size_of::<BackTally>() == 16 * CLASSES + 16 * TALLY_SHARDS);
+
+/// Where counts of the way back go.
+pub trait BackMeters {
+    /// Counts a packet at the node, and for the shard whose answer it is.
+    fn node_back(&mut self, class: Class, carried: Counter, shard: Option<u32>);
+    /// Counts a packet for a key.
+    fn key_back(&mut self, id: u32, carried: Counter);
+}
 
 /// Where counts go.
 pub trait Meters {

@@ -7,7 +7,7 @@ use crate::vocabulary::CLASSES;
 
 /// Version of everything that crosses the boundary between the program and user space: [`Config`],
 /// the table entries, the counters, the vocabulary. Raise it with any change to them.
-pub const ABI: u32 = 5;
+pub const ABI: u32 = 6;
 
 /// Where one address family's prefixes of a table are; see [`crate::prefix`].
 #[repr(C)]
@@ -215,6 +215,36 @@ pub mod class_action {
     pub const STEER: u32 = 2;
 }
 
+/// What is done on the way back, at TC egress: see [`crate::back`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BackConfig {
+    /// Addresses of those whose traffic is a key's: to the key's id.
+    pub senders: PrefixTable,
+    /// Addresses of pods whose answers are translated: to the shard's index plus one.
+    pub pods: PrefixTable,
+    /// The service's IPv6 address, as in the packet, where there are such.
+    pub service6: [[u8; 8]; 2],
+    /// The service's IPv4 address.
+    pub service4: [u8; 4],
+    /// 1 where there is anything to do.
+    pub on: u8,
+    /// 1 where it is counted.
+    pub count: u8,
+    /// 1 where pods' answers are translated.
+    pub nat: u8,
+    /// 1 where keys are stamped on what leaves.
+    pub stamps: u8,
+    /// 1 where marked packets are sent to the shard that their mark names.
+    pub probes: u8,
+    /// Bit `i` is set where field `i` of the first schema can be read on the way back.
+    pub fields: u8,
+    /// Explicit padding.
+    pub _pad: [u8; 6],
+}
+
+const _: () = assert!(size_of::<BackConfig>() == 112 * 2 + 16 + 4 + 12);
+
 /// How many services fit [`Config::services`].
 pub const INLINE_SERVICES: usize = 4;
 
@@ -244,11 +274,15 @@ pub struct Bounds {
     pub shards: u32,
     /// Of the pairs of sources and keys.
     pub pairs: u32,
+    /// Of the pods.
+    pub pods: u32,
+    /// Of the stamps.
+    pub stamps: u32,
     /// Explicit padding.
     pub _pad: u32,
 }
 
-const _: () = assert!(size_of::<Bounds>() == 40);
+const _: () = assert!(size_of::<Bounds>() == 48);
 
 /// The whole configuration of one program.
 #[repr(C)]
@@ -314,15 +348,31 @@ pub struct Config {
     pub services_len: u32,
     /// How many shards there are.
     pub shards: u32,
+    /// Explicit padding.
+    pub _align: u32,
+    /// The way back.
+    pub back: BackConfig,
     /// How the program's address arithmetic is kept inside its tables.
     pub bounds: Bounds,
-    /// Explicit padding.
-    pub _end: u32,
 }
 
 const _: () = assert!(
     size_of::<Config>()
-        == 8 + 16 + 112 + 4 * 8 + 16 * 144 + 7 * 40 + 4 * 8 + 16 * 12 + 32 + 112 + 8 + 8 * 8 + 20 + 40 + 4
+        == 8 + 16
+            + 112
+            + 4 * 8
+            + 16 * 144
+            + 7 * 40
+            + 4 * 8
+            + 16 * 12
+            + 32
+            + 112
+            + 8
+            + 8 * 8
+            + 20
+            + 256
+            + 48
+            + 4
 );
 
 impl Config {
@@ -393,6 +443,20 @@ impl Config {
             key_shift: 0,
             services_len: 0,
             shards: 0,
+            _align: 0,
+            back: BackConfig {
+                senders: PREFIXES,
+                pods: PREFIXES,
+                service6: [[0; 8]; 2],
+                service4: [0; 4],
+                on: 0,
+                count: 0,
+                nat: 0,
+                stamps: 0,
+                probes: 0,
+                fields: 0,
+                _pad: [0; 6],
+            },
             bounds: Bounds {
                 prefix_index: 0,
                 prefix_steps: 0,
@@ -403,9 +467,10 @@ impl Config {
                 slots: 0,
                 shards: 0,
                 pairs: 0,
+                pods: 0,
+                stamps: 0,
                 _pad: 0,
             },
-            _end: 0,
         }
     };
 }

@@ -323,7 +323,7 @@ where
     if tables.config().observe != 0 {
         return finish(tables, home, notes, frame, way, shard, Ok((Action::Pass, Verdict::Observe)));
     }
-    let left = to_shard(packet, home, choice.shard, entry);
+    let left = to_shard(packet, tables, home, choice.shard, entry, frame);
     finish(tables, home, notes, frame, way, shard, left)
 }
 

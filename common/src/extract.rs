@@ -26,14 +26,34 @@ pub fn extract<P: Packet, T: Tables>(
     packet: &P,
     tables: &T,
     headers: &Headers,
+    fields: Option<&mut [[u64; 2]; FIELDS]>,
+) -> Key {
+    extract_some(packet, tables, headers, u8::MAX, fields)
+}
+
+/// [`extract`] of the fields whose bits are set in `some`, a constant of the program.
+#[inline(always)]
+pub fn extract_some<P: Packet, T: Tables>(
+    packet: &P,
+    tables: &T,
+    headers: &Headers,
+    some: u8,
     mut fields: Option<&mut [[u64; 2]; FIELDS]>,
 ) -> Key {
     let mut sum = Key { key: [0, 0], present: 0 };
     // Written out, not a loop: each field's branches are constant for the verifier.
-    field::<0, P, T>(packet, tables, headers, &mut fields, &mut sum);
-    field::<1, P, T>(packet, tables, headers, &mut fields, &mut sum);
-    field::<2, P, T>(packet, tables, headers, &mut fields, &mut sum);
-    field::<3, P, T>(packet, tables, headers, &mut fields, &mut sum);
+    if some & 1 != 0 {
+        field::<0, P, T>(packet, tables, headers, &mut fields, &mut sum);
+    }
+    if some & 2 != 0 {
+        field::<1, P, T>(packet, tables, headers, &mut fields, &mut sum);
+    }
+    if some & 4 != 0 {
+        field::<2, P, T>(packet, tables, headers, &mut fields, &mut sum);
+    }
+    if some & 8 != 0 {
+        field::<3, P, T>(packet, tables, headers, &mut fields, &mut sum);
+    }
     sum
 }
 

@@ -1,4 +1,4 @@
-//! The shard to the frame's way out: MAC rewrite and exit. Nothing is counted here, because an exit
+//! The shard to the frame's way out: MAC rewrite, translation, exit. Nothing is counted here, because an exit
 //! can still fail.
 
 use core::mem::offset_of;
@@ -6,8 +6,11 @@ use core::mem::offset_of;
 use network_types::eth::EthHdr;
 
 use crate::access::{PacketMut, Pos};
+use crate::hint::rare;
 use crate::seeded::bug;
-use crate::tables::{Exits, ShardEntry, target};
+use crate::segments::longest;
+use crate::state::Frame;
+use crate::tables::{Exits, ShardEntry, Tables, exit, target};
 use crate::vocabulary::{Reason, Verdict};
 
 /// What the hook must return to the kernel, by the numbers of an XDP program (`enum xdp_action`).
@@ -26,36 +29,59 @@ pub enum Action {
 
 /// Sends the frame to a shard: the action and verdict, or why it is dropped.
 #[inline(always)]
-pub fn to_shard<P: PacketMut, E: Exits>(
+pub(crate) fn to_shard<P: PacketMut, T: Tables, E: Exits>(
     packet: &mut P,
+    tables: &T,
     exits: &mut E,
     shard: u16,
     entry: &ShardEntry,
+    frame: &Frame<'_>,
 ) -> Result<(Action, Verdict), Reason> {
     match entry.target {
         target::PASS => Ok((Action::Pass, Verdict::Pass)),
         target::CPU if exits.to_cpu(entry.port) => Ok((Action::Redirect, Verdict::Cpu)),
         target::CPU => Err(Reason::NoExit),
-        target::INTERFACE => leave(packet, exits, shard, entry, Verdict::Interface),
-        target::NEXT_HOP if entry.port == packet.ingress() => {
+        target::INTERFACE => {
+            fits(packet, entry, frame)?;
             rewrite(packet, entry).ok_or(Reason::NoExit)?;
-            Ok((Action::Transmit, Verdict::NextHop))
+            if tables.config().back.nat != 0 && entry.exit & exit::NAT != 0 {
+                rare();
+                let l3 = Pos::from_stored(frame.headers.l3);
+                packet.to_pod(tables, shard as u32, l3).ok_or(Reason::NoExit)?;
+            }
+            leave(exits, shard, entry, Verdict::Interface)
         }
-        target::NEXT_HOP => leave(packet, exits, shard, entry, Verdict::NextHop),
+        target::NEXT_HOP => {
+            fits(packet, entry, frame)?;
+            rewrite(packet, entry).ok_or(Reason::NoExit)?;
+            if entry.port == packet.ingress() {
+                return Ok((Action::Transmit, Verdict::NextHop));
+            }
+            leave(exits, shard, entry, Verdict::NextHop)
+        }
         _ => Err(Reason::TargetDrop),
     }
 }
 
-/// Rewrites and redirects. A frame that cannot leave is dropped, so the rewrite harms nothing.
+/// Whether every frame fits the interface. The kernel would drop what does not, and say nothing.
 #[inline(always)]
-fn leave<P: PacketMut, E: Exits>(
-    packet: &mut P,
+fn fits<P: PacketMut>(packet: &P, entry: &ShardEntry, frame: &Frame<'_>) -> Result<(), Reason> {
+    if entry.most != 0 && longest(packet, frame.carried) > entry.most as u64 {
+        Err(Reason::TooBig)
+    } else {
+        Ok(())
+    }
+}
+
+/// Redirects. A frame that cannot leave is dropped, so that it was rewritten harms nothing.
+#[inline(always)]
+fn leave<E: Exits>(
     exits: &mut E,
     shard: u16,
     entry: &ShardEntry,
     verdict: Verdict,
 ) -> Result<(Action, Verdict), Reason> {
-    if rewrite(packet, entry).is_some() && exits.to_interface(shard as u32) {
+    if exits.to_interface(shard as u32, entry.exit & exit::PEER != 0) {
         Ok((Action::Redirect, verdict))
     } else {
         Err(Reason::NoExit)

@@ -14,11 +14,11 @@
 //!  fragment   later fragments to their first one's key
 //!  enforce    what the key's policy forbids
 //!  select     key, width, flow -> slot -> shard
-//!  forward    shard -> MAC rewrite and exit
+//!  forward    shard -> MAC rewrite and exit                    (nat, checksum: to an address of the shard's own)
 //!  account    one slot per key, one per shard, one per class and reason   (segments: what a packet counts as)
 //! ```
 //!
-//! [`decide::decide`] strings them together. What they look things up in is [`tables`]; what is
+//! [`decide::decide`] strings them together; [`back::way_back`] does for what leaves ([`stamp`]). What they look things up in is [`tables`]; what is
 //! constant for a loaded program is [`config`]; the numbers that cross the kernel boundary are
 //! [`vocabulary`].
 #![cfg_attr(not(any(test, feature = "seeded-bugs")), no_std)]
@@ -50,13 +50,18 @@ pub mod overlay;
 
 pub mod select;
 
+pub mod checksum;
 pub mod forward;
+pub mod nat;
 
 pub mod account;
 mod segments;
 pub mod state;
 
 pub mod decide;
+
+pub mod back;
+pub mod stamp;
 
 pub mod config;
 pub mod hash;

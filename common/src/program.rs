@@ -1,22 +1,26 @@
 //! Which program a policy needs. The object has two, of the same stages; the smallest that does is loaded, so that what a policy
-//! does not use costs it nothing.
+//! does not use costs it nothing. A third, for what leaves, is loaded by policies that ask for it.
 //!
 //! ```text
 //!  headers   the outer headers, one schema, trust everywhere; most frames at constant positions
 //!  deep      labels, tunnels and what is inside, options, several schemas, trust, signatures, fragments that follow
+//!  back      the way back: counted, translated, stamped
 //! ```
 //! One program for both would be too long for the 16 bits of a branch (Linux 6.1 knows no longer one).
 
 use crate::carrier::Carrier;
 use crate::config::{Config, fragments};
 
-/// Where a program runs. Each of [`Program`] is in the object once for each: the same stages, over another packet.
+/// Where a program runs. Each of [`Program`] is in the object once for each place that packets arrive at: the same stages, over another
+/// packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hook {
     /// Before the kernel has made a packet of its own of the frame: `XDP`, in the driver or generic.
     Xdp,
     /// After that: TC ingress.
     Tc,
+    /// Where packets leave: TC egress.
+    Back,
 }
 
 /// A program of the object.
@@ -49,6 +53,7 @@ impl Program {
             (Self::Deep, Hook::Xdp) => "keysteer_deep",
             (Self::Headers, Hook::Tc) => "keysteer_tc",
             (Self::Deep, Hook::Tc) => "keysteer_tc_deep",
+            (_, Hook::Back) => "keysteer_back",
         }
     }
 }

@@ -5,7 +5,7 @@ use core::mem::offset_of;
 
 use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
 
-use crate::access::Packet;
+use crate::access::{Packet, Segments};
 use crate::account::Counter;
 use crate::headers::Headers;
 use crate::hint::rare;
@@ -22,9 +22,21 @@ pub(crate) fn carried<P: Packet>(packet: &P) -> Counter {
     let bytes = packet.quick_len() as u64 + beside(packet);
     match packet.segments() {
         None => Counter::frame(bytes),
-        Some(packets) => {
+        Some(Segments { count, .. }) => {
             rare();
-            Counter { packets, bytes: bytes + (packets - 1) * repeated(packet) }
+            Counter { packets: count, bytes: bytes + (count - 1) * repeated(packet) }
+        }
+    }
+}
+
+/// Bytes of the longest frame of a packet that counts as `carried`.
+#[inline(always)]
+pub(crate) fn longest<P: Packet>(packet: &P, carried: Counter) -> u64 {
+    match packet.segments() {
+        None => carried.bytes,
+        Some(Segments { size, .. }) => {
+            rare();
+            repeated(packet) + size
         }
     }
 }

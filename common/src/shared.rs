@@ -1,10 +1,10 @@
 //! Which types cross the kernel boundary as plain bytes.
 
-use crate::account::{Counter, KeyEvents, ShardCounter, Tally};
+use crate::account::{BackTally, Counter, KeyEvents, ShardCounter, Tally};
 use crate::config::Config;
 use crate::headers::Work;
 use crate::shim::Signing;
-use crate::tables::{Datagram, KeyEntry, PrefixStep, ServiceSet, ShardEntry, SlotTable};
+use crate::tables::{Datagram, KeyEntry, Pod, PrefixStep, ServiceSet, ShardEntry, SlotTable};
 
 /// A type that is the same bytes on both sides of the kernel boundary.
 ///
@@ -15,6 +15,8 @@ pub unsafe trait Shared: Copy + 'static {}
 
 // SAFETY: an integer.
 unsafe impl Shared for u64 {}
+// SAFETY: an integer.
+unsafe impl Shared for u32 {}
 // SAFETY: an integer.
 unsafe impl Shared for u16 {}
 // SAFETY: `repr(C)` of integers, padding explicit, size asserted beside the definition.
@@ -30,6 +32,8 @@ unsafe impl Shared for ShardEntry {}
 // SAFETY: as above.
 unsafe impl Shared for SlotTable {}
 // SAFETY: as above.
+unsafe impl Shared for Pod {}
+// SAFETY: as above.
 unsafe impl Shared for Datagram {}
 // SAFETY: two u64.
 unsafe impl Shared for Counter {}
@@ -39,6 +43,8 @@ unsafe impl Shared for KeyEvents {}
 unsafe impl Shared for ShardCounter {}
 // SAFETY: arrays of the above.
 unsafe impl Shared for Tally {}
+// SAFETY: arrays of the above.
+unsafe impl Shared for BackTally {}
 // SAFETY: `repr(C)` of integers, padding explicit, size asserted beside the definition.
 unsafe impl Shared for Work {}
 // SAFETY: as above.

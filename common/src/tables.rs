@@ -228,11 +228,38 @@ pub struct ShardEntry {
     pub destination: [u8; 6],
     /// MAC address the frame is sent from (the leaving interface's own).
     pub source: [u8; 6],
+    /// Bytes of the longest frame that the interface takes, from the Ethernet header on; 0: any.
+    pub most: u32,
+    /// Bits of [`exit`].
+    pub exit: u32,
+    /// Explicit padding.
+    pub _pad: u32,
+}
+
+const _: () = assert!(size_of::<ShardEntry>() == 32);
+
+/// What is particular about the way out to a shard.
+pub mod exit {
+    /// The interface is one end of a veth pair whose other end is in another network namespace: at TC ingress a packet is handed to that
+    /// end itself (`bpf_redirect_peer`).
+    pub const PEER: u32 = 1 << 0;
+    /// The destination address is replaced by [`super::Pod`]'s.
+    pub const NAT: u32 = 1 << 1;
+}
+
+/// The addresses of what is behind a shard whose packets are translated ([`crate::nat`]).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pod {
+    /// IPv6 address, as in the packet.
+    pub v6: [[u8; 8]; 2],
+    /// IPv4 address, as in the packet.
+    pub v4: [u8; 4],
     /// Explicit padding.
     pub _pad: [u8; 12],
 }
 
-const _: () = assert!(size_of::<ShardEntry>() == 32);
+const _: () = assert!(size_of::<Pod>() == 32);
 
 /// What a shard's target is.
 pub mod target {
@@ -271,6 +298,10 @@ pub trait Tables {
     fn slot(&self, index: u32) -> Option<Slot>;
     /// A shard.
     fn shard(&self, index: u32) -> Option<&ShardEntry>;
+    /// The addresses behind a shard that is reached by translation; asked of those alone.
+    fn pod(&self, shard: u32) -> Option<&Pod>;
+    /// What is stamped on the traffic of a key that leaves: see [`crate::stamp`]. 0: nothing.
+    fn stamp(&self, id: u32) -> u32;
     /// The operators' word on a key, of [`crate::overlay::key_word`]; 0: none. Asked only where
     /// [`crate::config::Config::overlay`] is set.
     fn key_word(&self, id: u32) -> u64;
@@ -302,8 +333,9 @@ pub trait Tables {
 
 /// The ways out of the node that need the kernel's help.
 pub trait Exits {
-    /// Hands the frame to the interface of shard `shard`; false when it has gone.
-    fn to_interface(&mut self, shard: u32) -> bool;
+    /// Hands the frame to the interface of shard `shard`, or where `peer` says so to the other end of the veth pair that it is one end
+    /// of; false when it has gone.
+    fn to_interface(&mut self, shard: u32, peer: bool) -> bool;
     /// Hands the frame to `cpu`; false when it is not in the CPU map.
     fn to_cpu(&mut self, cpu: u32) -> bool;
 }

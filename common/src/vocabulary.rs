@@ -87,6 +87,8 @@ vocabulary! {
         FragmentPass = 8 "fragment_pass",
         /// The same, where it drops them.
         FragmentDrop = 9 "fragment_drop",
+        /// Longer than what the shard's interface takes (its MTU, when the policy was applied).
+        TooBig = 10 "too_big",
     }
 }
 

@@ -1,7 +1,20 @@
 //! What the hooks give of a packet beside its bytes. The only file that knows their contexts.
 
-use aya_ebpf::helpers::{bpf_skb_pull_data, bpf_xdp_get_buff_len};
+use aya_ebpf::bindings::{__sk_buff, xdp_md};
+use aya_ebpf::helpers::{bpf_csum_update, bpf_l4_csum_replace, bpf_skb_pull_data, bpf_xdp_get_buff_len};
 use aya_ebpf::programs::{TcContext, XdpContext};
+use keysteer_common::access::Segments;
+use keysteer_common::checksum::{Change, Pseudo};
+
+unsafe extern "C" {
+    // Of nat.rs: declared here, because the benchmark's object has this file and no tables.
+    safe fn keysteer_to_pod(context: *mut xdp_md, shard: u32, l3: u32) -> u32;
+    safe fn keysteer_to_pod_tc(context: *mut __sk_buff, shard: u32, l3: u32) -> u32;
+}
+
+/// Of linux/bpf.h: the checksum covers addresses, and one that is not there stays so.
+const BPF_F_PSEUDO_HDR: u32 = 1 << 4;
+const BPF_F_MARK_MANGLED_0: u32 = 1 << 5;
 
 /// A hook's context.
 pub(crate) trait Hook {
@@ -16,7 +29,12 @@ pub(crate) trait Hook {
     /// The VLAN tag that is kept beside the frame.
     fn tag(&self) -> Option<u16>;
     /// How many frames the kernel makes of it later, where that is more than one.
-    fn segments(&self) -> Option<u64>;
+    fn segments(&self) -> Option<Segments>;
+    /// Lets the transport checksum at an offset follow a change of addresses where the hook knows how; addresses of the frame are then read
+    /// anew. `None` where the checksum in the frame is all that there is.
+    fn follow_pseudo(&self, offset: usize, change: Change, sum: Pseudo) -> Option<bool>;
+    /// [`keysteer_common::nat::to_pod`] as a function that is verified once.
+    fn to_pod(&self, shard: u32, l3: u32) -> bool;
 }
 
 impl Hook for &XdpContext {
@@ -44,8 +62,18 @@ impl Hook for &XdpContext {
     }
 
     #[inline(always)]
-    fn segments(&self) -> Option<u64> {
+    fn segments(&self) -> Option<Segments> {
         None
+    }
+
+    #[inline(always)]
+    fn follow_pseudo(&self, _offset: usize, _change: Change, _sum: Pseudo) -> Option<bool> {
+        None
+    }
+
+    #[inline(always)]
+    fn to_pod(&self, shard: u32, l3: u32) -> bool {
+        keysteer_to_pod(self.ctx, shard, l3) != 0
     }
 }
 
@@ -94,9 +122,29 @@ impl<const REACH: usize> Hook for Skb<'_, REACH> {
     }
 
     #[inline(always)]
-    fn segments(&self) -> Option<u64> {
+    fn segments(&self) -> Option<Segments> {
         // SAFETY: as above.
-        let segments = unsafe { (*self.0.skb.skb).gso_segs };
-        if segments > 1 { Some(segments as u64) } else { None }
+        let (count, size) = unsafe { ((*self.0.skb.skb).gso_segs, (*self.0.skb.skb).gso_size) };
+        if count > 1 { Some(Segments { count: count as u64, size: size as u64 }) } else { None }
+    }
+
+    #[inline(always)]
+    fn follow_pseudo(&self, offset: usize, change: Change, sum: Pseudo) -> Option<bool> {
+        let flags = BPF_F_PSEUDO_HDR | if sum.optional { BPF_F_MARK_MANGLED_0 } else { 0 };
+        let (skb, difference) = (self.0.skb.skb, change.difference());
+        // SAFETY: the context is the one the kernel gave this program; the helper checks the offset.
+        let done = unsafe { bpf_l4_csum_replace(skb, offset as u32, 0, difference as u64, flags as u64) };
+        if !sum.v4 {
+            // The helper takes it that a sum over the whole packet changes with the transport checksum, as it does where an IPv4 header's
+            // own makes up for the address. In IPv6 the address itself does (`CHECKSUM_COMPLETE`; for any other packet nothing happens).
+            // SAFETY: as above.
+            unsafe { bpf_csum_update(skb, difference) };
+        }
+        Some(done == 0)
+    }
+
+    #[inline(always)]
+    fn to_pod(&self, shard: u32, l3: u32) -> bool {
+        keysteer_to_pod_tc(self.0.skb.skb, shard, l3) != 0
     }
 }

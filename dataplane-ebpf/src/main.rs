@@ -10,19 +10,23 @@
 
 mod hook;
 mod maps;
+mod nat;
 mod packet;
 mod table;
 
 use aya_ebpf::bindings::{TC_ACT_REDIRECT, TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
-use aya_ebpf::helpers::bpf_redirect;
+use aya_ebpf::helpers::{bpf_redirect, bpf_skb_change_type};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use keysteer_common::access::MAX_POS;
+use keysteer_common::back::{probe, way_back};
 use keysteer_common::decide::{decide, decide_deep};
 use keysteer_common::forward::Action;
+use keysteer_common::tables::Tables;
 
 use crate::hook::Skb;
-use crate::maps::{CpuArea, Kernel, Maps};
+use crate::maps::{Back, CpuArea, Kernel, Maps};
+use crate::nat::keysteer_from_pod;
 use crate::packet::Frame;
 
 const _: () = assert!(
@@ -31,6 +35,9 @@ const _: () = assert!(
         && Action::Transmit as u32 == xdp_action::XDP_TX
         && Action::Redirect as u32 == xdp_action::XDP_REDIRECT
 );
+
+/// `PACKET_HOST` of linux/if_packet.h.
+const PACKET_HOST: u32 = 0;
 
 /// The hook at a device's receive side. `frags`: jumbo frames in several buffers are accepted.
 #[xdp(frags)]
@@ -53,9 +60,9 @@ fn keysteer_deep(context: XdpContext) -> u32 {
 }
 
 /// Bytes in which the outer headers are, apart from long chains of extension headers.
-const OUTER: usize = 256;
+pub(crate) const OUTER: usize = 256;
 /// Bytes beyond which no header begins, and what follows the last.
-const ALL: usize = MAX_POS + 64;
+pub(crate) const ALL: usize = MAX_POS + 64;
 
 /// The hook of traffic control, where the kernel has made a packet of its own of the frame.
 #[classifier]
@@ -81,8 +88,45 @@ fn at_tc(context: &TcContext, action: Action) -> i32 {
         Action::Pass => TC_ACT_UNSPEC,
         // SAFETY: the context is the kernel's; the helper takes numbers, and notes them.
         Action::Transmit => unsafe { bpf_redirect((*context.skb.skb).ifindex, 0) as i32 },
-        Action::Redirect => TC_ACT_REDIRECT as i32,
+        Action::Redirect => {
+            // SAFETY: as above.
+            unsafe {
+                // What was not for this host by its address would not be for the pod either that it is handed to.
+                if (*context.skb.skb).pkt_type != PACKET_HOST {
+                    bpf_skb_change_type(context.skb.skb, PACKET_HOST);
+                }
+            }
+            TC_ACT_REDIRECT as i32
+        }
     }
+}
+
+/// The hook where packets leave.
+#[classifier]
+#[inline(always)]
+fn keysteer_back(context: TcContext) -> i32 {
+    let tables = &Maps::<true>;
+    let back = &tables.config().back;
+    // SAFETY: the context is the one the kernel gave this program.
+    let mark = unsafe { (*context.skb.skb).mark };
+    if back.probes != 0
+        && let Some(action) = probe(&mut Frame::new(Skb::<OUTER>::new(&context)), tables, &mut Back, mark)
+    {
+        // Where it leaves, the road has been taken.
+        // SAFETY: as above; programs at TC may write the mark.
+        unsafe { (*context.skb.skb).mark = 0 };
+        return match action {
+            Action::Pass => TC_ACT_UNSPEC,
+            Action::Redirect => TC_ACT_REDIRECT as i32,
+            Action::Drop | Action::Transmit => TC_ACT_SHOT as i32,
+        };
+    }
+    let shard = if back.nat != 0 { keysteer_from_pod(context.skb.skb) } else { 0 };
+    if back.count != 0 || back.stamps != 0 {
+        let shard = if shard != 0 { Some(shard - 1) } else { None };
+        way_back(&mut Frame::new(Skb::<OUTER>::new(&context)), tables, &mut Back, &mut CpuArea, shard);
+    }
+    TC_ACT_UNSPEC
 }
 
 /// Logs what was recorded.

@@ -4,10 +4,12 @@
 use core::arch::asm;
 
 use aya_ebpf::Global;
-use aya_ebpf::helpers::{bpf_ktime_get_coarse_ns, bpf_redirect};
+use aya_ebpf::helpers::{bpf_ktime_get_coarse_ns, bpf_redirect, bpf_redirect_peer};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, CpuMap, DevMap, LruHashMap, PerCpuArray, PerCpuHashMap};
-use keysteer_common::account::{Counter, KeyCounter, KeyEvents, Meters, TALLY_SHARDS, Tally, way};
+use keysteer_common::account::{
+    BackMeters, BackTally, Counter, KeyCounter, KeyEvents, Meters, TALLY_SHARDS, Tally, way,
+};
 use keysteer_common::config::Config;
 use keysteer_common::headers::Work;
 use keysteer_common::overlay::{self, Chosen};
@@ -15,7 +17,7 @@ use keysteer_common::prefix;
 use keysteer_common::shim::Signing;
 use keysteer_common::state::Area;
 use keysteer_common::tables::{
-    Datagram, Datagrams, Exits, KeyEntry, KeyMeta, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable,
+    Datagram, Datagrams, Exits, KeyEntry, KeyMeta, Pod, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable,
     Tables,
 };
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
@@ -43,9 +45,11 @@ table!(
     shards,
     ".bss.shards",
     ShardEntry,
-    ShardEntry { target: 0, port: 0, destination: [0; 6], source: [0; 6], _pad: [0; 12] }
+    ShardEntry { target: 0, port: 0, destination: [0; 6], source: [0; 6], most: 0, exit: 0, _pad: 0 }
 );
 table!(pairs, ".bss.pairs", u64, 0);
+table!(pods, ".bss.pods", Pod, Pod { v6: [[0; 8]; 2], v4: [0; 4], _pad: [0; 12] });
+table!(stamps, ".bss.stamps", u32, 0);
 
 #[map]
 static SERVICES: Array<ServiceSet> = Array::with_max_entries(1, MMAPABLE);
@@ -57,6 +61,11 @@ static TALLIES: PerCpuArray<Tally> = PerCpuArray::with_max_entries(1, 0);
 static KEY_COUNTERS: PerCpuArray<KeyCounter> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static KEY_EVENTS: PerCpuArray<KeyEvents> = PerCpuArray::with_max_entries(1, 0);
+/// What leaves, by key id, and by class and shard.
+#[map]
+static KEY_BACK: PerCpuArray<Counter> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+static BACK_TALLIES: PerCpuArray<BackTally> = PerCpuArray::with_max_entries(1, 0);
 /// Operators' words, by key id and by shard index; user space changes them at any time.
 #[map]
 static KEY_WORDS: Array<u64> = Array::with_max_entries(1, 0);
@@ -106,6 +115,9 @@ pub(crate) struct Maps<const APART: bool>;
 
 /// Counters and exits, of an XDP program or of one at TC.
 pub(crate) struct Kernel<const TC: bool>;
+
+/// Counters and exits where packets leave.
+pub(crate) struct Back;
 
 /// [`overlay::around`] as a global function, which the verifier looks at once, for any arguments, and not on each of the
 /// many ways that lead here. `row` is the row's first slot and, in the upper half, its length.
@@ -193,6 +205,16 @@ impl<const APART: bool> Tables for Maps<APART> {
     }
 
     #[inline(always)]
+    fn pod(&self, shard: u32) -> Option<&Pod> {
+        Some(pods::get(shard as usize, self.config().bounds.pods))
+    }
+
+    #[inline(always)]
+    fn stamp(&self, id: u32) -> u32 {
+        *stamps::get(id as usize, self.config().bounds.stamps)
+    }
+
+    #[inline(always)]
     fn key_word(&self, id: u32) -> u64 {
         // SAFETY: an aligned word in a map value, which user space may change meanwhile.
         KEY_WORDS.get_ptr(id).map_or(0, |word| unsafe { word.read_volatile() })
@@ -240,7 +262,7 @@ impl<const APART: bool> Tables for Maps<APART> {
 
 impl<const TC: bool> Exits for Kernel<TC> {
     #[inline(always)]
-    fn to_interface(&mut self, shard: u32) -> bool {
+    fn to_interface(&mut self, shard: u32, peer: bool) -> bool {
         if !TC {
             return DEVICES.redirect(shard, ON_MISS).is_ok();
         }
@@ -248,7 +270,7 @@ impl<const TC: bool> Exits for Kernel<TC> {
         match DEVICES_TC.get_ifindex(shard) {
             Some(device) => {
                 // SAFETY: takes numbers, and notes them for when the program has returned.
-                unsafe { bpf_redirect(device, 0) };
+                unsafe { if peer { bpf_redirect_peer(device, 0) } else { bpf_redirect(device, 0) } };
                 true
             }
             None => false,
@@ -279,6 +301,42 @@ impl<const TC: bool> Datagrams for Kernel<TC> {
     fn recall(&mut self, datagram: &Datagram) -> Option<u32> {
         // SAFETY: a word, which another CPU may replace meanwhile: one datagram's or another's, it is an index.
         DATAGRAMS.get_ptr(datagram).map(|entry| unsafe { entry.read_volatile() })
+    }
+}
+
+impl Exits for Back {
+    #[inline(always)]
+    fn to_interface(&mut self, shard: u32, _peer: bool) -> bool {
+        // A peer is handed packets by programs at TC ingress alone.
+        Kernel::<true>.to_interface(shard, false)
+    }
+
+    #[inline(always)]
+    fn to_cpu(&mut self, _cpu: u32) -> bool {
+        false
+    }
+}
+
+impl BackMeters for Back {
+    #[inline(always)]
+    fn node_back(&mut self, class: Class, carried: Counter, shard: Option<u32>) {
+        let Some(tally) = BACK_TALLIES.get_ptr_mut(shard.unwrap_or(0) / TALLY_SHARDS as u32) else { return };
+        // SAFETY: this CPU's own value; nothing else refers to it.
+        let tally = unsafe { &mut *tally };
+        if let Some(counter) = tally.classes.get_mut(class as usize) {
+            counter.add(carried);
+        }
+        if let Some(shard) = shard {
+            tally.shards[shard as usize % TALLY_SHARDS].add(carried);
+        }
+    }
+
+    #[inline(always)]
+    fn key_back(&mut self, id: u32, carried: Counter) {
+        if let Some(counter) = KEY_BACK.get_ptr_mut(id) {
+            // SAFETY: this CPU's own value; nothing else refers to it.
+            unsafe { &mut *counter }.add(carried);
+        }
     }
 }
 

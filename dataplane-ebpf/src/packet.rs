@@ -4,7 +4,9 @@
 use core::arch::asm;
 use core::intrinsics::is_val_statically_known;
 
-use keysteer_common::access::{POS_MASK, Packet, PacketMut, Pos, Wire};
+use keysteer_common::access::{POS_MASK, Packet, PacketMut, Pos, Segments, Wire};
+use keysteer_common::checksum::{Change, Pseudo, follow};
+use keysteer_common::tables::Tables;
 
 use crate::hook::Hook;
 
@@ -90,7 +92,7 @@ impl<H: Hook> Packet for Frame<H> {
     }
 
     #[inline(always)]
-    fn segments(&self) -> Option<u64> {
+    fn segments(&self) -> Option<Segments> {
         self.hook.segments()
     }
 
@@ -128,5 +130,21 @@ impl<H: Hook> PacketMut for Frame<H> {
         // a program at XDP or TC may write; `T` has no padding (`Wire`).
         unsafe { (address as *mut T).write_unaligned(value) };
         Some(())
+    }
+
+    #[inline(always)]
+    fn follow_pseudo(&mut self, pos: Pos, change: Change, sum: Pseudo) -> Option<()> {
+        match self.hook.follow_pseudo(pos.get(), change, sum) {
+            None => follow(self, pos, 0, change, sum.optional).map(|_| ()),
+            Some(done) => {
+                (self.data, self.end) = self.hook.bounds();
+                if done { Some(()) } else { None }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn to_pod<T: Tables>(&mut self, _tables: &T, shard: u32, l3: Pos) -> Option<()> {
+        if self.hook.to_pod(shard, l3.get() as u32) { Some(()) } else { None }
     }
 }

@@ -46,6 +46,31 @@ pub struct Snapshot {
     /// By key id and interface index, frames that claimed the key there without right; id 0 is a key that is not registered.
     /// What had no room is at (0, 0).
     pub claims: BTreeMap<(u32, u32), Counter>,
+    /// What left, where the way back is or was counted.
+    pub back: Option<Back>,
+}
+
+/// Counters of the way back: what left by the interfaces that it is counted at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Back {
+    /// By class number.
+    pub classes: [Counter; CLASSES],
+    /// By key id.
+    pub keys: Vec<Counter>,
+    /// By shard index: the shard that the packet answers for.
+    pub shards: Vec<Counter>,
+}
+
+impl Back {
+    /// Packets of one class.
+    pub fn class(&self, class: Class) -> Counter {
+        self.classes.get(class as usize).copied().unwrap_or_default()
+    }
+
+    /// Every packet that left.
+    pub fn sent(&self) -> Counter {
+        sum(self.classes.iter().copied())
+    }
 }
 
 /// Adds one counter to another.
@@ -69,9 +94,16 @@ pub struct Unbalanced {
 impl Snapshot {
     /// What was carried alone, without what happened, which of many keys is the larger part.
     pub fn carried(&self) -> Self {
-        let Self { node, keys, shards, versions, claims, .. } = self;
-        let (versions, claims) = (versions.clone(), claims.clone());
-        Self { node: *node, keys: keys.clone(), shards: shards.clone(), events: Vec::new(), versions, claims }
+        let Self { node, keys, shards, versions, claims, back, events: _ } = self;
+        Self {
+            node: *node,
+            keys: keys.clone(),
+            events: Vec::new(),
+            shards: shards.clone(),
+            versions: versions.clone(),
+            claims: claims.clone(),
+            back: back.clone(),
+        }
     }
 
     /// All zero, for so many key ids and shards.
@@ -88,6 +120,7 @@ impl Snapshot {
             shards: vec![ShardCounter::default(); shards],
             versions: BTreeMap::new(),
             claims: BTreeMap::new(),
+            back: None,
         }
     }
 
@@ -116,7 +149,8 @@ impl Snapshot {
         sum(self.node.outcomes.iter().copied())
     }
 
-    /// Checks `received = Σ verdicts = Σ keys + Σ other classes`, in packets and in bytes.
+    /// Checks `received = Σ verdicts = Σ keys + Σ other classes`, and of what left that what is of registered keys is the sum of theirs,
+    /// in packets and in bytes.
     ///
     /// # Errors
     /// The first sum that does not hold. At rest that is a defect; while packets flow a reader can see
@@ -131,7 +165,11 @@ impl Snapshot {
         for class in Class::ALL.iter().filter(|class| **class != Class::Assigned) {
             add(&mut by_key, self.class(*class));
         }
-        check("the sum of keys and other classes", by_key)
+        check("the sum of keys and other classes", by_key)?;
+        let Some(back) = &self.back else { return Ok(()) };
+        let (received, sum) = (back.class(Class::Assigned), sum(back.keys.iter().copied()));
+        let what = "the sum of keys on the way back";
+        if sum == received { Ok(()) } else { Err(Unbalanced { what, received, sum }) }
     }
 }
 

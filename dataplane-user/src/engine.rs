@@ -3,16 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use keysteer_common::account::{Counter, Meters, ShardCounter};
+use keysteer_common::account::{BackMeters, Counter, Meters, ShardCounter};
+use keysteer_common::back::way_back;
 use keysteer_common::decide::{decide, decide_deep};
 use keysteer_common::forward::Action;
 use keysteer_common::headers::Work;
+use keysteer_common::nat;
 use keysteer_common::program::Program;
 use keysteer_common::slice::Frame;
 use keysteer_common::tables::{Datagram, Datagrams, Exits, ShardEntry, target};
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
-use crate::counters::Snapshot;
+use crate::counters::{Back, Snapshot};
 use crate::image::Image;
 
 /// Decides frames over an image and counts them.
@@ -74,6 +76,18 @@ impl<'a> Engine<'a> {
         }
     }
 
+    /// Sees one frame leave, rewriting it as the kernel would: counts it as what it answers, translates and stamps it. See
+    /// [`keysteer_common::back`].
+    pub fn see_leave(&mut self, frame: &mut [u8]) {
+        let back = &self.image.config.back;
+        let mut work = Work::default();
+        let packet = &mut Frame::new(frame, 0);
+        let shard = if back.nat != 0 { nat::from_pod(packet, self.image, &mut work.headers) } else { None };
+        if back.count != 0 || back.stamps != 0 {
+            way_back(packet, self.image, &mut self.counts, &mut work, shard);
+        }
+    }
+
     /// Decides from now on as if the interface or the CPU of shard `index` had gone.
     pub fn lose_exit(&mut self, index: u16) {
         self.counts.lost.push(index.into());
@@ -86,7 +100,7 @@ impl<'a> Engine<'a> {
 }
 
 impl Exits for Counts<'_> {
-    fn to_interface(&mut self, shard: u32) -> bool {
+    fn to_interface(&mut self, shard: u32, _peer: bool) -> bool {
         self.shards
             .get(shard as usize)
             .is_some_and(|entry| matches!(entry.target, target::INTERFACE | target::NEXT_HOP))
@@ -159,7 +173,35 @@ impl Meters for Counts<'_> {
     }
 }
 
+impl BackMeters for Counts<'_> {
+    fn node_back(&mut self, class: Class, carried: Counter, shard: Option<u32>) {
+        let back = self.back();
+        if let Some(counter) = back.classes.get_mut(class as usize) {
+            counter.add(carried);
+        }
+        if let Some(counter) = shard.and_then(|shard| back.shards.get_mut(shard as usize)) {
+            counter.add(carried);
+        }
+    }
+
+    fn key_back(&mut self, id: u32, carried: Counter) {
+        if let Some(counter) = self.back().keys.get_mut(id as usize) {
+            counter.add(carried);
+        }
+    }
+}
+
 impl Counts<'_> {
+    /// Counters of the way back, at zero where nothing was counted yet.
+    fn back(&mut self) -> &mut Back {
+        let (keys, shards) = (self.snapshot.keys.len(), self.snapshot.shards.len());
+        self.snapshot.back.get_or_insert_with(|| Back {
+            keys: vec![Counter::default(); keys],
+            shards: vec![Counter::default(); shards],
+            ..Back::default()
+        })
+    }
+
     fn shard(&mut self, shard: Option<u32>) -> Option<&mut ShardCounter> {
         self.snapshot.shards.get_mut(shard? as usize)
     }

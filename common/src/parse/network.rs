@@ -15,9 +15,9 @@ unsafe impl Wire for Ipv4Hdr {}
 const _: () = assert!(size_of::<Ipv4Hdr>() == 20 && align_of::<Ipv4Hdr>() == 1);
 
 /// "More fragments" and the fragment offset (RFC 791); reserved and "don't fragment" left out.
-pub(super) const FRAGMENT_BITS: u16 = 0x3fff;
+pub(crate) const FRAGMENT_BITS: u16 = 0x3fff;
 /// The fragment offset alone.
-pub(super) const FRAGMENT_OFFSET: u16 = 0x1fff;
+pub(crate) const FRAGMENT_OFFSET: u16 = 0x1fff;
 
 /// The fixed IPv6 header as eight-byte words, because its first fields are not whole bytes.
 pub(crate) type Ipv6Words = [[u8; 8]; 5];

@@ -42,9 +42,9 @@ pub(crate) struct Walk {
     /// Position of its header.
     pub(crate) at: Pos,
     /// The datagram is one of several fragments.
-    pub(super) fragment: bool,
+    pub(crate) fragment: bool,
     /// A fragment other than the first: what is at `at` is the middle of something.
-    pub(super) later: bool,
+    pub(crate) later: bool,
     /// What stopped the walk.
     pub(super) fault: Fault,
 }

@@ -1,6 +1,6 @@
 //! What TC says of a packet beside its bytes: a tag, and that it stands for many frames.
 
-use crate::access::{Packet, Pos, Wire};
+use crate::access::{Packet, Pos, Segments, Wire};
 use crate::account::Counter;
 use crate::headers::found;
 use crate::segments::carried;
@@ -12,7 +12,7 @@ use super::world::{syn6, udp4};
 struct AtTc<'f> {
     frame: Frame<'f>,
     tag: Option<u16>,
-    segments: Option<u64>,
+    segments: Option<Segments>,
 }
 
 impl Packet for AtTc<'_> {
@@ -33,12 +33,13 @@ impl Packet for AtTc<'_> {
     fn tag(&self) -> Option<u16> {
         self.tag
     }
-    fn segments(&self) -> Option<u64> {
+    fn segments(&self) -> Option<Segments> {
         self.segments
     }
 }
 
 fn count(frame: &mut [u8], tag: Option<u16>, segments: Option<u64>) -> Counter {
+    let segments = segments.map(|count| Segments { count, size: 1_000 });
     carried(&AtTc { frame: Frame::new(frame, 3), tag, segments })
 }
 

@@ -37,6 +37,7 @@ fn numbers_and_names_never_change() {
             (7, "no_exit"),
             (8, "fragment_pass"),
             (9, "fragment_drop"),
+            (10, "too_big"),
         ]
     );
     let faults: Vec<_> = Fault::ALL.iter().map(|fault| (*fault as u8, fault.name())).collect();

@@ -10,7 +10,7 @@ use crate::program::Program;
 use crate::shim::Signing;
 use crate::slice::Frame;
 use crate::tables::{
-    Datagram, Datagrams, Exits, KeyEntry, KeyMeta, PrefixStep, SLOTS, ServiceSet, ShardEntry, Slot,
+    Datagram, Datagrams, Exits, KeyEntry, KeyMeta, Pod, PrefixStep, SLOTS, ServiceSet, ShardEntry, Slot,
     SlotTable, Tables, WIDTH_ALL, target,
 };
 use crate::vocabulary::{Class, Reason, Verdict};
@@ -41,6 +41,10 @@ pub(super) struct World {
     pub(super) slot_tables: Vec<SlotTable>,
     pub(super) slots: Vec<Slot>,
     pub(super) shards: Vec<ShardEntry>,
+    /// By shard index.
+    pub(super) pods: Vec<Pod>,
+    /// By key id.
+    pub(super) stamps: Vec<u32>,
     /// Sets of sources and the keys that they may use.
     pub(super) pairs: Vec<u64>,
     pub(super) signing: Signing,
@@ -152,6 +156,12 @@ impl Tables for World {
     fn shard(&self, index: u32) -> Option<&ShardEntry> {
         self.shards.get(index as usize)
     }
+    fn pod(&self, shard: u32) -> Option<&Pod> {
+        self.pods.get(shard as usize)
+    }
+    fn stamp(&self, id: u32) -> u32 {
+        self.stamps.get(id as usize).copied().unwrap_or_default()
+    }
     fn pair(&self, index: u32) -> Option<u64> {
         self.pairs.get(index as usize).copied()
     }
@@ -174,7 +184,7 @@ fn word(words: &[(u32, u64)], of: u32) -> u64 {
 }
 
 impl Exits for Noted {
-    fn to_interface(&mut self, _shard: u32) -> bool {
+    fn to_interface(&mut self, _shard: u32, _peer: bool) -> bool {
         !self.gone
     }
     fn to_cpu(&mut self, _cpu: u32) -> bool {

@@ -7,12 +7,14 @@
 //!  pools, widths          --slots-->     slot tables                 (placement)
 //!  keys                   --identity-->  slot and dense id of each
 //!                         --keys-->      open-addressed key table
+//!  way back               --back-->      pods, stamps, whose addresses are whose
 //!  shards                 --shards-->    interface indices and MAC addresses of this host
 //! ```
 //!
 //! The same policy, secrets and ids give the same image. What the host must have for it (interfaces,
 //! CPUs) is checked here, and only here.
 
+mod back;
 mod identity;
 mod imagined;
 mod keys;
@@ -236,6 +238,8 @@ pub fn compile_for(
         sources.tell(&mut config);
         sources.pairs
     });
+    let back = back::compile(policy, &indices, &entries, &mut prefixes)?;
+    config.back = back.config;
     let tables = slots.finish();
     let named = |keys| names::keys(policy, &indices, &entries, &tables, keys);
     // Names take three times as long as the table.
@@ -272,6 +276,8 @@ pub fn compile_for(
         slots: tables.slots,
         shards,
         pairs,
+        pods: back.pods,
+        stamps: back.stamps,
         signing: Signing::default(),
         now: 0,
         words: Words::default(),

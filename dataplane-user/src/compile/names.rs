@@ -210,7 +210,12 @@ fn shard_info(policy: &Policy, index: usize, shard: &Shard) -> ShardInfo {
             Target::Pass => "pass".to_owned(),
             Target::Drop => "drop".to_owned(),
             Target::Cpu(cpu) => format!("cpu {cpu}"),
-            Target::Interface { interface, mac } => format!("interface {interface} {}", mac_text(*mac)),
+            Target::Interface { interface, mac, nat: None } => {
+                format!("interface {interface} {}", mac_text(*mac))
+            }
+            Target::Interface { interface, mac, nat: Some(nat) } => {
+                format!("interface {interface} {}, translated to {}", mac_text(*mac), nat.text())
+            }
             Target::NextHop { interface, mac } => format!("next hop {} by {interface}", mac_text(*mac)),
         },
         pools: pools.map(|pool| pool.name.clone()).collect(),

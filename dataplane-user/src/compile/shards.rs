@@ -1,8 +1,9 @@
 //! Shards to what reaches them on this host: interface indices and MAC addresses, CPUs.
 
-use keysteer_common::tables::{ShardEntry, target};
+use keysteer_common::tables::{ShardEntry, exit, target};
 
 use super::{CompileError, Host};
+use crate::kernel::interfaces::Interface;
 use crate::policy::{Diagnostic, Place, Policy, Shard, Target};
 use crate::state::ShardIds;
 
@@ -28,6 +29,11 @@ pub(super) fn compile(
             missing.interface(&interface.name, interface.at, format!("spec.interfaces[{index}].name"));
         }
     }
+    for (index, leaving) in policy.egress.iter().flat_map(|egress| &egress.interfaces).enumerate() {
+        if host.interfaces.find(&leaving.name).is_none() {
+            missing.interface(&leaving.name, leaving.at, format!("spec.egress.interfaces[{index}]"));
+        }
+    }
     let length = indices.iter().max().map_or(0, |most| usize::from(*most) + 1);
     let mut entries = vec![ShardEntry::default(); length];
     for ((index, shard), to) in policy.shards.iter().enumerate().zip(indices) {
@@ -41,8 +47,13 @@ pub(super) fn compile(
                 }
                 ShardEntry { target: target::CPU, port: *cpu, ..ShardEntry::default() }
             }
-            Target::Interface { interface, mac } => {
-                missing.exit(target::INTERFACE, interface, *mac, shard.at, &path("interface.name"))
+            Target::Interface { interface, mac, nat } => {
+                let mut entry =
+                    missing.exit(target::INTERFACE, interface, *mac, shard.at, &path("interface.name"));
+                if nat.is_some() {
+                    entry.exit |= exit::NAT;
+                }
+                entry
             }
             Target::NextHop { interface, mac } => {
                 missing.exit(target::NEXT_HOP, interface, *mac, shard.at, &path("nextHop.interface"))
@@ -53,6 +64,15 @@ pub(super) fn compile(
         }
     }
     if missing.found.is_empty() { Ok(entries) } else { Err(CompileError::Host(missing.found)) }
+}
+
+/// Bytes of the longest frame that the kernel sends by an interface: its MTU, the Ethernet header and one tag (`is_skb_forwardable`,
+/// `xdp_ok_fwd_dev`).
+fn most(interface: &Interface) -> u32 {
+    match interface.mtu {
+        0 => 0,
+        mtu => mtu.saturating_add(14 + 4),
+    }
 }
 
 /// What the host lacks.
@@ -73,6 +93,8 @@ impl Missing<'_> {
             port: interface.index,
             destination: mac,
             source: interface.mac,
+            most: most(interface),
+            exit: if interface.peer_elsewhere { exit::PEER } else { 0 },
             ..ShardEntry::default()
         }
     }

@@ -216,7 +216,7 @@ mod tests {
         let targets: Vec<_> = policy.shards.iter().map(|it| (it.name.as_str(), it.target.clone())).collect();
         let built = SHARDS.map(|plan| {
             let mac = [2, 0, 0, 0, 0, plan.last_octet];
-            (plan.name, Target::Interface { interface: plan.port.to_owned(), mac })
+            (plan.name, Target::Interface { interface: plan.port.to_owned(), mac, nat: None })
         });
         assert_eq!(targets, built);
     }

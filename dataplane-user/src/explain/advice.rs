@@ -21,7 +21,9 @@ pub(super) fn advice(
     let mut lines = Vec::new();
     if generation.names.observe && class != Class::Foreign {
         let done = match reason {
-            Reason::Steered | Reason::TargetDrop | Reason::NoShard | Reason::NoExit => "go to its shard",
+            Reason::Steered | Reason::TargetDrop | Reason::NoShard | Reason::NoExit | Reason::TooBig => {
+                "go to its shard"
+            }
             Reason::ClassPass | Reason::FragmentPass => "pass all the same, because its class does",
             Reason::Denied | Reason::ClassDrop | Reason::FragmentDrop | Reason::OutOfScope => "be dropped",
         };
@@ -263,6 +265,9 @@ fn lost(explanation: &Explanation, reason: Reason) -> Option<String> {
         Reason::NoShard => Some(format!("the slot names no shard: give pool {pool} one")),
         Reason::NoExit => Some(format!(
             "the exit of shard {shard} has gone ({target}): bring it back and restart the agent, or take {shard} out of pool {pool}"
+        )),
+        Reason::TooBig => Some(format!(
+            "the interface of shard {shard} took no frame so long when the policy was applied ({target}): give it the MTU of the interface that the packet came by"
         )),
         _ => None,
     }

@@ -314,6 +314,7 @@ fn meaning(reason: &str) -> &'static str {
         "target_drop" => "its shard's target is drop",
         "no_shard" => "its slot names no shard",
         "no_exit" => "its shard's interface or CPU has gone",
+        "too_big" => "its shard's interface takes no frame so long",
         _ => "a reason that this version does not know",
     }
 }

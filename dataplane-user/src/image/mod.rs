@@ -9,7 +9,7 @@ use keysteer_common::config::{Bounds, Config};
 use keysteer_common::shared::{Shared, bytes_of};
 use keysteer_common::shim::Signing;
 use keysteer_common::tables::{
-    KeyEntry, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables, target,
+    KeyEntry, Pod, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables, target,
 };
 
 mod names;
@@ -41,6 +41,10 @@ pub struct Image {
     pub shards: Vec<ShardEntry>,
     /// The open-addressed table of sets of addresses and the keys that may be used from there; see [`keysteer_common::trust`].
     pub pairs: Vec<u64>,
+    /// By shard index, the addresses behind those that are reached by translation; empty where none is.
+    pub pods: Vec<Pod>,
+    /// By key id, what is stamped on what leaves; see [`keysteer_common::stamp`]. Empty where nothing is.
+    pub stamps: Vec<u32>,
     /// What signed keys are verified with.
     pub signing: Signing,
     /// The time that they are judged by: nanoseconds of the monotonic clock.
@@ -112,6 +116,8 @@ impl Image {
             && same(&self.slots, &kernel.slots)
             && same(&self.shards, &kernel.shards)
             && same(&self.pairs, &kernel.pairs)
+            && same(&self.pods, &kernel.pods)
+            && same(&self.stamps, &kernel.stamps)
     }
 
     /// Heeds `words` from now on, as a program in the kernel does that is loaded while there are any.
@@ -137,6 +143,8 @@ impl Image {
             + size_of_val(self.slots.as_slice())
             + size_of_val(self.shards.as_slice())
             + size_of_val(self.pairs.as_slice())
+            + size_of_val(self.pods.as_slice())
+            + size_of_val(self.stamps.as_slice())
     }
 
     /// The number that `address` maps to in `table`, through the code that runs in the kernel.
@@ -190,6 +198,14 @@ impl Tables for Image {
 
     fn shard(&self, index: u32) -> Option<&ShardEntry> {
         self.shards.get(index as usize)
+    }
+
+    fn pod(&self, shard: u32) -> Option<&Pod> {
+        self.pods.get(shard as usize)
+    }
+
+    fn stamp(&self, id: u32) -> u32 {
+        self.stamps.get(id as usize).copied().unwrap_or_default()
     }
 
     fn pair(&self, index: u32) -> Option<u64> {

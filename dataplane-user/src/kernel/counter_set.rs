@@ -9,7 +9,7 @@ use std::path::Path;
 
 use aya::maps::{Array, Map, MapData, PerCpuHashMap, PerCpuValues};
 use aya::{EbpfLoader, Pod};
-use keysteer_common::account::{Counter, KeyCounter, KeyEvents, TALLY_SHARDS, Tally, way_of};
+use keysteer_common::account::{BackTally, Counter, KeyCounter, KeyEvents, TALLY_SHARDS, Tally, way_of};
 use keysteer_common::shared::{Shared, from_bytes};
 
 use super::pins::PinError;
@@ -22,28 +22,33 @@ use crate::image::{Image, Words};
 pub(super) struct Capacity {
     pub(super) keys: u32,
     pub(super) shards: u32,
+    /// Whether the way back is counted too.
+    pub(super) back: bool,
 }
 
 impl Capacity {
     /// What a policy needs.
     pub(super) fn of(image: &Image) -> Self {
-        Self { keys: image.key_ids(), shards: u32::try_from(image.shards.len()).unwrap_or(u32::MAX).max(1) }
+        let shards = u32::try_from(image.shards.len()).unwrap_or(u32::MAX).max(1);
+        Self { keys: image.key_ids(), shards, back: image.config.back.count != 0 }
     }
 
     /// The larger of each.
     pub(super) fn at_least(self, other: Self) -> Self {
-        Self { keys: self.keys.max(other.keys), shards: self.shards.max(other.shards) }
+        let back = self.back || other.back;
+        Self { keys: self.keys.max(other.keys), shards: self.shards.max(other.shards), back }
     }
 
     /// Whether both fit.
     pub(super) fn holds(self, need: Self) -> bool {
-        self.keys >= need.keys && self.shards >= need.shards
+        self.keys >= need.keys && self.shards >= need.shards && self.back >= need.back
     }
 
     /// Room for `need` in a set that comes after one of this capacity: at least twice as large, so that there are few.
     pub(super) fn grown(self, need: Self) -> Self {
         let grown = |have: u32, need: u32| if need > have { need.max(have.saturating_mul(2)) } else { have };
-        Self { keys: grown(self.keys, need.keys), shards: grown(self.shards, need.shards) }
+        let back = self.back || need.back;
+        Self { keys: grown(self.keys, need.keys), shards: grown(self.shards, need.shards), back }
     }
 
     fn entries(self, map: &str) -> u32 {
@@ -52,6 +57,8 @@ impl Capacity {
             "SHARD_WORDS" => self.shards,
             "VERSIONS" => VERSIONS,
             "CLAIMS" => CLAIMS,
+            "BACK_TALLIES" if self.back => tallies(self.shards),
+            "BACK_TALLIES" | "KEY_BACK" if !self.back => 1,
             _ => self.keys,
         }
     }
@@ -68,7 +75,7 @@ fn tallies(shards: u32) -> u32 {
 }
 
 /// Names in the object, and the bytes of a value.
-const MAPS: [(&str, usize); 7] = [
+const MAPS: [(&str, usize); 9] = [
     ("TALLIES", size_of::<Tally>()),
     ("KEY_COUNTERS", size_of::<KeyCounter>()),
     ("KEY_EVENTS", size_of::<KeyEvents>()),
@@ -76,6 +83,8 @@ const MAPS: [(&str, usize); 7] = [
     ("SHARD_WORDS", size_of::<u64>()),
     ("VERSIONS", size_of::<Counter>()),
     ("CLAIMS", size_of::<Counter>()),
+    ("BACK_TALLIES", size_of::<BackTally>()),
+    ("KEY_BACK", size_of::<Counter>()),
 ];
 
 /// A counter of claims as a map's value.
@@ -150,7 +159,7 @@ impl CounterSet {
     /// A pinned set, checked map by map; `None` for one that was never completed.
     pub(super) fn open(directory: &Path, cpus: usize) -> Result<Option<Self>, KernelError> {
         let mut maps = Vec::with_capacity(MAPS.len());
-        let mut capacity = Capacity { keys: 0, shards: 0 };
+        let mut capacity = Capacity { keys: 0, shards: 0, back: false };
         for (name, size) in MAPS {
             let path = directory.join(name);
             if !path.exists() {
@@ -160,6 +169,7 @@ impl CounterSet {
             match name {
                 "KEY_COUNTERS" => capacity.keys = entries,
                 "SHARD_WORDS" => capacity.shards = entries,
+                "KEY_BACK" => capacity.back = entries > 1,
                 _ => {}
             }
             maps.push((path, map, entries));
@@ -218,7 +228,28 @@ impl CounterSet {
                 add(snapshot.versions.entry(version).or_default(), from);
             }
         })?;
-        self.claims(&mut snapshot.claims)
+        self.claims(&mut snapshot.claims)?;
+        if self.capacity.back { self.add_back_to(snapshot) } else { Ok(()) }
+    }
+
+    /// Adds what left.
+    fn add_back_to(&self, snapshot: &mut Snapshot) -> Result<(), KernelError> {
+        let back = snapshot.back.get_or_insert_default();
+        back.keys.resize(snapshot.keys.len(), Counter::default());
+        back.shards.resize(snapshot.shards.len(), Counter::default());
+        self.per_cpu::<BackTally>(7, |index, tally| {
+            for (to, from) in back.classes.iter_mut().zip(tally.classes) {
+                add(to, from);
+            }
+            for (to, from) in back.shards.iter_mut().skip(index * TALLY_SHARDS).zip(tally.shards) {
+                add(to, from);
+            }
+        })?;
+        self.per_cpu::<Counter>(8, |index, from| {
+            if let Some(to) = back.keys.get_mut(index) {
+                add(to, from);
+            }
+        })
     }
 
     /// Adds what was claimed without right.
@@ -364,7 +395,10 @@ pub(super) fn open_map(path: &Path, name: &str, value: Option<usize>) -> Result<
     }
     let entries = info.max_entries();
     let map = Map::from_map_data(data).map_err(|error| strange(error.to_string()))?;
-    let per_cpu = matches!(name, "TALLIES" | "KEY_COUNTERS" | "KEY_EVENTS" | "VERSIONS" | "WORK");
+    let per_cpu = matches!(
+        name,
+        "TALLIES" | "KEY_COUNTERS" | "KEY_EVENTS" | "VERSIONS" | "WORK" | "BACK_TALLIES" | "KEY_BACK"
+    );
     let right = match (&map, name) {
         (Map::PerCpuArray(_), _) => per_cpu,
         (Map::PerCpuHashMap(_), "CLAIMS") => true,

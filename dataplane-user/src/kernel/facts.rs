@@ -20,12 +20,12 @@ impl Dataplane {
         self.home.xdp()
     }
 
-    /// The loaded program for TC.
+    /// The loaded program for TC ingress or egress.
     ///
     /// # Errors
     /// There is none.
-    pub fn tc(&self) -> Result<&SchedClassifier, KernelError> {
-        self.home.tc()
+    pub fn classifier(&self, hook: Hook) -> Result<&SchedClassifier, KernelError> {
+        self.home.classifier(hook)
     }
 
     /// The XDP program: id, tag, size.
@@ -55,7 +55,7 @@ impl Dataplane {
     /// # Errors
     /// The kernel does not say.
     pub(super) fn programs(&self) -> Result<Vec<u32>, KernelError> {
-        self.home.ids(self.about.shape.tc)
+        self.home.ids(&self.about.shape)
     }
 
     /// The maps: id, entries, memory.

@@ -24,7 +24,7 @@ use super::{KernelError, sys};
 pub(super) const CONSTANTS: &str = ".rodata";
 
 /// The maps of a policy by their names in the object, and the file that each is pinned in.
-pub(super) const PINNED: [(&str, &str); 16] = [
+pub(super) const PINNED: [(&str, &str); 18] = [
     (CONSTANTS, "constants"),
     (".bss.prefix_index", "prefix_index"),
     (".bss.prefix_steps", "prefix_steps"),
@@ -35,6 +35,8 @@ pub(super) const PINNED: [(&str, &str); 16] = [
     (".bss.slots", "slots"),
     (".bss.shards", "shards"),
     (".bss.pairs", "pairs"),
+    (".bss.pods", "pods"),
+    (".bss.stamps", "stamps"),
     ("SIGNING", "signing"),
     ("SERVICES", "services"),
     ("WORK", "work"),
@@ -45,8 +47,8 @@ pub(super) const PINNED: [(&str, &str); 16] = [
 
 /// The file that the XDP program is pinned in.
 pub(super) const PROGRAM_PIN: &str = "program";
-/// The file that the program for TC is pinned in, if there is one.
-const TC_PIN: &str = "program-tc";
+/// The files that the programs for TC are pinned in, of those that there are.
+const CLASSIFIER_PINS: [(Hook, &str); 2] = [(Hook::Tc, "program-tc"), (Hook::Back, "program-back")];
 
 /// Where program and maps are held.
 #[expect(clippy::large_enum_variant, reason = "a node has three at most")]
@@ -57,8 +59,8 @@ pub(super) enum Home {
     Adopted {
         /// The XDP program.
         program: Xdp,
-        /// The program for TC, of a policy that may need one.
-        tc: Option<SchedClassifier>,
+        /// The programs for TC, of a policy that may need them.
+        classifiers: BTreeMap<Hook, SchedClassifier>,
         /// Its maps, by their names in the object.
         maps: BTreeMap<&'static str, Map>,
     },
@@ -93,15 +95,17 @@ impl Home {
         }
     }
 
-    /// The program for TC.
-    pub(super) fn tc(&self) -> Result<&SchedClassifier, KernelError> {
+    /// The program for a hook of TC.
+    pub(super) fn classifier(&self, hook: Hook) -> Result<&SchedClassifier, KernelError> {
         match self {
             Self::Loaded(ebpf, program) => ebpf
-                .program(program.name(Hook::Tc))
-                .ok_or_else(|| no_program(*program, Hook::Tc))?
+                .program(program.name(hook))
+                .ok_or_else(|| no_program(*program, hook))?
                 .try_into()
                 .map_err(unusable),
-            Self::Adopted { tc, .. } => tc.as_ref().ok_or_else(|| unusable("it has none for TC")),
+            Self::Adopted { classifiers, .. } => {
+                classifiers.get(&hook).ok_or_else(|| unusable("it has none for that hook"))
+            }
         }
     }
 
@@ -109,7 +113,7 @@ impl Home {
     pub(super) fn fd(&self, hook: Hook) -> Result<&ProgramFd, KernelError> {
         match hook {
             Hook::Xdp => self.xdp()?.fd(),
-            Hook::Tc => self.tc()?.fd(),
+            Hook::Tc | Hook::Back => self.classifier(hook)?.fd(),
         }
         .map_err(unusable)
     }
@@ -118,15 +122,14 @@ impl Home {
     pub(super) fn info(&self, hook: Hook) -> Result<ProgramInfo, KernelError> {
         match hook {
             Hook::Xdp => self.xdp()?.info(),
-            Hook::Tc => self.tc()?.info(),
+            Hook::Tc | Hook::Back => self.classifier(hook)?.info(),
         }
         .map_err(|error| KernelError::other("read the program's facts", error))
     }
 
-    /// Ids of the verified programs; `tc`: of that for TC too.
-    pub(super) fn ids(&self, tc: bool) -> Result<Vec<u32>, KernelError> {
-        let hooks = if tc { &[Hook::Xdp, Hook::Tc][..] } else { &[Hook::Xdp] };
-        hooks.iter().map(|hook| Ok(self.info(*hook)?.id())).collect()
+    /// Ids of the verified programs for the hooks of `shape`.
+    pub(super) fn ids(&self, shape: &Shape) -> Result<Vec<u32>, KernelError> {
+        shape.hooks().map(|hook| Ok(self.info(hook)?.id())).collect()
     }
 
     /// Has the kernel verify the program for a hook.
@@ -135,7 +138,7 @@ impl Home {
         let found = ebpf.program_mut(program.name(hook)).ok_or_else(|| no_program(*program, hook))?;
         match hook {
             Hook::Xdp => <&mut Xdp>::try_from(found).and_then(Xdp::load),
-            Hook::Tc => <&mut SchedClassifier>::try_from(found).and_then(SchedClassifier::load),
+            Hook::Tc | Hook::Back => <&mut SchedClassifier>::try_from(found).and_then(SchedClassifier::load),
         }
         .map_err(super::load::program_error)
     }
@@ -146,7 +149,7 @@ impl Home {
         let found = ebpf.program_mut(program.name(hook)).ok_or_else(|| no_program(*program, hook))?;
         match hook {
             Hook::Xdp => <&mut Xdp>::try_from(found).map_err(unusable)?.pin(path),
-            Hook::Tc => <&mut SchedClassifier>::try_from(found).map_err(unusable)?.pin(path),
+            Hook::Tc | Hook::Back => <&mut SchedClassifier>::try_from(found).map_err(unusable)?.pin(path),
         }
         .map_err(|error| KernelError::other("pin a program", error))
     }
@@ -163,14 +166,16 @@ fn unusable(error: impl std::fmt::Display) -> KernelError {
 impl Home {
     /// Pins programs and maps in `directory`, which is there and empty. The XDP program comes last: a directory without it
     /// was never completed.
-    pub(super) fn pin(&mut self, directory: &Path, tc: bool) -> Result<(), KernelError> {
+    pub(super) fn pin(&mut self, directory: &Path, shape: &Shape) -> Result<(), KernelError> {
         let failed = |error: &dyn std::fmt::Display| KernelError::other("pin a generation", error);
         for (name, file) in PINNED {
             let map = self.map(name).ok_or_else(|| KernelError::Object { what: format!("map {name}") })?;
             map.pin(directory.join(file)).map_err(|error| failed(&error))?;
         }
-        if tc {
-            self.pin_program(Hook::Tc, &directory.join(TC_PIN))?;
+        for (hook, file) in CLASSIFIER_PINS {
+            if shape.hooks().any(|it| it == hook) {
+                self.pin_program(hook, &directory.join(file))?;
+            }
         }
         self.pin_program(Hook::Xdp, &directory.join(PROGRAM_PIN))
     }
@@ -216,20 +221,21 @@ impl Home {
             Err(PinError::strange(path, format!("it is no program {name}")))
         };
         check(&path, program.info(), Hook::Xdp)?;
-        let path = directory.join(TC_PIN);
-        let tc = if path.exists() {
-            let tc = SchedClassifier::from_pin(&path)
-                .map_err(|error| PinError::strange(&path, error.to_string()))?;
-            check(&path, tc.info(), Hook::Tc)?;
-            Some(tc)
-        } else {
-            None
-        };
+        let mut classifiers = BTreeMap::new();
+        for (hook, file) in CLASSIFIER_PINS {
+            let path = directory.join(file);
+            if path.exists() {
+                let program = SchedClassifier::from_pin(&path)
+                    .map_err(|error| PinError::strange(&path, error.to_string()))?;
+                check(&path, program.info(), hook)?;
+                classifiers.insert(hook, program);
+            }
+        }
         if config.abi != ABI {
             return Err(PinError::strange(directory, format!("ABI version {}", config.abi)).into());
         }
-        let shape = Shape { config, services, devices, tc: tc.is_some() };
-        Ok((Self::Adopted { program, tc, maps }, shape))
+        let shape = Shape { config, services, devices, tc: classifiers.contains_key(&Hook::Tc) };
+        Ok((Self::Adopted { program, classifiers, maps }, shape))
     }
 }
 

@@ -82,6 +82,13 @@ impl Shape {
         Ok(Self { config, services, devices, tc: image.tc })
     }
 
+    /// The hooks that it has a program for.
+    pub(super) fn hooks(&self) -> impl Iterator<Item = Hook> + use<> {
+        let back = self.config.back.on != 0;
+        let all = [(true, Hook::Xdp), (self.tc, Hook::Tc), (back, Hook::Back)];
+        all.into_iter().filter_map(|(has, hook)| has.then_some(hook))
+    }
+
     /// Bytes of the tables.
     pub(super) fn bytes(&self) -> u64 {
         sizes(&self.config.bounds).iter().map(|size| u64::from(*size)).sum()
@@ -187,8 +194,10 @@ impl Dataplane {
 
     /// Has the kernel verify the programs.
     pub(super) fn verify(&mut self) -> Result<(), KernelError> {
-        self.home.verify(Hook::Xdp)?;
-        if self.about.shape.tc { self.home.verify(Hook::Tc) } else { Ok(()) }
+        for hook in self.about.shape.hooks() {
+            self.home.verify(hook)?;
+        }
+        Ok(())
     }
 }
 

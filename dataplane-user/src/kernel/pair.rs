@@ -35,7 +35,8 @@ impl Pair {
         counters: (&Path, Capacity),
     ) -> Result<Self, KernelError> {
         let (pins, capacity) = counters;
-        let counted = Capacity { keys: COUNTED, shards: shape.config.shards.max(1) };
+        let back = shape.config.back.count != 0;
+        let counted = Capacity { keys: COUNTED, shards: shape.config.shards.max(1), back };
         let mut program = Dataplane::make(&shape, Counting::Pinned(pins, capacity), Some(tables))?;
         let mut twin = Dataplane::make(&shape, Counting::Aside(pins, capacity, counted), Some(tables))?;
         let (one, other) = both(true, || program.verify(), || twin.verify());

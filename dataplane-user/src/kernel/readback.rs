@@ -57,6 +57,8 @@ impl Home {
             slots: self.table(".bss.slots")?,
             shards: self.table(".bss.shards")?,
             pairs: self.table(".bss.pairs")?,
+            pods: self.table(".bss.pods")?,
+            stamps: self.table(".bss.stamps")?,
             ..Image::default()
         })
     }

@@ -29,7 +29,7 @@ impl Steering {
         let mut found = Vec::new();
         for number in self.pins.generations()? {
             let (home, shape) = Home::adopt(&self.pins.generation(number))?;
-            let attached = home.ids(shape.tc)?.iter().any(|program| steering.contains(program));
+            let attached = home.ids(&shape)?.iter().any(|program| steering.contains(program));
             found.push(Pinned { number, attached, tables: home.tables(shape.config)? });
         }
         found.sort_by_key(|pinned| std::cmp::Reverse((pinned.attached, pinned.number)));

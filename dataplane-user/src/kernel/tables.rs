@@ -35,8 +35,11 @@ pub(super) enum ResizeError {
     Section(&'static str),
 }
 
+/// How many tables there are.
+const TABLES: usize = 11;
+
 /// The sections, in the order of [`Bounds`].
-const SECTIONS: [&str; 9] = [
+const SECTIONS: [&str; TABLES] = [
     ".bss.prefix_index",
     ".bss.prefix_steps",
     ".bss.prefix_low",
@@ -46,10 +49,12 @@ const SECTIONS: [&str; 9] = [
     ".bss.slots",
     ".bss.shards",
     ".bss.pairs",
+    ".bss.pods",
+    ".bss.stamps",
 ];
 
 /// The tables' sizes, in the order of [`Bounds`].
-pub(super) fn sizes(bounds: &Bounds) -> [u32; 9] {
+pub(super) fn sizes(bounds: &Bounds) -> [u32; TABLES] {
     let Bounds {
         prefix_index,
         prefix_steps,
@@ -60,9 +65,11 @@ pub(super) fn sizes(bounds: &Bounds) -> [u32; 9] {
         slots,
         shards,
         pairs,
+        pods,
+        stamps,
         _pad: _,
     } = *bounds;
-    [prefix_index, prefix_steps, prefix_low, keys, keys_high, slot_tables, slots, shards, pairs]
+    [prefix_index, prefix_steps, prefix_low, keys, keys_high, slot_tables, slots, shards, pairs, pods, stamps]
         .map(|bound| bound.saturating_add(1))
 }
 
@@ -74,7 +81,7 @@ struct Table<'a> {
 }
 
 /// All tables of an image, in the order of [`Bounds`].
-pub(super) struct Tables<'a>([Table<'a>; 9]);
+pub(super) struct Tables<'a>([Table<'a>; TABLES]);
 
 impl<'a> Tables<'a> {
     /// The tables of `image`.
@@ -92,13 +99,26 @@ impl<'a> Tables<'a> {
             table(6, bytes_of(&image.slots), size_of::<u64>())?,
             table(7, bytes_of(&image.shards), 32)?,
             table(8, bytes_of(&image.pairs), size_of::<u64>())?,
+            table(9, bytes_of(&image.pods), 32)?,
+            table(10, bytes_of(&image.stamps), size_of::<u64>())?,
         ]))
     }
 
     /// What the program masks its offsets with.
     pub(super) fn bounds(&self) -> Bounds {
-        let [prefix_index, prefix_steps, prefix_low, keys, keys_high, slot_tables, slots, shards, pairs] =
-            self.0.each_ref().map(|table| table.size - 1);
+        let [
+            prefix_index,
+            prefix_steps,
+            prefix_low,
+            keys,
+            keys_high,
+            slot_tables,
+            slots,
+            shards,
+            pairs,
+            pods,
+            stamps,
+        ] = self.0.each_ref().map(|table| table.size - 1);
         Bounds {
             prefix_index,
             prefix_steps,
@@ -109,6 +129,8 @@ impl<'a> Tables<'a> {
             slots,
             shards,
             pairs,
+            pods,
+            stamps,
             _pad: 0,
         }
     }

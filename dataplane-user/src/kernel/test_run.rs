@@ -103,16 +103,16 @@ impl Dataplane {
         }
         let result = match hook {
             Hook::Xdp => self.xdp()?.test_run(options),
-            Hook::Tc => self.home.tc()?.test_run(options),
+            Hook::Tc | Hook::Back => self.home.classifier(hook)?.test_run(options),
         }
         .map_err(|error| KernelError::other("run a frame", error))?;
         out.truncate(result.data_size_out as usize);
         // `enum xdp_action`; and `TC_ACT_*` of linux/pkt_cls.h.
         let action = match (hook, result.return_value) {
-            (Hook::Xdp, 1) | (Hook::Tc, 2) => Some(Action::Drop),
-            (Hook::Xdp, 2) | (Hook::Tc, u32::MAX) => Some(Action::Pass),
+            (Hook::Xdp, 1) | (Hook::Tc | Hook::Back, 2) => Some(Action::Drop),
+            (Hook::Xdp, 2) | (Hook::Tc | Hook::Back, u32::MAX) => Some(Action::Pass),
             (Hook::Xdp, 3) => Some(Action::Transmit),
-            (Hook::Xdp, 4) | (Hook::Tc, 7) => Some(Action::Redirect),
+            (Hook::Xdp, 4) | (Hook::Tc | Hook::Back, 7) => Some(Action::Redirect),
             _ => None,
         };
         Ok((action, out))

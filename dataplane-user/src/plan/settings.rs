@@ -3,13 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use ipnet::IpNet;
+
 use super::Side;
 use super::types::{Changed, Changes, Difference, FieldChange, LISTED, Named};
 use crate::display::Veil;
 use crate::policy::versions::span_text;
 use crate::policy::{
-    AttachMode, Carriers, ClassAction, Destination, Field, InterfaceTrust, Mode, Policy, Pool, Schema, Shard,
-    Share, Signing, SigningSecret, Target, Tier, Trust, TrustMode, TrustRule, Width, mac_text, service_text,
+    AttachMode, Carriers, ClassAction, Destination, Egress, Field, InterfaceTrust, Mode, Policy, Pool,
+    Schema, Shard, Share, Signing, SigningSecret, StampValue, Target, Tier, Trust, TrustMode, TrustRule,
+    Width, mac_text, service_text,
 };
 
 /// What changes from one policy to another; from nothing, everything is new.
@@ -133,11 +136,42 @@ fn settings(policy: &Policy) -> Fields {
     found.extend(policy.trust.iter().flat_map(trusted));
     found.extend(policy.residency.as_ref().map(|region| field("residency.field", region)));
     found.extend(policy.signing.iter().flat_map(signing));
+    found.extend(policy.egress.iter().flat_map(|egress| leaving(policy, egress)));
     // Not of the schema: how a value is shown changes no key.
     let hiding = policy.schemas.iter().flat_map(|schema| &schema.fields).filter(|it| it.display.hides());
     // Every version of the schema shows a field alike.
     let hiding: BTreeMap<&str, &Field> = hiding.map(|it| (it.name.as_str(), it)).collect();
     found.extend(hiding.values().map(|it| field(&format!("display of {}", it.name), it.display.name())));
+    found
+}
+
+/// What is done on the way back.
+fn leaving(policy: &Policy, egress: &Egress) -> Fields {
+    let names: Vec<&str> = egress.interfaces.iter().map(|leaving| leaving.name.as_str()).collect();
+    let names = if names.is_empty() { "those of the policy".to_owned() } else { names.join(" ") };
+    let mut found = vec![
+        field("egress.interfaces", &names),
+        field("egress.count", &egress.count),
+        field("egress.probes", &egress.probes),
+    ];
+    let key = |index: usize| policy.keys.get(index).map_or("", |key| key.name.as_str());
+    let sender = |(net, index): &(IpNet, usize)| field(&format!("egress.senders.{net}"), key(*index));
+    found.extend(egress.senders.iter().map(sender));
+    for stamp in &egress.stamps {
+        let value = match &stamp.value {
+            StampValue::Field(at) => {
+                let fields = policy.schemas.first().map(|schema| schema.fields.as_slice());
+                fields.and_then(|fields| fields.get(*at)).map_or_else(String::new, |field| field.name.clone())
+            }
+            StampValue::Keys(numbers) => {
+                let mut texts: Vec<String> =
+                    numbers.iter().map(|(index, number)| format!("{} {number}", key(*index))).collect();
+                texts.sort_unstable();
+                texts.join(", ")
+            }
+        };
+        found.push(field(&format!("egress.stamp.{}", stamp.carrier.name()), &value));
+    }
     found
 }
 
@@ -301,7 +335,10 @@ fn shard(shard: &Shard) -> (String, Fields) {
         Target::Pass => "pass".to_owned(),
         Target::Drop => "drop".to_owned(),
         Target::Cpu(cpu) => format!("cpu {cpu}"),
-        Target::Interface { interface, mac } => format!("interface {interface} {}", mac_text(*mac)),
+        Target::Interface { interface, mac, nat } => {
+            let nat = nat.map(|nat| format!(" translated to {}", nat.text())).unwrap_or_default();
+            format!("interface {interface} {}{nat}", mac_text(*mac))
+        }
         Target::NextHop { interface, mac } => format!("next hop {} by {interface}", mac_text(*mac)),
     };
     (shard.name.clone(), vec![field("weight", &shard.weight), field("target", &target)])

@@ -15,6 +15,7 @@ mod date;
 mod diagnostic;
 mod digits;
 mod document;
+mod egress;
 pub mod examples;
 mod json_schema;
 mod lint;
@@ -38,6 +39,7 @@ use std::path::Path;
 pub use bundle::{Bundle, File};
 pub use date::Date;
 pub use diagnostic::{Diagnostic, Place, PolicyError};
+pub use egress::{Addresses, Egress, Leaving, Stamp, StampValue};
 pub use json_schema::json_schema;
 pub use model::{
     AttachMode, BlastRadius, Carriers, ClassAction, Classes, Destination, Field, Interface, Key, Mode,

@@ -71,8 +71,10 @@ impl<'i> Line<'i> {
         let verdict = Verdict::from_number(decision.verdict).unwrap_or(Verdict::Pass);
         let extracted = matches!(class, Class::Assigned | Class::Unregistered | Class::Missing);
         let assigned = class == Class::Assigned;
-        let placed =
-            matches!(reason, Reason::Steered | Reason::TargetDrop | Reason::NoShard | Reason::NoExit);
+        let placed = matches!(
+            reason,
+            Reason::Steered | Reason::TargetDrop | Reason::NoShard | Reason::NoExit | Reason::TooBig
+        );
         let key = names.key(decision.key_id).filter(|_| assigned);
         let shard = (placed && decision.shard != NO_SHARD).then_some(decision.shard);
         let by = names.schemas.get(usize::from(decision.schema));

@@ -15,7 +15,7 @@ use crate::kernel::load::Shape;
 use crate::kernel::pair::{COUNTED, Pair};
 
 /// The smallest counter set: key ids and shards.
-const SMALLEST: Capacity = Capacity { keys: 1024, shards: 256 };
+const SMALLEST: Capacity = Capacity { keys: 1024, shards: 256, back: false };
 
 /// Bytes of tables up to which programs are loaded before they are needed.
 const SPARE: u64 = 8 << 20;
@@ -65,7 +65,7 @@ impl Steering {
         let path = self.pins.generation(number);
         self.pins.fresh(&path)?;
         point(Step::PinsBegun);
-        if let Err(error) = program.home.pin(&path, program.about.shape.tc) {
+        if let Err(error) = program.home.pin(&path, &program.about.shape) {
             self.pins.remove(&path)?;
             return Err(error);
         }

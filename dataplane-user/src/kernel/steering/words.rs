@@ -50,7 +50,7 @@ impl Steering {
         }
         let (directory, beside) = (self.pins.generation(number), self.pins.variant(number));
         self.pins.fresh(&beside)?;
-        new.home.pin(&beside, new.about.shape.tc)?;
+        new.home.pin(&beside, &new.about.shape)?;
         point(Step::VariantPinned);
         self.relink(&new, |attached| programs.contains(&attached), Step::VariantLinked)?;
         self.pins.remove(&directory)?;

@@ -4,6 +4,7 @@
 mod alias;
 mod carriers;
 mod duplicates;
+mod egress;
 mod field_value;
 mod keys;
 mod keys_file;
@@ -150,6 +151,8 @@ pub(super) fn check(
     });
     let keys = keys.unwrap_or_default();
     let trust = schemas.as_ref().and_then(|schemas| trust::check(&mut checker, document, schemas, &keys));
+    let egress = schemas.as_ref().and_then(|schemas| egress::check(&mut checker, document, schemas, &keys));
+    egress::translation(&mut checker, document, &scope, &places.shards);
     shards::unused(&mut checker, document, &places, &keys);
     for (at, field, problem) in lint::labels(&document.tables, |table| !displays.hidden(table)) {
         checker.finding(file, at, field, problem);
@@ -183,6 +186,7 @@ pub(super) fn check(
         blast_radius,
         residency: residency.field,
         signing,
+        egress,
         warnings: Vec::new(),
         findings: checker.findings,
     };

@@ -2,6 +2,7 @@
 //! fit is for [`super::check`]; here nothing is looked up.
 
 mod carriers;
+mod egress;
 mod key;
 mod places;
 mod signing;
@@ -20,6 +21,7 @@ use super::values;
 use super::yaml::Node;
 
 pub(super) use carriers::{MAX_DATAGRAMS, SECTIONS};
+pub(super) use egress::{RawEgress, RawStamp};
 pub(super) use signing::{RawSecret, RawSigning};
 pub(super) use trust::{RawTrust, RawTrustRule};
 use types::RawLevel;
@@ -72,6 +74,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         "blastRadius",
         "residency",
         "signing",
+        "egress",
     ];
     let fields = spec.fields(&allowed, context)?;
     let environment = fields.require("environment", context).and_then(|at| at.parsed(context, values::name));
@@ -103,6 +106,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
     let blast_radius = fields.get("blastRadius").and_then(|at| places::blast_radius(&at, context));
     let residency = fields.get("residency").and_then(|at| places::residency(&at, context));
     let signing = fields.get("signing").and_then(|at| signing::signing(&at, context));
+    let egress = fields.get("egress").and_then(|at| egress::egress(&at, context));
     Some(Document {
         name,
         environment: environment?.value,
@@ -123,6 +127,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         blast_radius: blast_radius.unwrap_or_default(),
         residency,
         signing,
+        egress,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::policy::diagnostic::{Problem, quoted};
 use crate::policy::model::Target;
-use crate::policy::reader::{At, Context, Cursor};
+use crate::policy::reader::{At, Context, Cursor, Fields};
 use crate::policy::values;
 use crate::policy::yaml::Value;
 
@@ -52,11 +52,15 @@ fn target(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<At<Target>> 
             Some(At { value: Target::Cpu(cpu.value), at: cpu.at })
         }
         Some("interface") => {
-            let (interface, mac) = exit(&only, "name", context)?;
-            Some(At { value: Target::Interface { interface: interface.value, mac }, at: interface.at })
+            let fields = only.fields(&["name", "mac", "nat", "addresses"], context)?;
+            let exit = exit(&fields, "name", context);
+            let nat = super::egress::addresses(&fields, context)?;
+            let (interface, mac) = exit?;
+            Some(At { value: Target::Interface { interface: interface.value, mac, nat }, at: interface.at })
         }
         Some("nextHop") => {
-            let (interface, mac) = exit(&only, "interface", context)?;
+            let fields = only.fields(&["interface", "mac"], context)?;
+            let (interface, mac) = exit(&fields, "interface", context)?;
             Some(At { value: Target::NextHop { interface: interface.value, mac }, at: interface.at })
         }
         _ => None,
@@ -64,8 +68,11 @@ fn target(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<At<Target>> 
 }
 
 /// An interface, called `name` here, and a MAC address behind it.
-fn exit(at: &Cursor<'_, '_>, name: &'static str, context: &mut Context<'_>) -> Option<(At<String>, [u8; 6])> {
-    let fields = at.fields(&[name, "mac"], context)?;
+fn exit(
+    fields: &Fields<'_, '_>,
+    name: &'static str,
+    context: &mut Context<'_>,
+) -> Option<(At<String>, [u8; 6])> {
     let interface = fields.require(name, context).and_then(|at| at.parsed(context, values::interface));
     let mac = fields.require("mac", context).and_then(|at| at.parsed(context, values::station));
     Some((interface?, mac?.value))

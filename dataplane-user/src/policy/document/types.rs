@@ -11,7 +11,7 @@ use crate::policy::model::{Interface, Mode, Target, Width};
 use crate::policy::reader::At;
 use crate::policy::share::Share;
 
-use super::{CLASSES, RawSigning, RawTrust};
+use super::{CLASSES, RawEgress, RawSigning, RawTrust};
 
 /// A document of the right shape.
 #[derive(Debug)]
@@ -36,6 +36,7 @@ pub(in crate::policy) struct Document<'n> {
     /// The name of the field that is the region.
     pub(in crate::policy) residency: Option<At<&'n str>>,
     pub(in crate::policy) signing: Option<RawSigning>,
+    pub(in crate::policy) egress: Option<RawEgress<'n>>,
 }
 
 /// An entry of the scope.

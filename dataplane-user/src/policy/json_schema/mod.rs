@@ -14,9 +14,12 @@ use super::document::{API_VERSION, CLASSES, KIND};
 use super::trust::TrustMode;
 use super::values::PROTOCOLS;
 
-use leaves::{boolean, date, filled, integer, list, name, name_pattern, number, region, share, text};
+use leaves::{
+    boolean, date, filled, integer, list, name, name_pattern, number, region, share, text, with_default,
+};
 
 mod carriers;
+mod egress;
 mod keys;
 mod leaves;
 mod signing;
@@ -94,6 +97,7 @@ fn spec() -> Value {
                 "additionalProperties": false,
             },
             "signing": signing::schema(),
+            "egress": egress::schema(),
         },
         "required": ["environment", "interfaces", "scope", "schemas"],
         "additionalProperties": false,
@@ -252,6 +256,21 @@ fn shard() -> Value {
             "additionalProperties": false,
         })
     };
+    let translated = |mut exit: Value| {
+        exit["properties"]["nat"] = with_default(
+            boolean("Translate between the service's address and the pod's own, which the others are."),
+            false,
+        );
+        exit["properties"]["addresses"] = json!({
+            "description": "With nat: the pod's own addresses, one of each family at most.",
+            "type": "array",
+            "items": {"type": "string", "pattern": r"^[0-9A-Fa-f:.]+$"},
+            "minItems": 1,
+            "maxItems": 2,
+        });
+        exit["dependencies"] = json!({"addresses": ["nat"]});
+        exit
+    };
     let only = |field: &str, value: Value| {
         json!({
             "type": "object",
@@ -270,7 +289,7 @@ fn shard() -> Value {
                 "oneOf": [
                     {"description": "This host's own stack, or nowhere.", "enum": ["pass", "drop"]},
                     only("cpu", integer("This host's stack, on that CPU.", 0, 4095)),
-                    only("interface", exit("name")),
+                    only("interface", translated(exit("name"))),
                     only("nextHop", exit("interface")),
                 ],
             },

@@ -10,6 +10,7 @@ use keysteer_common::tables::Service;
 
 use super::date::Date;
 use super::diagnostic::{Diagnostic, Place};
+use super::egress::{Addresses, Egress};
 use super::share::Share;
 use super::signing::Signing;
 use super::trust::Trust;
@@ -59,6 +60,8 @@ pub struct Policy {
     pub residency: Option<String>,
     /// How signed keys are verified; without it there are none.
     pub signing: Option<Signing>,
+    /// What is done on the way back.
+    pub egress: Option<Egress>,
     /// What is not wrong but looks like a slip, or personal.
     pub warnings: Vec<Diagnostic>,
     /// How many of its texts that are shown look personal or secret; each text once.
@@ -203,6 +206,8 @@ pub enum Target {
         interface: String,
         /// MAC address behind it.
         mac: [u8; 6],
+        /// Where what is behind it does not own the service's address: its own, which packets are then translated to.
+        nat: Option<Addresses>,
     },
     /// A next hop behind an interface.
     NextHop {

@@ -1,0 +1,160 @@
+//! The way back, at TC egress: what leaves this node is counted for the key and the shard that it answers for, and stamped.
+//!
+//! ```text
+//!  nat        a pod's answer gets the service's address            (where shards are reached by translation)
+//!  parse      headers, turned round: an answer is the flow that it answers
+//!  sender     whose address it is                                  (pods of one key)
+//!  extract, resolve, select    as on the way in, of the fields that an answer has
+//!  account    one slot per key, one per shard, one per class
+//!  stamp      the key for whoever comes next
+//! ```
+//! An answer has addresses, ports and protocol of its question, and nothing else: fields of other carriers are missing.
+//! Nothing is dropped here. A packet with an agent's mark is a probe, and goes to the shard that it names ([`probe`]).
+
+use crate::access::{Packet, PacketMut, Pos, load_u32, load_u128};
+use crate::account::{BackMeters, Counter};
+use crate::extract::extract_some;
+use crate::forward::{Action, to_shard};
+use crate::headers::{Headers, NO_SHARD, found};
+use crate::hint::rare;
+use crate::overlay::{self, Chosen};
+use crate::parse::network::{self, Destination};
+use crate::parse::{link, transport};
+use crate::resolve::resolve;
+use crate::segments::carried;
+use crate::state::{Area, Frame};
+use crate::tables::{Exits, Tables};
+use crate::vocabulary::Class;
+use crate::{prefix, scope, select, stamp};
+
+/// The upper half of the mark (`SO_MARK`) of an agent's probes; the lower half is the shard's index.
+pub const PROBE_MARK: u32 = 0x6b73;
+
+/// Parses as far as the network header, and gives where the packet goes.
+#[inline(always)]
+pub(crate) fn parse<P: Packet>(packet: &P, headers: &mut Headers, bytes: &mut u64) -> Option<Destination> {
+    let l3 = link::parse(packet, headers)?;
+    let v4 = headers.ether_type == link::ETHER_TYPE_IPV4;
+    network::parse(packet, headers, bytes, l3, v4)
+}
+
+/// Turns a packet's flow round: the flow that it answers.
+#[inline(always)]
+pub(crate) fn turn(headers: &mut Headers) {
+    (headers.source, headers.destination) = (headers.destination, headers.source);
+    (headers.source_port, headers.destination_port) = (headers.destination_port, headers.source_port);
+}
+
+/// Counts and stamps a packet that leaves. `shard` is whose answer it is, where translation told.
+#[inline(always)]
+pub fn way_back<P, T, H, A>(packet: &mut P, tables: &T, home: &mut H, area: &mut A, shard: Option<u32>)
+where
+    P: PacketMut,
+    T: Tables,
+    H: BackMeters,
+    A: Area,
+{
+    let Some(work) = area.work() else { return };
+    packet.arm(work.zero);
+    let headers = &mut work.headers;
+    *headers = Headers::NONE;
+    let mut carried = carried(packet);
+    let (class, key, chosen) = whose(packet, tables, headers, &mut carried);
+    let back = &tables.config().back;
+    if back.count != 0 {
+        home.node_back(class, carried, shard.or(chosen));
+        if let Some(id) = key {
+            home.key_back(id, carried);
+        }
+    }
+    if back.stamps != 0
+        && let Some(id) = key
+    {
+        let stamp = tables.stamp(id);
+        if stamp != 0 {
+            stamp::stamp(packet, headers, stamp);
+        }
+    }
+}
+
+/// Class, key and shard that a packet which leaves belongs to.
+#[inline(always)]
+fn whose<P: PacketMut, T: Tables>(
+    packet: &P,
+    tables: &T,
+    headers: &mut Headers,
+    carried: &mut Counter,
+) -> (Class, Option<u32>, Option<u32>) {
+    const FOREIGN: (Class, Option<u32>, Option<u32>) = (Class::Foreign, None, None);
+    let back = &tables.config().back;
+    if parse(packet, headers, &mut carried.bytes).is_none() {
+        return FOREIGN;
+    }
+    let source = Pos::from_stored(headers.source);
+    let (set, sender) = if headers.has(found::IPV4) {
+        let Some(source) = load_u32(packet, source, 0) else { return FOREIGN };
+        (scope::destination(tables, Destination::V4(source)), prefix::find4(tables, &back.senders, source))
+    } else {
+        let Some(source) = load_u128(packet, source, 0) else { return FOREIGN };
+        (scope::destination(tables, Destination::V6(source)), prefix::find6(tables, &back.senders, source))
+    };
+    if set == 0 {
+        // An error of somebody on the way quotes an answer's flow, which is not looked for: it is his.
+        return if sender == 0 { FOREIGN } else { (Class::Assigned, Some(sender), None) };
+    }
+    transport::parse(packet, headers);
+    turn(headers);
+    let ours = scope::service(tables, headers, set);
+    if sender != 0 {
+        rare();
+        return (Class::Assigned, Some(sender), None);
+    }
+    if !ours {
+        return FOREIGN;
+    }
+    if headers.is_broken() {
+        return (Class::Malformed, None, None);
+    }
+    let key = extract_some(packet, tables, headers, back.fields, None);
+    let resolved = resolve(tables, &key);
+    let choice = match resolved.entry {
+        Some(entry) => {
+            let mut choice = select::for_key(packet, tables, headers, entry);
+            if tables.config().overlay != 0 && !overlay::takes(tables, choice.shard) {
+                rare();
+                let chosen = Chosen::for_key(tables, entry, choice.slot, choice.flow);
+                choice.shard = chosen.map_or(NO_SHARD, |chosen| tables.around(chosen));
+            }
+            choice.shard
+        }
+        None => NO_SHARD,
+    };
+    let there = (choice as u32) < tables.config().shards;
+    (resolved.class, resolved.entry.map(|entry| entry.id), there.then_some(choice as u32))
+}
+
+/// Sends a probe, whose `mark` says so, to the shard that it names, as packets to that go; `None` for any other packet. What is for the
+/// interface that it leaves by has gone there with [`Action::Pass`].
+#[inline(always)]
+pub fn probe<P, T, H>(packet: &mut P, tables: &T, home: &mut H, mark: u32) -> Option<Action>
+where
+    P: PacketMut,
+    T: Tables,
+    H: Exits,
+{
+    let config = tables.config();
+    if config.back.probes == 0 || mark >> 16 != PROBE_MARK {
+        return None;
+    }
+    rare();
+    let shard = mark & 0xffff;
+    let entry = if shard < config.shards { tables.shard(shard)? } else { return Some(Action::Drop) };
+    let mut headers = Headers::NONE;
+    parse(packet, &mut headers, &mut 0)?;
+    let frame = Frame { headers: &headers, opens: false, carried: carried(packet) };
+    match to_shard(packet, tables, home, shard as u16, entry, &frame) {
+        Ok((Action::Transmit, _)) => Some(Action::Pass),
+        Ok((action, _)) => Some(action),
+        Err(_) => Some(Action::Drop),
+    }
+}
