@@ -112,10 +112,8 @@ impl Lab {
 
 /// The interfaces of a lab that is not built, for the host engine alone.
 pub fn imagined() -> Interfaces {
-    let interface = |(place, name): (usize, &str)| Interface {
-        name: name.to_owned(),
-        index: u32::try_from(place + 2).unwrap_or(u32::MAX),
-        mac: mac(place),
+    let interface = |(place, name): (usize, &str)| {
+        Interface::new(name, u32::try_from(place + 2).unwrap_or(u32::MAX), mac(place))
     };
     Interfaces(INTERFACES.into_iter().enumerate().map(interface).collect())
 }

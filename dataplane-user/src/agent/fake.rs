@@ -129,7 +129,7 @@ impl Fake {
 /// The interfaces of the fake host.
 fn interfaces() -> Vec<Interface> {
     let names = ["eth0", "eth1", "ks-a", "ks-b", "ks-c"];
-    let interface = |(index, name): (u32, &&str)| Interface { name: (*name).to_owned(), index, mac: [2; 6] };
+    let interface = |(index, name): (u32, &&str)| Interface::new(name, index, [2; 6]);
     (1..).zip(&names).map(interface).collect()
 }
 

@@ -24,6 +24,13 @@ pub struct Wanted {
     pub mode: AttachMode,
 }
 
+impl Wanted {
+    /// Whether `other` asks for the same on the same device.
+    pub fn is(&self, other: &Self) -> bool {
+        self.mode == other.mode && self.interface.is(&other.interface)
+    }
+}
+
 /// A compiled policy and where it is wanted.
 pub struct Compiled {
     /// The tables.

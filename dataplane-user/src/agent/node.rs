@@ -108,7 +108,7 @@ mod tests {
         };
         let node = Node::default();
         let here = |indices: &[u32]| {
-            let interface = |index: &u32| Interface { name: "veth-a".to_owned(), index: *index, mac: [0; 6] };
+            let interface = |index: &u32| Interface::new("veth-a", *index, [0; 6]);
             Interfaces(indices.iter().map(interface).collect())
         };
         assert_eq!(node.generation(&image, &here(&[7, 8])).lost, [0; 0]);

@@ -38,7 +38,7 @@ impl Imagined {
                 Target::Pass | Target::Drop => {}
             }
         }
-        let interface = |(name, index): (&str, u32)| Interface { name: name.to_owned(), index, mac: [0; 6] };
+        let interface = |(name, index): (&str, u32)| Interface::new(name, index, [0; 6]);
         Self {
             interfaces: Interfaces(names.into_iter().zip(2..).map(interface).collect()),
             cpus: cpus.into_iter().collect(),

@@ -18,11 +18,8 @@ use crate::policy::{load, parse};
 
 pub(super) fn interfaces() -> Interfaces {
     let names = ["lo", "eth0", "veth-a", "veth-b", "veth-c"];
-    let interface = |(name, index): (&str, u8)| Interface {
-        name: name.to_owned(),
-        index: u32::from(index),
-        mac: [2, 0, 0, 0, 1, index],
-    };
+    let interface =
+        |(name, index): (&str, u8)| Interface::new(name, u32::from(index), [2, 0, 0, 0, 1, index]);
     Interfaces(names.into_iter().zip(1..).map(interface).collect())
 }
 
@@ -214,7 +211,7 @@ fn every_example_compiles() {
         for name in named.chain(policy.interfaces.iter().map(|interface| &interface.name)) {
             if host.find(name).is_none() {
                 let index = u32::try_from(host.0.len() + 1).unwrap();
-                host.0.push(Interface { name: name.clone(), index, mac: [2, 0, 0, 0, 2, 0] });
+                host.0.push(Interface::new(name, index, [2, 0, 0, 0, 2, 0]));
             }
         }
         let secrets = Secrets::from_bytes(&[1; 32]);

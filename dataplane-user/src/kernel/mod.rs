@@ -23,6 +23,7 @@ pub mod interfaces;
 mod link;
 mod load;
 mod native;
+pub mod netlink;
 mod pair;
 pub mod pins;
 mod readback;

@@ -113,7 +113,7 @@ fn interfaces(policy: &Policy) -> Interfaces {
         _ => None,
     });
     let names: BTreeSet<&String> = attached.chain(exits).collect();
-    let interface = |(name, index): (&String, u32)| Interface { name: name.clone(), index, mac: [2; 6] };
+    let interface = |(name, index): (&String, u32)| Interface::new(name, index, [2; 6]);
     Interfaces(names.into_iter().zip(2..).map(interface).collect())
 }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicBool;
 
 use super::{Apply, Desk, Steward};
+use crate::kernel::interfaces::same_devices;
 use crate::policy::Bundle;
 use crate::state::audit::{Event, Outcome, Subject};
 use crate::state::{Timestamp, Who};
@@ -53,7 +54,7 @@ impl Steward {
     /// Attaches again where an interface came back, by a new generation where the tables name it.
     fn look_at_interfaces(&self, desk: &mut Desk) {
         let Ok(now) = self.platform.interfaces() else { return };
-        if now == desk.interfaces {
+        if same_devices(&now, &desk.interfaces) {
             return;
         }
         let Some(number) = desk.generations.live().map(|record| record.number) else { return };
@@ -61,7 +62,10 @@ impl Steward {
         // An interface that the policy names may be away: then nothing can be done until it is back.
         let Ok((_, compiled)) = self.compile_at(desk, &bundle) else { return };
         desk.interfaces = now;
-        let same = desk.wanted.get(&number).is_some_and(|wanted| *wanted == compiled.wanted);
+        let same = desk.wanted.get(&number).is_some_and(|wanted| {
+            wanted.len() == compiled.wanted.len()
+                && wanted.iter().zip(&compiled.wanted).all(|(one, other)| one.is(other))
+        });
         let same = same && {
             let ground = self.ground();
             ground.tables(number).is_ok_and(|tables| compiled.image.same_tables(&tables))
