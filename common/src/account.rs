@@ -157,8 +157,8 @@ const _: () = assert!(size_of::<BackTally>() == 16 * CLASSES + 16 * TALLY_SHARDS
 
 /// Where counts of the way back go.
 pub trait BackMeters {
-    /// Counts a packet at the node, and for the shard whose answer it is.
-    fn node_back(&mut self, class: Class, carried: Counter, shard: Option<u32>);
+    /// Counts a packet at the node, and for the shard whose answer it is, if any ([`crate::back::NOBODY`]).
+    fn node_back(&mut self, class: Class, carried: Counter, shard: u32);
     /// Counts a packet for a key.
     fn key_back(&mut self, id: u32, carried: Counter);
 }

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  nat        a pod's answer gets the service's address            (where shards are reached by translation)
-//!  parse      headers, turned round: an answer is the flow that it answers
 //!  sender     whose address it is                                  (pods of one key)
+//!  parse      headers, turned round: an answer is the flow that it answers
 //!  extract, resolve, select    as on the way in, of the fields that an answer has
 //!  account    one slot per key, one per shard, one per class
 //!  stamp      the key for whoever comes next
@@ -45,9 +45,28 @@ pub(crate) fn turn(headers: &mut Headers) {
     (headers.source_port, headers.destination_port) = (headers.destination_port, headers.source_port);
 }
 
-/// Counts and stamps a packet that leaves. `shard` is whose answer it is, where translation told.
+/// Whose a packet is that leaves. Numbers, not options: LLVM leaves the payload of one that is none as it was, and the verifier refuses that.
+#[derive(Clone, Copy)]
+struct Whose {
+    class: Class,
+    /// The key's id; 0: none.
+    key: u32,
+    /// The index of the shard that it answers for; [`NOBODY`]: none.
+    shard: u32,
+}
+
+/// No shard.
+pub const NOBODY: u32 = u32::MAX;
+
+impl Whose {
+    const fn of(class: Class) -> Self {
+        Self { class, key: 0, shard: NOBODY }
+    }
+}
+
+/// Counts and stamps a packet that leaves. `shard` is whose answer it is, where translation told; else [`NOBODY`].
 #[inline(always)]
-pub fn way_back<P, T, H, A>(packet: &mut P, tables: &T, home: &mut H, area: &mut A, shard: Option<u32>)
+pub fn way_back<P, T, H, A>(packet: &mut P, tables: &T, home: &mut H, area: &mut A, shard: u32)
 where
     P: PacketMut,
     T: Tables,
@@ -59,18 +78,16 @@ where
     let headers = &mut work.headers;
     *headers = Headers::NONE;
     let mut carried = carried(packet);
-    let (class, key, chosen) = whose(packet, tables, headers, &mut carried);
+    let whose = whose(packet, tables, headers, &mut carried);
     let back = &tables.config().back;
     if back.count != 0 {
-        home.node_back(class, carried, shard.or(chosen));
-        if let Some(id) = key {
-            home.key_back(id, carried);
+        home.node_back(whose.class, carried, if shard == NOBODY { whose.shard } else { shard });
+        if whose.key != 0 {
+            home.key_back(whose.key, carried);
         }
     }
-    if back.stamps != 0
-        && let Some(id) = key
-    {
-        let stamp = tables.stamp(id);
+    if back.stamps != 0 && whose.key != 0 {
+        let stamp = tables.stamp(whose.key);
         if stamp != 0 {
             stamp::stamp(packet, headers, stamp);
         }
@@ -84,53 +101,46 @@ fn whose<P: PacketMut, T: Tables>(
     tables: &T,
     headers: &mut Headers,
     carried: &mut Counter,
-) -> (Class, Option<u32>, Option<u32>) {
-    const FOREIGN: (Class, Option<u32>, Option<u32>) = (Class::Foreign, None, None);
+) -> Whose {
     let back = &tables.config().back;
     if parse(packet, headers, &mut carried.bytes).is_none() {
-        return FOREIGN;
+        return Whose::of(Class::Foreign);
     }
     let source = Pos::from_stored(headers.source);
     let (set, sender) = if headers.has(found::IPV4) {
-        let Some(source) = load_u32(packet, source, 0) else { return FOREIGN };
+        let source = load_u32(packet, source, 0).unwrap_or(0);
         (scope::destination(tables, Destination::V4(source)), prefix::find4(tables, &back.senders, source))
     } else {
-        let Some(source) = load_u128(packet, source, 0) else { return FOREIGN };
+        let source = load_u128(packet, source, 0).unwrap_or([0, 0]);
         (scope::destination(tables, Destination::V6(source)), prefix::find6(tables, &back.senders, source))
     };
+    if sender != 0 {
+        rare();
+        return Whose { key: sender, ..Whose::of(Class::Assigned) };
+    }
     if set == 0 {
-        // An error of somebody on the way quotes an answer's flow, which is not looked for: it is his.
-        return if sender == 0 { FOREIGN } else { (Class::Assigned, Some(sender), None) };
+        return Whose::of(Class::Foreign);
     }
     transport::parse(packet, headers);
     turn(headers);
-    let ours = scope::service(tables, headers, set);
-    if sender != 0 {
-        rare();
-        return (Class::Assigned, Some(sender), None);
-    }
-    if !ours {
-        return FOREIGN;
+    if !scope::service(tables, headers, set) {
+        return Whose::of(Class::Foreign);
     }
     if headers.is_broken() {
-        return (Class::Malformed, None, None);
+        return Whose::of(Class::Malformed);
     }
     let key = extract_some(packet, tables, headers, back.fields, None);
     let resolved = resolve(tables, &key);
-    let choice = match resolved.entry {
-        Some(entry) => {
-            let mut choice = select::for_key(packet, tables, headers, entry);
-            if tables.config().overlay != 0 && !overlay::takes(tables, choice.shard) {
-                rare();
-                let chosen = Chosen::for_key(tables, entry, choice.slot, choice.flow);
-                choice.shard = chosen.map_or(NO_SHARD, |chosen| tables.around(chosen));
-            }
-            choice.shard
-        }
-        None => NO_SHARD,
-    };
-    let there = (choice as u32) < tables.config().shards;
-    (resolved.class, resolved.entry.map(|entry| entry.id), there.then_some(choice as u32))
+    let Some(entry) = resolved.entry else { return Whose::of(resolved.class) };
+    let mut choice = select::for_key(packet, tables, headers, entry);
+    if tables.config().overlay != 0 && !overlay::takes(tables, choice.shard) {
+        rare();
+        let chosen = Chosen::for_key(tables, entry, choice.slot, choice.flow);
+        choice.shard = chosen.map_or(NO_SHARD, |chosen| tables.around(chosen));
+    }
+    let there = (choice.shard as u32) < tables.config().shards;
+    let shard = if there { choice.shard as u32 } else { NOBODY };
+    Whose { class: Class::Assigned, key: entry.id, shard }
 }
 
 /// Sends a probe, whose `mark` says so, to the shard that it names, as packets to that go; `None` for any other packet. What is for the

@@ -11,8 +11,8 @@ use core::mem::offset_of;
 
 use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
 
-use crate::access::{PacketMut, Pos, load_u32, load_u128};
-use crate::back::{parse, turn};
+use crate::access::{PacketMut, Pos};
+use crate::back::{NOBODY, parse, turn};
 use crate::checksum::{Change, Pseudo, follow};
 use crate::headers::{Headers, found};
 use crate::parse::network::{self, Destination, Ipv6Words};
@@ -53,45 +53,49 @@ pub fn to_pod<P: PacketMut, T: Tables>(packet: &mut P, tables: &T, shard: u32, l
     }
 }
 
-/// Gives an answer of a pod the service's address, and says whose it was: the shard's index. `None`, and nothing done, for any other
+/// Gives an answer of a pod the service's address, and says whose it was: the shard's index. [`NOBODY`], and nothing done, for any other
 /// packet: what a pod sends from a port that is no service's is its own.
 #[inline(always)]
-pub fn from_pod<P: PacketMut, T: Tables>(packet: &mut P, tables: &T, headers: &mut Headers) -> Option<u32> {
+pub fn from_pod<P: PacketMut, T: Tables>(packet: &mut P, tables: &T, headers: &mut Headers) -> u32 {
     *headers = Headers::NONE;
-    parse(packet, headers, &mut 0)?;
+    if parse(packet, headers, &mut 0).is_none() {
+        return NOBODY;
+    }
     // Of an error that quotes, the flow is what it quotes; its sender may be another than the pod.
     transport::parse(packet, headers);
     if headers.is_broken() {
-        return None;
+        return NOBODY;
     }
     let back = &tables.config().back;
     let source = Pos::from_stored(headers.source);
-    let v4 = headers.has(found::IPV4);
-    let (number, service) = if v4 {
-        let pod = load_u32(packet, source, 0)?;
-        (prefix::find4(tables, &back.pods, pod), Destination::V4(u32::from_be_bytes(back.service4)))
+    let l3 = Pos::from_stored(headers.l3);
+    if headers.has(found::IPV4) {
+        let Some(pod) = packet.load::<[u8; 4]>(source, 0) else { return NOBODY };
+        let number = prefix::find4(tables, &back.pods, u32::from_be_bytes(pod));
+        let service = Destination::V4(u32::from_be_bytes(back.service4));
+        if number == 0 || !answers(tables, headers, service) {
+            return NOBODY;
+        }
+        ipv4(packet, l3, Way::Out, pod, back.service4);
+        number - 1
     } else {
-        let [high, low] = back.service6;
-        let service = Destination::V6([u64::from_be_bytes(high), u64::from_be_bytes(low)]);
-        (prefix::find6(tables, &back.pods, load_u128(packet, source, 0)?), service)
-    };
-    if number == 0 {
-        return None;
+        let Some(pod) = packet.load::<[[u8; 8]; 2]>(source, 0) else { return NOBODY };
+        let number = prefix::find6(tables, &back.pods, pod.map(u64::from_be_bytes));
+        let service = Destination::V6(back.service6.map(u64::from_be_bytes));
+        if number == 0 || !answers(tables, headers, service) {
+            return NOBODY;
+        }
+        ipv6(packet, l3, Way::Out, pod, back.service6);
+        number - 1
     }
+}
+
+/// Whether a pod's packet answers for `service`; its headers are turned round.
+#[inline(always)]
+fn answers<T: Tables>(tables: &T, headers: &mut Headers, service: Destination) -> bool {
     turn(headers);
     let set = scope::destination(tables, service);
-    if set == 0 || !scope::service(tables, headers, set) {
-        return None;
-    }
-    let l3 = Pos::from_stored(headers.l3);
-    if v4 {
-        let pod = packet.load::<[u8; 4]>(source, 0)?;
-        ipv4(packet, l3, Way::Out, pod, back.service4)?;
-    } else {
-        let pod = packet.load::<[[u8; 8]; 2]>(source, 0)?;
-        ipv6(packet, l3, Way::Out, pod, back.service6)?;
-    }
-    Some(number - 1)
+    set != 0 && scope::service(tables, headers, set)
 }
 
 /// Which checksum a transport protocol has over its addresses, and where.

@@ -19,7 +19,7 @@ use aya_ebpf::helpers::{bpf_redirect, bpf_skb_change_type};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use keysteer_common::access::MAX_POS;
-use keysteer_common::back::{probe, way_back};
+use keysteer_common::back::{NOBODY, probe, way_back};
 use keysteer_common::decide::{decide, decide_deep};
 use keysteer_common::forward::Action;
 use keysteer_common::tables::Tables;
@@ -121,9 +121,8 @@ fn keysteer_back(context: TcContext) -> i32 {
             Action::Drop | Action::Transmit => TC_ACT_SHOT as i32,
         };
     }
-    let shard = if back.nat != 0 { keysteer_from_pod(context.skb.skb) } else { 0 };
+    let shard = if back.nat != 0 { keysteer_from_pod(context.skb.skb) } else { NOBODY };
     if back.count != 0 || back.stamps != 0 {
-        let shard = if shard != 0 { Some(shard - 1) } else { None };
         way_back(&mut Frame::new(Skb::<OUTER>::new(&context)), tables, &mut Back, &mut CpuArea, shard);
     }
     TC_ACT_UNSPEC

@@ -10,6 +10,7 @@ use aya_ebpf::maps::{Array, CpuMap, DevMap, LruHashMap, PerCpuArray, PerCpuHashM
 use keysteer_common::account::{
     BackMeters, BackTally, Counter, KeyCounter, KeyEvents, Meters, TALLY_SHARDS, Tally, way,
 };
+use keysteer_common::back::NOBODY;
 use keysteer_common::config::Config;
 use keysteer_common::headers::Work;
 use keysteer_common::overlay::{self, Chosen};
@@ -319,14 +320,15 @@ impl Exits for Back {
 
 impl BackMeters for Back {
     #[inline(always)]
-    fn node_back(&mut self, class: Class, carried: Counter, shard: Option<u32>) {
-        let Some(tally) = BACK_TALLIES.get_ptr_mut(shard.unwrap_or(0) / TALLY_SHARDS as u32) else { return };
+    fn node_back(&mut self, class: Class, carried: Counter, shard: u32) {
+        let first = if shard == NOBODY { 0 } else { shard / TALLY_SHARDS as u32 };
+        let Some(tally) = BACK_TALLIES.get_ptr_mut(first) else { return };
         // SAFETY: this CPU's own value; nothing else refers to it.
         let tally = unsafe { &mut *tally };
         if let Some(counter) = tally.classes.get_mut(class as usize) {
             counter.add(carried);
         }
-        if let Some(shard) = shard {
+        if shard != NOBODY {
             tally.shards[shard as usize % TALLY_SHARDS].add(carried);
         }
     }

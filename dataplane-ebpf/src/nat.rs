@@ -4,6 +4,7 @@
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use keysteer_common::access::{MAX_POS, Packet, Pos};
+use keysteer_common::back::NOBODY;
 use keysteer_common::nat;
 use keysteer_common::state::Area;
 use keysteer_common::tables::Tables;
@@ -29,23 +30,20 @@ pub(crate) extern "C" fn keysteer_to_pod_tc(context: *mut __sk_buff, shard: u32,
     to_pod(&mut Frame::new(Skb::<ALL>::new(&context)), shard, l3)
 }
 
-/// [`nat::from_pod`] of a packet that leaves; the shard's index plus one, or 0.
+/// [`nat::from_pod`] of a packet that leaves: the shard's index, or [`NOBODY`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn keysteer_from_pod(context: *mut __sk_buff) -> u32 {
     let tables = &Maps::<true>;
     if tables.config().back.nat == 0 {
-        return 0;
+        return NOBODY;
     }
     let context = TcContext::new(context);
     let mut frame = Frame::new(Skb::<OUTER>::new(&context));
     let mut area = CpuArea;
-    let Some(work) = area.work() else { return 0 };
+    let Some(work) = area.work() else { return NOBODY };
     frame.arm(work.zero);
-    match nat::from_pod(&mut frame, tables, &mut work.headers) {
-        Some(shard) => shard.wrapping_add(1),
-        None => 0,
-    }
+    nat::from_pod(&mut frame, tables, &mut work.headers)
 }
 
 #[inline(always)]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use keysteer_common::account::{BackMeters, Counter, Meters, ShardCounter};
-use keysteer_common::back::way_back;
+use keysteer_common::back::{NOBODY, way_back};
 use keysteer_common::decide::{decide, decide_deep};
 use keysteer_common::forward::Action;
 use keysteer_common::headers::Work;
@@ -82,7 +82,7 @@ impl<'a> Engine<'a> {
         let back = &self.image.config.back;
         let mut work = Work::default();
         let packet = &mut Frame::new(frame, 0);
-        let shard = if back.nat != 0 { nat::from_pod(packet, self.image, &mut work.headers) } else { None };
+        let shard = if back.nat != 0 { nat::from_pod(packet, self.image, &mut work.headers) } else { NOBODY };
         if back.count != 0 || back.stamps != 0 {
             way_back(packet, self.image, &mut self.counts, &mut work, shard);
         }
@@ -174,12 +174,12 @@ impl Meters for Counts<'_> {
 }
 
 impl BackMeters for Counts<'_> {
-    fn node_back(&mut self, class: Class, carried: Counter, shard: Option<u32>) {
+    fn node_back(&mut self, class: Class, carried: Counter, shard: u32) {
         let back = self.back();
         if let Some(counter) = back.classes.get_mut(class as usize) {
             counter.add(carried);
         }
-        if let Some(counter) = shard.and_then(|shard| back.shards.get_mut(shard as usize)) {
+        if let Some(counter) = back.shards.get_mut(shard as usize) {
             counter.add(carried);
         }
     }

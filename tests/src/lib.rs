@@ -20,6 +20,7 @@
     reason = "tests state what must hold; this library is part of them"
 )]
 
+pub mod answer;
 pub mod captures;
 pub mod carriers;
 pub mod dice;

@@ -8,13 +8,12 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use keysteer::counters::Snapshot;
 use keysteer::engine::Engine;
 use keysteer::image::Image;
-use keysteer::kernel::{Dataplane, KernelError, has_tcx};
+use keysteer::kernel::{Dataplane, FRAMES_AT_TC, KernelError, has_tcx};
 use keysteer_common::account::Counter;
 use keysteer_common::forward::Action;
 use keysteer_common::headers::{Decision, Headers, Record, Work};
@@ -24,6 +23,7 @@ use keysteer_common::tables::target;
 use keysteer_common::vocabulary::Class;
 use nix::time::{ClockId, clock_gettime};
 
+use crate::answer::answer_to;
 use crate::lab::CPU;
 
 /// What a test run without an interface index says it came in by: the namespace's loopback.
@@ -58,10 +58,9 @@ struct AtTc<'i> {
     kernel: Dataplane,
     engine: Engine<'i>,
     work: Work,
+    /// Whether there is a program for what leaves.
+    back: bool,
 }
-
-/// Bytes of those frames: an IPv6 header is in them, and a page of any machine holds them.
-const AT_TC: RangeInclusive<usize> = 54..=3_072;
 
 /// What became of a frame in one home.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +101,18 @@ pub enum Difference {
         kernel: Box<Outcome>,
         /// The host's.
         host: Box<Outcome>,
+    },
+    /// About a frame that leaves.
+    #[error(
+        "about a frame that leaves the homes disagree: {frame:02x?}\n kernel {kernel:02x?}\n host   {host:02x?}"
+    )]
+    Back {
+        /// The frame.
+        frame: Vec<u8>,
+        /// What the kernel made of it.
+        kernel: Vec<u8>,
+        /// What the host made of it.
+        host: Vec<u8>,
     },
     /// About what was counted.
     #[error("the homes counted differently: {0}")]
@@ -227,12 +238,13 @@ impl<'i> AtTc<'i> {
         for (shard, _) in (0..).zip(&host.shards).filter(|(_, entry)| entry.target == target::CPU) {
             engine.lose_exit(shard);
         }
-        Ok(Self { kernel, engine, work })
+        let back = host.config.back.on != 0;
+        Ok(Self { kernel, engine, work, back })
     }
 
     /// Runs a frame through both homes, if the kernel takes it.
     fn run(&mut self, frame: &[u8], ingress: u32) -> Result<(), Difference> {
-        if !AT_TC.contains(&frame.len()) {
+        if !FRAMES_AT_TC.contains(&frame.len()) {
             return Ok(());
         }
         let kernel = self.kernel.test_run_at(Hook::Tc, frame, ingress, CPU)?;
@@ -246,10 +258,23 @@ impl<'i> AtTc<'i> {
         };
         let host = Outcome { action: Some(action), frame: bytes, work: self.work };
         let (kernel, host) = (kernel.comparable(&host), host.comparable(&kernel));
-        if kernel == host {
-            return Ok(());
+        if kernel != host {
+            return Err(Difference::Tc { kernel: Box::new(kernel), host: Box::new(host) });
         }
-        Err(Difference::Tc { kernel: Box::new(kernel), host: Box::new(host) })
+        if self.back { self.leave(frame, ingress) } else { Ok(()) }
+    }
+
+    /// Lets a frame, and its answer, leave in both homes.
+    fn leave(&mut self, frame: &[u8], ingress: u32) -> Result<(), Difference> {
+        for frame in [Some(frame.to_vec()), answer_to(frame)].into_iter().flatten() {
+            let (action, kernel) = self.kernel.forward_run_at(Hook::Back, &frame, ingress)?;
+            let mut host = frame.clone();
+            self.engine.see_leave(&mut host);
+            if action != Some(Action::Pass) || kernel != host {
+                return Err(Difference::Back { frame, kernel, host });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -269,6 +294,17 @@ fn unequal(kernel: &Snapshot, host: &Snapshot) -> Option<String> {
         .or_else(|| list("shard", &kernel.shards, &host.shards))
         .or_else(|| unequal_maps("version", &kernel.versions, &host.versions))
         .or_else(|| unequal_maps("claim", &kernel.claims, &host.claims))
+        .or_else(|| {
+            let of = |snapshot: &Snapshot| snapshot.back.clone().unwrap_or_default();
+            let (kernel, host) = (of(kernel), of(host));
+            // Of what was never counted one of the two has no lists.
+            if kernel.sent() == host.sent() && kernel.sent() == Counter::default() {
+                return None;
+            }
+            list("class on the way back", &kernel.classes, &host.classes)
+                .or_else(|| list("key on the way back", &kernel.keys, &host.keys))
+                .or_else(|| list("shard on the way back", &kernel.shards, &host.shards))
+        })
 }
 
 /// The first entry in which two maps of counters differ.

@@ -11,7 +11,7 @@ use keysteer_common::headers::Work;
 use keysteer_common::shim::Signing;
 use keysteer_common::slice::Frame;
 use keysteer_common::tables::{
-    Datagram, Datagrams, Exits, KeyEntry, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables,
+    Datagram, Datagrams, Exits, KeyEntry, Pod, PrefixStep, ServiceSet, ShardEntry, Slot, SlotTable, Tables,
 };
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
@@ -112,6 +112,12 @@ impl Tables for Watched<'_> {
     fn key_word(&self, id: u32) -> u64 {
         self.0.key_word(id)
     }
+    fn pod(&self, shard: u32) -> Option<&Pod> {
+        self.0.pod(shard)
+    }
+    fn stamp(&self, id: u32) -> u32 {
+        self.0.stamp(id)
+    }
     fn shard_word(&self, shard: u32) -> u64 {
         self.0.shard_word(shard)
     }
@@ -141,7 +147,7 @@ impl Datagrams for Nothing {
 }
 
 impl Exits for Nothing {
-    fn to_interface(&mut self, _: u32) -> bool {
+    fn to_interface(&mut self, _: u32, _: bool) -> bool {
         false
     }
     fn to_cpu(&mut self, _: u32) -> bool {

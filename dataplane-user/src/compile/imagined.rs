@@ -24,6 +24,11 @@ impl Imagined {
     pub fn of(policy: &Policy) -> Self {
         let mut names: Vec<&str> =
             policy.interfaces.iter().map(|interface| interface.name.as_str()).collect();
+        for leaving in policy.egress.iter().flat_map(|egress| &egress.interfaces) {
+            if !names.contains(&leaving.name.as_str()) {
+                names.push(&leaving.name);
+            }
+        }
         let mut cpus = BTreeSet::new();
         for shard in &policy.shards {
             match &shard.target {

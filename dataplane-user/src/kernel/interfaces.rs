@@ -125,9 +125,10 @@ impl Interface {
     }
 }
 
-/// Whether two lists are of the same devices, each at the same place.
+/// Whether two lists are the same as far as tables depend on them: the same devices, each at the same place and of the same MTU.
 pub fn same_devices(one: &[Interface], other: &[Interface]) -> bool {
-    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.is(other))
+    one.len() == other.len()
+        && one.iter().zip(other).all(|(one, other)| one.is(other) && one.mtu == other.mtu)
 }
 
 /// All interfaces of a namespace.

@@ -47,7 +47,7 @@ pub use runs::{FRAMES, Runs};
 pub use steering::{Counted, Link as SteeredInterface, Steering};
 pub use survey::Pinned;
 pub use tables::{KEYS_MAP, change_keys};
-pub use test_run::{TestRunOutcome, pin_to_cpu};
+pub use test_run::{FRAMES_AT_TC, TestRunOutcome, pin_to_cpu};
 
 /// A loaded program with its maps, and where it is attached.
 pub struct Dataplane {

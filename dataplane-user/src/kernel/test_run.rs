@@ -1,5 +1,7 @@
 //! One frame through the very program that decides in the kernel (`BPF_PROG_TEST_RUN`).
 
+use std::ops::RangeInclusive;
+
 use aya::programs::{TestRun, TestRunOptions};
 use keysteer_common::forward::Action;
 use keysteer_common::headers::Work;
@@ -8,6 +10,9 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use super::{Dataplane, KernelError};
+
+/// Bytes of the frames that the kernel takes for a test run at TC: an IPv6 header is in them, and a page of any machine holds them.
+pub const FRAMES_AT_TC: RangeInclusive<usize> = 54..=3_072;
 
 /// What the program made of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]

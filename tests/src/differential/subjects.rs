@@ -12,7 +12,7 @@ use super::signed;
 use crate::lab::{Lab, compile};
 
 /// Policies as files. Together they use every carrier, level, target, width and class action.
-const POLICIES: [(&str, &str); 23] = [
+const POLICIES: [(&str, &str); 25] = [
     ("tenants", include_str!("policies/tenants.yaml")),
     ("composite", include_str!("policies/composite.yaml")),
     ("hardware", include_str!("policies/hardware.yaml")),
@@ -35,6 +35,8 @@ const POLICIES: [(&str, &str); 23] = [
     ("trust", include_str!("policies/trust.yaml")),
     ("versions", include_str!("policies/versions.yaml")),
     ("option", include_str!("policies/option.yaml")),
+    ("back", include_str!("policies/back.yaml")),
+    ("translated", include_str!("policies/translated.yaml")),
     (GAPS, include_str!("policies/gaps.yaml")),
 ];
 

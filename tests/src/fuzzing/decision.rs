@@ -188,7 +188,7 @@ impl Datagrams for Node<'_> {
 }
 
 impl Exits for Node<'_> {
-    fn to_interface(&mut self, shard: u32) -> bool {
+    fn to_interface(&mut self, shard: u32, _peer: bool) -> bool {
         self.exits.push(shard);
         !self.lost.iter().any(|lost| u32::from(*lost) == shard)
     }

@@ -1,7 +1,5 @@
 //! A new generation, before it is put anywhere: made ready, loaded, proved; and what is made before it is needed.
 
-use std::ops::RangeInclusive;
-
 use keysteer_common::forward::Action;
 use keysteer_common::program::Hook;
 
@@ -13,15 +11,13 @@ use crate::kernel::KernelError;
 use crate::kernel::counter_set::{Capacity, CounterSet};
 use crate::kernel::load::Shape;
 use crate::kernel::pair::{COUNTED, Pair};
+use crate::kernel::test_run::FRAMES_AT_TC;
 
 /// The smallest counter set: key ids and shards.
 const SMALLEST: Capacity = Capacity { keys: 1024, shards: 256, back: false };
 
 /// Bytes of tables up to which programs are loaded before they are needed.
 const SPARE: u64 = 8 << 20;
-
-/// Bytes of the frames that the kernel takes for a test run at TC: an IPv6 header is in them, and a page of any machine holds them.
-const AT_TC: RangeInclusive<usize> = 54..=3_072;
 
 /// The interface that test runs arrive on: the loopback of any namespace.
 const LOOPBACK: u32 = 1;
@@ -144,7 +140,7 @@ impl Steering {
             let mut after = frame.clone();
             let host = engine.decide(&mut after, LOOPBACK).action;
             prove_frame(frame, host, &after, twin.forward_run(frame, 0)?)?;
-            if twin.about.shape.tc && AT_TC.contains(&frame.len()) {
+            if twin.about.shape.tc && FRAMES_AT_TC.contains(&frame.len()) {
                 let host = match engine.decide(&mut frame.clone(), LOOPBACK).action {
                     Action::Transmit => Action::Redirect,
                     action => action,

@@ -87,12 +87,12 @@ impl Bench {
 
     /// Puts the empty program or keysteer behind the wrapper.
     fn choose(&mut self, empty: bool) -> Result<(), String> {
-        let at_tc = self.row.hook == Hook::Tc;
+        let at_tc = self.row.hook != Hook::Xdp;
         let fd = match (empty, at_tc) {
             (true, false) => self.xdp("bench_empty")?.fd(),
             (true, true) => self.tc("bench_empty_tc")?.fd(),
             (false, false) => self.dataplane.xdp().map_err(text)?.fd(),
-            (false, true) => self.dataplane.tc().map_err(text)?.fd(),
+            (false, true) => self.dataplane.classifier(self.row.hook).map_err(text)?.fd(),
         };
         let fd = fd.map_err(text)?.try_clone().map_err(text)?;
         let name = if at_tc { "UNDER_TEST_TC" } else { "UNDER_TEST" };
@@ -134,14 +134,14 @@ impl Bench {
         let begun = thread_time()?;
         let result = match self.row.hook {
             Hook::Xdp => self.xdp("bench_wrapper")?.test_run(options),
-            Hook::Tc => {
+            Hook::Tc | Hook::Back => {
                 options.ctx_in = (self.row.segments > 1).then_some(&context);
                 self.tc("bench_wrapper_tc")?.test_run(options)
             }
         };
         let result = result.map_err(text)?;
         let took = thread_time()?.saturating_sub(begun);
-        if result.return_value == ABORTED[usize::from(self.row.hook == Hook::Tc)] {
+        if result.return_value == ABORTED[usize::from(self.row.hook != Hook::Xdp)] {
             return Err(format!("{}: the wrapper could not call the program", self.row.name));
         }
         Ok(took.as_secs_f64() * 1e9 / f64::from(iterations))
