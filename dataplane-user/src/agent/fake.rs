@@ -12,7 +12,7 @@ use super::ground::{Compiled, Counted, Ground, Platform, Wanted};
 use super::meter::{Cause, Meter, Source};
 use super::node::Node;
 use super::steward::Posted;
-use crate::compile::{Host, compile_for};
+use crate::compile::{Host, compile_for, devices};
 use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
 use crate::image::{FieldInfo, Image, KeyInfo, Names, SchemaInfo, ShardInfo, Words};
@@ -138,11 +138,8 @@ impl Platform for Fake {
         self.0.step("compile")?;
         let here = Interfaces(interfaces());
         let image = compile_for(policy, Host { interfaces: &here, cpus: &[0] }, secrets, ids)?;
-        let wanted = policy
-            .interfaces
-            .iter()
-            .filter_map(|it| Some(Wanted { interface: here.find(&it.name)?.clone(), mode: it.mode }));
-        Ok(Compiled { image, wanted: wanted.collect() })
+        let devices = devices(policy, &here)?;
+        Ok(Compiled { image, wanted: devices.into_iter().map(Wanted::from).collect() })
     }
 
     fn open(&self, _: &Path) -> Result<Box<dyn Ground>, Cause> {
@@ -215,6 +212,7 @@ impl Ground for Fake {
             index: wanted.interface.index,
             mode: "native".to_owned(),
             fallback: None,
+            note: None,
         };
         Ok(wanted.iter().map(status).collect())
     }

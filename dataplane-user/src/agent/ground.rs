@@ -7,6 +7,7 @@ use keysteer_common::shim::Signing;
 use keysteer_common::tables::Slot;
 
 use super::meter::Cause;
+use crate::compile::Device;
 use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
 use crate::image::{Image, Words};
@@ -22,6 +23,16 @@ pub struct Wanted {
     pub interface: Interface,
     /// How.
     pub mode: AttachMode,
+    /// For which other interfaces that the policy names, and how those lead here.
+    pub note: Option<String>,
+    /// Why not natively, where that is known before it is tried.
+    pub fallback: Option<String>,
+}
+
+impl From<Device> for Wanted {
+    fn from(Device { interface, mode, note }: Device) -> Self {
+        Self { interface, mode, note, fallback: None }
+    }
 }
 
 impl Wanted {

@@ -7,9 +7,11 @@ use keysteer_common::tables::Slot;
 
 use super::ground::{Compiled, Counted, Ground, Platform, Wanted};
 use super::meter::Cause;
+use super::tags;
 use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
 use crate::image::{Image, Words};
+use crate::kernel::features::Features;
 use crate::kernel::interfaces::{Interface, Interfaces};
 use crate::kernel::{self, Attachment, KernelError, Pinned, Steering, WantedMode};
 use crate::policy::{AttachMode, Policy};
@@ -24,11 +26,15 @@ impl Platform for Kernel {
     fn compile(&self, policy: &Policy, secrets: &Secrets, ids: &mut Ids) -> Result<Compiled, Cause> {
         let interfaces = Interfaces::read()?;
         let mut image = crate::compile::compile(policy, &interfaces, secrets, ids)?;
-        let wanted = policy
-            .interfaces
-            .iter()
-            .filter_map(|it| Some(Wanted { interface: interfaces.find(&it.name)?.clone(), mode: it.mode }));
-        let wanted: Vec<Wanted> = wanted.collect();
+        let devices = crate::compile::devices(policy, &interfaces)?;
+        let mut wanted: Vec<Wanted> = devices.into_iter().map(Wanted::from).collect();
+        if tags::reads_tags(policy) {
+            for it in &mut wanted {
+                if let Some(stripper) = tags::stripper(&interfaces, &it.interface, Features::read) {
+                    tags::keep(it, &stripper, no_tc(&image))?;
+                }
+            }
+        }
         let at_tc = wanted.iter().find(|it| it.mode == AttachMode::Tc);
         if let Some(Wanted { interface, .. }) = at_tc.filter(|_| image.steers_to_cpus()) {
             return Err(KernelError::CpuAtTc { interface: interface.name.clone() }.into());
@@ -62,9 +68,22 @@ fn mode(mode: AttachMode) -> WantedMode {
     }
 }
 
+/// Why `auto` cannot steer at TC, if it cannot.
+fn no_tc(image: &Image) -> Option<&'static str> {
+    if image.steers_to_cpus() {
+        Some(
+            "or give shards with a `cpu` target the target `pass`: from TC, where tags can be read, no CPU is reached",
+        )
+    } else if !kernel::has_tcx() {
+        Some("because TC, where tags can be read, needs Linux 6.6")
+    } else {
+        None
+    }
+}
+
 fn status(attachment: Attachment) -> InterfaceStatus {
     let Attachment { name, index, mode, fallback } = attachment;
-    InterfaceStatus { name, index, mode: mode.name().to_owned(), fallback }
+    InterfaceStatus { name, index, mode: mode.name().to_owned(), fallback, note: None }
 }
 
 impl Counted for kernel::Counted {

@@ -21,6 +21,7 @@ pub mod serve;
 pub mod start;
 pub mod state;
 pub mod steward;
+pub mod tags;
 pub mod watch;
 
 #[cfg(test)]

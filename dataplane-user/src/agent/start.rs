@@ -78,9 +78,10 @@ fn forget_keys_in_force(state: &Path) {
 /// What is said of an interface.
 fn line(status: &InterfaceStatus) -> String {
     let InterfaceStatus { name, mode, .. } = status;
+    let note = status.note.as_ref().map(|note| format!(", {note}")).unwrap_or_default();
     match &status.fallback {
-        Some(why) => format!("{name}: attached in {mode} mode (not native: {why})"),
-        None => format!("{name}: attached in {mode} mode"),
+        Some(why) => format!("{name}: attached in {mode} mode{note} (not native: {why})"),
+        None => format!("{name}: attached in {mode} mode{note}"),
     }
 }
 

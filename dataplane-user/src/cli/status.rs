@@ -98,8 +98,9 @@ fn render(status: &Status) -> String {
         ("NOTE", Align::Left),
     ]);
     for at in &status.interfaces {
-        let note = at.fallback.as_ref().map(|why| format!("not native: {why}")).unwrap_or_default();
-        interfaces.row([at.name.clone(), at.index.to_string(), at.mode.clone(), note]);
+        let fallback = at.fallback.as_ref().map(|why| format!("not native: {why}"));
+        let notes: Vec<String> = at.note.clone().into_iter().chain(fallback).collect();
+        interfaces.row([at.name.clone(), at.index.to_string(), at.mode.clone(), notes.join("; ")]);
     }
     let mut verdicts =
         Table::new([("VERDICT", Align::Left), ("PACKETS", Align::Right), ("BYTES", Align::Right)]);

@@ -9,12 +9,14 @@
 //!                         --keys-->      open-addressed key table
 //!  way back               --back-->      pods, stamps, whose addresses are whose
 //!  shards                 --shards-->    interface indices and MAC addresses of this host
+//!  interfaces             --devices-->   the devices to attach to on this host
 //! ```
 //!
 //! The same policy, secrets and ids give the same image. What the host must have for it (interfaces,
 //! CPUs) is checked here, and only here.
 
 mod back;
+mod devices;
 mod identity;
 mod imagined;
 mod keys;
@@ -30,7 +32,7 @@ mod trust;
 #[path = "aiming_tests.rs"]
 mod aiming;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 #[cfg(test)]
 #[path = "versions_tests.rs"]
 mod versions;
@@ -51,6 +53,7 @@ use crate::kernel::interfaces::Interfaces;
 use crate::policy::{ClassAction, Diagnostic, Mode, Policy, Target};
 use crate::state::{Ids, Secrets};
 
+pub use devices::{Device, devices, follow, parts};
 pub use identity::{Identities, identity, of_compiled, shown, slot, slot_of};
 pub use imagined::{Imagined, LOOPBACK, arrive, reachable};
 
@@ -165,6 +168,7 @@ pub fn compile_for(
 ) -> Result<Image, CompileError> {
     let indices = shards::indices(policy, &mut ids.shards)?;
     let shards = shards::compile(policy, host, &indices)?;
+    devices(policy, host.interfaces)?;
     let mut prefixes = prefixes::Tables::default();
     let tables = policy
         .tables

@@ -16,7 +16,7 @@ use crate::engine::Engine;
 use crate::kernel::interfaces::Interface;
 use crate::policy::{load, parse};
 
-pub(super) fn interfaces() -> Interfaces {
+pub(crate) fn interfaces() -> Interfaces {
     let names = ["lo", "eth0", "veth-a", "veth-b", "veth-c"];
     let interface =
         |(name, index): (&str, u8)| Interface::new(name, u32::from(index), [2, 0, 0, 0, 1, index]);
@@ -26,6 +26,20 @@ pub(super) fn interfaces() -> Interfaces {
 fn build(policy: &Policy, ids: &mut Ids) -> Result<Image, CompileError> {
     let secrets = Secrets::from_bytes(&[7; 32]);
     compile_for(policy, Host { interfaces: &interfaces(), cpus: &[0, 1, 2, 3] }, &secrets, ids)
+}
+
+/// A policy of two versions of a schema, each with a field that is read from a carrier.
+pub(crate) fn versions_of(carriers: [&str; 2]) -> String {
+    let [one, other] = carriers;
+    let schema =
+        |version: u8, from: &str| format!("{{version: {version}, fields: [{{name: tenant, from: {from}}}]}}");
+    format!(
+        "apiVersion: keysteer.dev/v1alpha1\nkind: SteeringPolicy\nmetadata: {{name: edge}}\nspec:\n  environment: prod\n  \
+         interfaces: [{{name: eth0}}]\n  scope: [{{destinations: [203.0.113.0/24]}}]\n  schemas: [{}, {}]\n  shards: [{{name: a, \
+         target: drop}}]\n  pools: [{{name: p, shards: [a]}}]\n  keys: [{{name: acme, match: {{tenant: 1}}, pool: p}}]\n",
+        schema(1, one),
+        schema(2, other)
+    )
 }
 
 const POLICY: &str = r#"apiVersion: keysteer.dev/v1alpha1

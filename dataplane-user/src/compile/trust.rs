@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use keysteer_common::config::{Config, INTERFACES, InterfaceConfig, MAX_KEY_PROBES, PrefixTable};
 use keysteer_common::trust::{pair, pair_home};
 
+use super::devices::ways_in;
 use super::keys::Placed;
 use super::{CompileError, prefixes};
 use crate::kernel::interfaces::Interfaces;
@@ -33,10 +34,15 @@ pub(super) fn interfaces(
 ) -> (u32, [InterfaceConfig; INTERFACES]) {
     let mut configs = [InterfaceConfig::default(); INTERFACES];
     let Some(trust) = &policy.trust else { return (0, configs) };
-    let named = trust.interfaces.iter().filter_map(|named| {
-        // What the host does not have was said of spec.interfaces.
-        Some((host.find(&named.name)?.index, &named.rule))
-    });
+    // What the host does not have was said of spec.interfaces, and that two names of one device have one rule of devices.
+    let mut named: Vec<(u32, &TrustRule)> = Vec::new();
+    for rule in &trust.interfaces {
+        for index in ways_in(host, &rule.name) {
+            if named.iter().all(|(known, _)| *known != index) {
+                named.push((index, &rule.rule));
+            }
+        }
+    }
     let mut count = 0;
     for (config, (index, rule)) in configs.iter_mut().zip([(0, &trust.default)].into_iter().chain(named)) {
         *config = interface(index, rule, schemas);

@@ -25,8 +25,13 @@ fn serve_with(keys: &[&str], fake: Fake) -> Served {
     let directory = tempfile::tempdir().unwrap();
     let socket = Socket::bind(&directory.path().join("agent.sock")).unwrap();
     *fake.0.snapshot.lock().unwrap() = Snapshot::empty(keys.len() + 1, 2);
-    let eth0 =
-        InterfaceStatus { name: "eth0".to_owned(), index: 7, mode: "native".to_owned(), fallback: None };
+    let eth0 = InterfaceStatus {
+        name: "eth0".to_owned(),
+        index: 7,
+        mode: "native".to_owned(),
+        fallback: None,
+        note: None,
+    };
     let node = Arc::new(Node::new(image(keys), "edge.yaml".to_owned(), vec![eth0]));
     *fake.0.node.lock().unwrap() = node;
     let source: Arc<dyn Source> = Arc::new(fake.clone());

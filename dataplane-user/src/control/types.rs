@@ -142,6 +142,9 @@ pub struct InterfaceStatus {
     /// Why not native, where it was tried and refused.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub fallback: Option<String>,
+    /// For which other interfaces that the policy names: VLANs on it, parts of it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub note: Option<String>,
 }
 
 /// The program in the kernel.

@@ -90,6 +90,22 @@ pub enum KernelError {
         /// The interface.
         interface: String,
     },
+    /// VLAN tags are gone before XDP sees a frame.
+    #[error(
+        "cannot steer {interface} by VLAN tags in {mode} mode: {card} takes them out of frames before XDP sees them; run `ethtool -K {card} {off}`, {otherwise}"
+    )]
+    TagStripped {
+        /// The interface.
+        interface: String,
+        /// The network card: the interface, or a part of it.
+        card: String,
+        /// What `ethtool -K` turns off.
+        off: &'static str,
+        /// The mode that is asked for.
+        mode: &'static str,
+        /// What else can be done, or why that cannot.
+        otherwise: &'static str,
+    },
     /// There is no way from TC to a CPU.
     #[error(
         "cannot attach to {interface} at TC: a shard has a `cpu` target, and only XDP can steer to a CPU; give it the target `pass`, or take an interface whose driver has native XDP"

@@ -10,9 +10,9 @@ use super::types::{Changed, Changes, Difference, FieldChange, LISTED, Named};
 use crate::display::Veil;
 use crate::policy::versions::span_text;
 use crate::policy::{
-    AttachMode, Carriers, ClassAction, Destination, Egress, Field, InterfaceTrust, Mode, Policy, Pool,
-    Schema, Shard, Share, Signing, SigningSecret, StampValue, Target, Tier, Trust, TrustMode, TrustRule,
-    Width, mac_text, service_text,
+    Carriers, ClassAction, Destination, Egress, Field, InterfaceTrust, Mode, Policy, Pool, Schema, Shard,
+    Share, Signing, SigningSecret, StampValue, Target, Tier, Trust, TrustMode, TrustRule, Width, mac_text,
+    service_text,
 };
 
 /// What changes from one policy to another; from nothing, everything is new.
@@ -88,15 +88,10 @@ impl Things {
                 (format!("{} {prefix}", table.name), vec![("label".to_owned(), text)])
             })
         });
-        let interfaces = policy.interfaces.iter().map(|interface| {
-            let mode = match interface.mode {
-                AttachMode::Auto => "auto",
-                AttachMode::Native => "native",
-                AttachMode::Generic => "generic",
-                AttachMode::Tc => "tc",
-            };
-            (interface.name.clone(), vec![field("mode", mode)])
-        });
+        let interfaces = policy
+            .interfaces
+            .iter()
+            .map(|interface| (interface.name.clone(), vec![field("mode", interface.mode.name())]));
         Self {
             settings: settings(policy),
             schema: schemas(side, several, veil),

@@ -137,6 +137,7 @@ mod tests {
             index: *index,
             mode: "native".to_owned(),
             fallback: None,
+            note: None,
         };
         Node::new(image(keys), String::new(), interfaces.iter().map(status).collect())
     }

@@ -62,7 +62,13 @@ fn telemetry(keys: &[&str], top: usize) -> (Fake, Telemetry) {
     let mut snapshot = Snapshot::empty(keys.len() + 1, 2);
     snapshot.versions.insert(1, Counter::default());
     *fake.0.snapshot.lock().unwrap() = snapshot;
-    let at = InterfaceStatus { name: "eth0".to_owned(), index: 2, mode: "native".to_owned(), fallback: None };
+    let at = InterfaceStatus {
+        name: "eth0".to_owned(),
+        index: 2,
+        mode: "native".to_owned(),
+        fallback: None,
+        note: None,
+    };
     let node = Arc::new(Node::new(deprecated(image(keys)), "edge.yaml".to_owned(), vec![at]));
     (fake.clone(), {
         *fake.0.node.lock().unwrap() = node;

@@ -6,12 +6,9 @@
 
 use std::fs;
 use std::io;
-use std::mem::zeroed;
-use std::os::fd::{AsRawFd, OwnedFd};
-
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 use super::{Namespace, WorldError};
+use crate::kernel::ioctl::{control, request};
 
 /// An offload that can be switched, by its legacy ethtool command (linux/ethtool.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,31 +65,4 @@ pub(super) fn up_loopback() -> io::Result<()> {
     request.ifr_ifru.ifru_flags = unsafe { request.ifr_ifru.ifru_flags } | up;
     // SAFETY: SIOCSIFFLAGS reads the flags from the request and follows no pointer.
     unsafe { control(libc::SIOCSIFFLAGS, &mut request) }
-}
-
-/// A request about an interface.
-fn request(interface: &str) -> io::Result<libc::ifreq> {
-    // SAFETY: `ifreq` is made of integers, arrays of them and a pointer: all zeroes are a value of it.
-    let mut request: libc::ifreq = unsafe { zeroed() };
-    // One byte stays for the terminating zero.
-    if interface.len() >= request.ifr_name.len() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the interface's name is too long"));
-    }
-    for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
-        *to = from.cast_signed();
-    }
-    Ok(request)
-}
-
-/// An interface ioctl in the calling thread's namespace.
-///
-/// # Safety
-/// The request's union must hold what `command` reads; a pointer in it must be valid for the command.
-unsafe fn control(command: libc::c_ulong, request: &mut libc::ifreq) -> io::Result<()> {
-    let socket: OwnedFd = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
-    // SAFETY: the descriptor is open and `request` is an `ifreq` of ours; the rest is the caller's.
-    match unsafe { libc::ioctl(socket.as_raw_fd(), command as _, std::ptr::from_mut(request)) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
 }

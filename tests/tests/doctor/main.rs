@@ -2,4 +2,5 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests state what must hold")]
 
+mod features;
 mod interfaces;

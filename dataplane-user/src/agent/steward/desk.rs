@@ -106,6 +106,7 @@ impl Desk {
                 index: interface.index,
                 mode: mode_of(interface.index),
                 fallback: None,
+                note: None,
             });
         }
     }

@@ -32,7 +32,7 @@ use crate::agent::node::Node;
 use crate::agent::rebuild::{self, Held, Way};
 use crate::agent::state::StateDirectory;
 use crate::both::{MANY, drop_aside};
-use crate::control::types::{GenerationStatus, MapStatus, ProgramStatus};
+use crate::control::types::{GenerationStatus, InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
 use crate::fault::{Step, point};
 use crate::image::Image;
@@ -226,7 +226,11 @@ impl Steward {
         desk.policy = Some(policy);
         let digest = desk.generations.get(number).map_or("", |record| record.bundle.as_str());
         let wanted = desk.wanted.get(&number).map_or(&[][..], Vec::as_slice);
-        let status = |wanted: &Wanted| desk.attached.get(&wanted.interface.index).cloned();
+        let status = |wanted: &Wanted| {
+            let at = desk.attached.get(&wanted.interface.index)?.clone();
+            let fallback = wanted.fallback.clone().or(at.fallback);
+            Some(InterfaceStatus { fallback, note: wanted.note.clone(), ..at })
+        };
         let interfaces = wanted.iter().filter_map(status).collect();
         let node = Node {
             generation: number,

@@ -92,6 +92,18 @@ pub enum AttachMode {
     Tc,
 }
 
+impl AttachMode {
+    /// As the policy writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Native => "native",
+            Self::Generic => "generic",
+            Self::Tc => "tc",
+        }
+    }
+}
+
 /// An interface to attach to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
