@@ -65,6 +65,8 @@ steps! {
     Probed = "probed",
     /// The intent of a commit is pinned.
     Intent = "intent",
+    /// What leaves is seen by interfaces that are new to that.
+    BacksAttached = "backs-attached",
     /// The interfaces that are new to a commit are attached.
     NewAttached = "new-attached",
     /// A link has its new program.

@@ -7,6 +7,7 @@
 //!  image      those tables; both homes decide over them
 //!  display    how values of fields are shown, or not
 //!  plan       what a policy would change, before it does
+//!  answer     what answers a packet, for proofs and tests of the way back
 //!  engine     the host home of the decision, with the same counters as the kernel
 //!  explain    why a packet goes where it goes, stage by stage
 //!  kernel     load the object, fill its maps, attach, read counters; one `sys` for raw bpf(2)
@@ -36,6 +37,7 @@ pub mod display;
 
 pub mod plan;
 
+pub mod answer;
 pub mod counters;
 pub mod engine;
 

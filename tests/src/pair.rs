@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use keysteer::answer::answer_to;
 use keysteer::counters::Snapshot;
 use keysteer::engine::Engine;
 use keysteer::image::Image;
@@ -23,7 +24,6 @@ use keysteer_common::tables::target;
 use keysteer_common::vocabulary::Class;
 use nix::time::{ClockId, clock_gettime};
 
-use crate::answer::answer_to;
 use crate::lab::CPU;
 
 /// What a test run without an interface index says it came in by: the namespace's loopback.

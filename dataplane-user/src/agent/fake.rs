@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use keysteer_common::carrier::Carrier;
 use keysteer_common::shim::Signing;
 
-use super::ground::{Compiled, Counted, Ground, Platform, Wanted};
+use super::ground::{Attached, Compiled, Counted, Ground, Places, Platform, Wanted};
 use super::meter::{Cause, Meter, Source};
 use super::node::Node;
 use super::steward::Posted;
@@ -139,7 +139,8 @@ impl Platform for Fake {
         let here = Interfaces(interfaces());
         let image = compile_for(policy, Host { interfaces: &here, cpus: &[0] }, secrets, ids)?;
         let devices = devices(policy, &here)?;
-        Ok(Compiled { image, wanted: devices.into_iter().map(Wanted::from).collect() })
+        let steer = devices.into_iter().map(Wanted::from).collect();
+        Ok(Compiled { image, wanted: Places { steer, ..Places::default() } })
     }
 
     fn open(&self, _: &Path) -> Result<Box<dyn Ground>, Cause> {
@@ -194,7 +195,8 @@ impl Ground for Fake {
         self.0.step("prove")
     }
 
-    fn commit(&mut self, number: u64, wanted: &[Wanted]) -> Result<Vec<InterfaceStatus>, Cause> {
+    fn commit(&mut self, number: u64, wanted: &Places) -> Result<Vec<InterfaceStatus>, Cause> {
+        let wanted = &wanted.steer;
         let before: Vec<u32> = self.pinned().links.keys().copied().collect();
         self.pinned().intent = Some(number);
         for Wanted { interface, .. } in wanted {
@@ -252,8 +254,10 @@ impl Ground for Fake {
         Ok(self.pinned().generations.values().next_back().map(|image| image.config.flow_secret))
     }
 
-    fn attached(&self, number: u64) -> Result<Vec<u32>, Cause> {
-        Ok(self.pinned().links.iter().filter(|(_, on)| **on == number).map(|(index, _)| *index).collect())
+    fn attached(&self, number: u64) -> Result<Attached, Cause> {
+        let pinned = self.pinned();
+        let steer = pinned.links.iter().filter(|(_, on)| **on == number).map(|(index, _)| *index).collect();
+        Ok(Attached { steer, ..Attached::default() })
     }
 
     fn counted(&self) -> Box<dyn Counted> {

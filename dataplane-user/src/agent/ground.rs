@@ -42,12 +42,30 @@ impl Wanted {
     }
 }
 
+/// Where a generation is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// Where packets are steered.
+    pub steer: Vec<Wanted>,
+    /// Where what leaves is seen.
+    pub back: Vec<Interface>,
+}
+
+/// Indices of the interfaces where a generation is attached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attached {
+    /// Where packets are steered.
+    pub steer: Vec<u32>,
+    /// Where what leaves is seen.
+    pub back: Vec<u32>,
+}
+
 /// A compiled policy and where it is wanted.
 pub struct Compiled {
     /// The tables.
     pub image: Image,
     /// The policy's interfaces on this host.
-    pub wanted: Vec<Wanted>,
+    pub wanted: Places,
 }
 
 /// The host: what a policy is compiled for, and the ground that it steers on.
@@ -95,14 +113,14 @@ pub trait Ground: Send {
     fn ready(&mut self, image: &Image) -> Result<(), Cause>;
     fn load(&mut self, number: u64) -> Result<(), Cause>;
     fn prove(&mut self, number: u64, image: &Image, frames: &[Vec<u8>]) -> Result<(), Cause>;
-    fn commit(&mut self, number: u64, wanted: &[Wanted]) -> Result<Vec<InterfaceStatus>, Cause>;
+    fn commit(&mut self, number: u64, wanted: &Places) -> Result<Vec<InterfaceStatus>, Cause>;
     fn settle(&mut self, number: u64) -> Result<(), Cause>;
     fn retire(&mut self, number: u64) -> Result<(), Cause>;
     fn detach(&mut self) -> Result<(), Cause>;
     fn survey(&self) -> Result<Vec<Pinned>, Cause>;
     fn flow_secret(&self) -> Result<Option<[u64; 2]>, Cause>;
-    /// Indices of the interfaces where generation `number` is attached.
-    fn attached(&self, number: u64) -> Result<Vec<u32>, Cause>;
+    /// Where generation `number` is attached.
+    fn attached(&self, number: u64) -> Result<Attached, Cause>;
     fn counted(&self) -> Box<dyn Counted>;
     fn words(&self) -> Result<Words, Cause>;
     fn set_words(&mut self, words: &Words) -> Result<(), Cause>;

@@ -5,7 +5,7 @@ use std::path::Path;
 use keysteer_common::shim::Signing;
 use keysteer_common::tables::Slot;
 
-use super::ground::{Compiled, Counted, Ground, Platform, Wanted};
+use super::ground::{Attached, Compiled, Counted, Ground, Places, Platform, Wanted};
 use super::meter::Cause;
 use super::tags;
 use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
@@ -46,7 +46,8 @@ impl Platform for Kernel {
                 !image.steers_to_cpus() && kernel::has_tcx() && !kernel::has_native_xdp(it.interface.index)
             }
         });
-        Ok(Compiled { image, wanted })
+        let back = if image.config.back.on != 0 { leaving(policy, &interfaces, &wanted) } else { Vec::new() };
+        Ok(Compiled { image, wanted: Places { steer: wanted, back } })
     }
 
     fn open(&self, directory: &Path) -> Result<Box<dyn Ground>, Cause> {
@@ -55,6 +56,17 @@ impl Platform for Kernel {
 
     fn interfaces(&self) -> Result<Vec<Interface>, Cause> {
         Ok(Interfaces::read()?.0)
+    }
+}
+
+/// Where packets leave: the interfaces that the policy names for that, or those that it steers at.
+fn leaving(policy: &Policy, interfaces: &Interfaces, steered: &[Wanted]) -> Vec<Interface> {
+    match &policy.egress {
+        Some(egress) if !egress.interfaces.is_empty() => {
+            // What the host does not have was said when the policy was compiled.
+            egress.interfaces.iter().filter_map(|leaving| interfaces.find(&leaving.name)).cloned().collect()
+        }
+        _ => steered.iter().map(|wanted| wanted.interface.clone()).collect(),
     }
 }
 
@@ -121,9 +133,9 @@ impl Ground for Steering {
         Ok(Self::prove(self, number, image, frames)?)
     }
 
-    fn commit(&mut self, number: u64, wanted: &[Wanted]) -> Result<Vec<InterfaceStatus>, Cause> {
-        let wanted: Vec<_> = wanted.iter().map(|it| (it.interface.clone(), mode(it.mode))).collect();
-        Ok(Self::commit(self, number, &wanted)?.into_iter().map(status).collect())
+    fn commit(&mut self, number: u64, wanted: &Places) -> Result<Vec<InterfaceStatus>, Cause> {
+        let steer: Vec<_> = wanted.steer.iter().map(|it| (it.interface.clone(), mode(it.mode))).collect();
+        Ok(Self::commit(self, number, &steer, &wanted.back)?.into_iter().map(status).collect())
     }
 
     fn settle(&mut self, number: u64) -> Result<(), Cause> {
@@ -146,10 +158,12 @@ impl Ground for Steering {
         Ok(Self::flow_secret(self)?)
     }
 
-    fn attached(&self, number: u64) -> Result<Vec<u32>, Cause> {
+    fn attached(&self, number: u64) -> Result<Attached, Cause> {
         let programs = self.programs(number)?;
-        let links = self.links()?;
-        Ok(links.iter().filter(|link| programs.contains(&link.program)).map(|link| link.index).collect())
+        let of = |links: Vec<kernel::SteeredInterface>| {
+            links.iter().filter(|link| programs.contains(&link.program)).map(|link| link.index).collect()
+        };
+        Ok(Attached { steer: of(self.links()?), back: of(self.backs()?) })
     }
 
     fn counted(&self) -> Box<dyn Counted> {

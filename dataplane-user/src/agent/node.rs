@@ -29,6 +29,8 @@ pub struct Node {
     pub since: u64,
     /// Where the program is attached.
     pub interfaces: Vec<InterfaceStatus>,
+    /// Where what leaves is seen.
+    pub back: Vec<String>,
 }
 
 impl Node {
@@ -44,6 +46,7 @@ impl Node {
             file,
             since,
             interfaces,
+            back: Vec::new(),
         }
     }
 

@@ -155,6 +155,9 @@ fn render(key: &Key) -> String {
     fact("packets", key.packets.to_string());
     fact("bytes", key.bytes.to_string());
     fact("flows", key.flows.to_string());
+    if let Some(sent) = &key.sent {
+        fact("sent", format!("{} packets, {} bytes", sent.packets, sent.bytes));
+    }
     for (reason, count) in &key.drops {
         fact(&format!("dropped {reason}"), format!("{} packets, {} bytes", count.packets, count.bytes));
     }

@@ -87,6 +87,14 @@ fn render(status: &Status) -> String {
     let bytes: u64 = status.maps.iter().map(|map| map.bytes).sum();
     fact("maps", format!("{}, {bytes} bytes", status.maps.len()));
     fact("received", format!("{} packets, {} bytes", received.packets, received.bytes));
+    if let Some(egress) = &status.egress {
+        let sent = |(class, count): (&String, &Count)| {
+            format!("{} packets, {} bytes {class}", count.packets, count.bytes)
+        };
+        let sent: Vec<String> = egress.sent.iter().map(sent).collect();
+        let sent = if sent.is_empty() { "nothing yet".to_owned() } else { sent.join("; ") };
+        fact("sent", format!("by {}: {sent}", egress.interfaces.join(", ")));
+    }
     // While packets flow a reading can fall between two counters of one frame.
     let sums = if status.balanced { "balanced" } else { "not balanced in this reading; ask again at rest" };
     fact("sums", sums.to_owned());

@@ -56,9 +56,21 @@ pub struct Status {
     pub verdicts: BTreeMap<String, Count>,
     /// By class and reason; only those that ever counted.
     pub outcomes: Vec<Outcome>,
+    /// What leaves, where the policy has it seen.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub egress: Option<EgressStatus>,
     /// Whether `received = Σ verdicts = Σ keys + Σ other classes` held in this reading. While packets
     /// flow, one can be seen between two counters; at rest it always holds.
     pub balanced: bool,
+}
+
+/// What leaves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EgressStatus {
+    /// The interfaces where it is seen.
+    pub interfaces: Vec<String>,
+    /// By class name, where it is counted: packets that leave, as what they answer.
+    pub sent: BTreeMap<String, Count>,
 }
 
 /// The policy in force.
@@ -233,6 +245,9 @@ pub struct Key {
     pub bytes: u64,
     /// TCP flows opened.
     pub flows: u64,
+    /// What left for it, where that is counted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sent: Option<Count>,
     /// Of those received, the dropped, by reason name.
     pub drops: BTreeMap<String, Count>,
     /// The source prefixes that may use it; any where there are none.
@@ -281,6 +296,9 @@ pub struct Shard {
     pub bytes: u64,
     /// TCP flows opened towards it.
     pub flows: u64,
+    /// What left that answers for it, where that is counted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sent: Option<Count>,
     /// Of `packets`, the dropped.
     pub dropped: u64,
     /// Rates over `10s`, `1m`, `5m` and `1h`; a window not yet full covers what there is.

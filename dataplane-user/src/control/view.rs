@@ -8,7 +8,7 @@ use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
 use super::claims;
 use super::types::{
-    Count, Key, MapStatus, Outcome, PolicyStatus, Problem, ProgramStatus, Rate, Shard, Status,
+    Count, EgressStatus, Key, MapStatus, Outcome, PolicyStatus, Problem, ProgramStatus, Rate, Shard, Status,
 };
 use crate::agent::node::{Node, VERSION};
 use crate::agent::steward::Posted;
@@ -54,7 +54,19 @@ pub fn status(
         received: snapshot.received().into(),
         verdicts: verdicts.collect(),
         outcomes: outcomes(snapshot),
+        egress: (!node.back.is_empty()).then(|| egress(node, snapshot)),
         balanced: snapshot.balanced().is_ok(),
+    }
+}
+
+fn egress(node: &Node, snapshot: &Snapshot) -> EgressStatus {
+    let sent = snapshot.back.iter().flat_map(|back| {
+        let classes = Class::ALL.iter().map(|class| (class.name().to_owned(), back.class(*class)));
+        classes.filter(|(_, counter)| *counter != Counter::default())
+    });
+    EgressStatus {
+        interfaces: node.back.clone(),
+        sent: sent.map(|(class, counter)| (class, counter.into())).collect(),
     }
 }
 
@@ -127,6 +139,7 @@ fn key_of(node: &Node, snapshot: &Snapshot, info: &KeyInfo, reveal: bool) -> Key
         packets: counter.packets,
         bytes: counter.bytes,
         flows: events.flows,
+        sent: snapshot.back.as_ref().map(|back| back.keys.get(at).copied().unwrap_or_default().into()),
         drops: dropped.collect(),
         sources: info.sources.iter().flat_map(|sources| sources.iter().map(ToString::to_string)).collect(),
         claims: claims::of_key(node, snapshot, info.id),
@@ -153,6 +166,10 @@ pub fn shards(
                 packets: counter.packets,
                 bytes: counter.bytes,
                 flows: counter.flows,
+                sent: snapshot
+                    .back
+                    .as_ref()
+                    .map(|back| back.shards.get(at).copied().unwrap_or_default().into()),
                 dropped: counter.dropped,
                 rates: rates(at),
             }

@@ -114,6 +114,15 @@ pub enum KernelError {
         /// The interface.
         interface: String,
     },
+    /// Nothing can be attached where packets leave.
+    #[error("cannot attach to what leaves {interface}: {cause}")]
+    Egress {
+        /// The interface.
+        interface: String,
+        /// The kernel's answer.
+        #[source]
+        cause: io::Error,
+    },
     /// A program does not decide as the host engine does.
     #[error(
         "the new program does not decide as planned ({what}): this is a defect of keysteer, please report it; the frame was {frame}"

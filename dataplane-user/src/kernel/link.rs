@@ -40,6 +40,11 @@ impl Link {
         .map(Self)
     }
 
+    /// Attaches `program` where packets leave by interface `index`, behind what others have attached there.
+    pub(super) fn egress(program: BorrowedFd<'_>, index: u32) -> io::Result<Self> {
+        sys::create_link(program, index, sys::BPF_TCX_EGRESS, 0).map(Self)
+    }
+
     /// A link that was pinned.
     pub(super) fn from_pin(path: &Path) -> io::Result<Self> {
         sys::get_pinned(path).map(Self)

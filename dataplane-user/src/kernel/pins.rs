@@ -6,6 +6,7 @@
 //!    generation-<n>/  program, and the maps of its policy
 //!    variant-<n>      the same, until it takes the place of generation n
 //!    link-<index>     the program on the interface of that index
+//!    egress-<index>   the program on what leaves by it
 //!    spare            tables of a program that has no policy yet
 //!    intent-<n>       while generation n is being committed
 //! ```
@@ -94,6 +95,7 @@ const COUNTERS: &str = "counters-";
 const GENERATION: &str = "generation-";
 const VARIANT: &str = "variant-";
 const LINK: &str = "link-";
+const EGRESS: &str = "egress-";
 const INTENT: &str = "intent-";
 
 impl Pins {
@@ -144,6 +146,16 @@ impl Pins {
     /// Where the link of interface `index` is.
     pub(super) fn link(&self, index: u32) -> PathBuf {
         self.root.join(format!("{LINK}{index}"))
+    }
+
+    /// Where the link of what leaves by interface `index` is.
+    pub(super) fn egress(&self, index: u32) -> PathBuf {
+        self.root.join(format!("{EGRESS}{index}"))
+    }
+
+    /// Indices of the interfaces whose links of what leaves are pinned.
+    pub(super) fn egresses(&self) -> Result<Vec<u32>, PinError> {
+        Ok(self.numbers(EGRESS)?.into_iter().filter_map(|index| u32::try_from(index).ok()).collect())
     }
 
     /// Numbers of the pinned counter sets, ascending.
@@ -209,7 +221,7 @@ pub fn cleanup(directory: &Path) -> Result<usize, PinError> {
     for version in names(directory)? {
         let root = directory.join(version);
         // The links first: from then on nobody is steered, whatever else fails.
-        for name in names(&root)?.iter().filter(|name| name.starts_with(LINK)) {
+        for name in names(&root)?.iter().filter(|name| name.starts_with(LINK) || name.starts_with(EGRESS)) {
             remove(&root.join(name))?;
             links += 1;
         }

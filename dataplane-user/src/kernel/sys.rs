@@ -148,6 +148,8 @@ const BPF_LINK_UPDATE: libc::c_long = 29;
 pub(super) const BPF_XDP: u32 = 37;
 /// `BPF_TCX_INGRESS` of the same (Linux 6.6).
 pub(super) const BPF_TCX_INGRESS: u32 = 46;
+/// `BPF_TCX_EGRESS` of the same.
+pub(super) const BPF_TCX_EGRESS: u32 = 47;
 /// `BPF_LINK_TYPE_TCX` of `enum bpf_link_type`.
 pub(super) const LINK_TCX: u32 = 11;
 

@@ -17,7 +17,7 @@ use super::topk::Shares;
 use super::versions;
 use crate::agent::node::{Node, VERSION};
 use crate::agent::steward::Posted;
-use crate::counters::Snapshot;
+use crate::counters::{Back, Snapshot};
 
 /// What one scrape answers.
 #[derive(Debug)]
@@ -243,6 +243,50 @@ impl Exposition {
         pairs.chain([([("key", ""), ("interface", ""), ("scope", "other")], &self.claims.other)])
     }
 
+    /// What left, where that is counted.
+    fn sent(&self, families: &mut Families<'_>, back: &Back) -> fmt::Result {
+        let classes = || Class::ALL.iter().map(|class| ([("class", class.name())], back.class(*class)));
+        families.counters(
+            ("sent", In::Packets, "Packets that left, by the class of what they answer"),
+            classes().map(|(labels, counter)| (labels, counter.packets)),
+        )?;
+        families.counters(
+            ("sent", In::Bytes, "Bytes that left, by the class of what they answer"),
+            classes().map(|(labels, counter)| (labels, counter.bytes)),
+        )?;
+        self.key(families, ("key_sent", In::Packets, "Packets that left, by key"), |tally| {
+            tally.sent.packets
+        })?;
+        self.key(families, ("key_sent", In::Bytes, "Bytes that left, by key"), |tally| tally.sent.bytes)?;
+        let withdrawn = self.shares.withdrawn.sent;
+        families.gauge(
+            ("keys_withdrawn_sent", In::Packets, "What left, counted by key series that are not shown now"),
+            withdrawn.packets,
+        )?;
+        families.gauge(
+            (
+                "keys_withdrawn_sent",
+                In::Bytes,
+                "Bytes that left, counted by key series that are not shown now",
+            ),
+            withdrawn.bytes,
+        )?;
+        let shards = || {
+            let shards = self.node.names.policy_shards();
+            shards.filter_map(|(index, shard)| {
+                Some(([("shard", shard.name.as_str())], back.shards.get(usize::from(index))?))
+            })
+        };
+        families.counters(
+            ("shard_sent", In::Packets, "Packets that left and answer for a shard"),
+            shards().map(|(labels, counter)| (labels, counter.packets)),
+        )?;
+        families.counters(
+            ("shard_sent", In::Bytes, "Bytes that left and answer for a shard"),
+            shards().map(|(labels, counter)| (labels, counter.bytes)),
+        )
+    }
+
     fn shards(&self, families: &mut Families<'_>) -> fmt::Result {
         let shards = || {
             let counter = |(index, shard)| Some((shard, self.snapshot.shards.get(usize::from(index))?));
@@ -281,7 +325,11 @@ impl Collector for Exposition {
         versions::encode(&mut families, &self.node.names, &self.snapshot)?;
         self.keys(&mut families)?;
         self.claims(&mut families)?;
-        self.shards(&mut families)
+        self.shards(&mut families)?;
+        match &self.snapshot.back {
+            Some(back) => self.sent(&mut families, back),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is exported of a key: one value per series.
 
-use keysteer_common::account::KEY_DROP_REASONS;
+use keysteer_common::account::{Counter, KEY_DROP_REASONS};
 
 use crate::counters::Snapshot;
 
@@ -13,6 +13,8 @@ pub struct Tally {
     pub bytes: u64,
     /// TCP flows opened.
     pub flows: u64,
+    /// What left: packets and bytes.
+    pub sent: Counter,
     /// Of the frames, the dropped, by [`keysteer_common::account::drop_slot`].
     pub drops: [u64; KEY_DROP_REASONS],
 }
@@ -26,6 +28,12 @@ impl Tally {
             packets: key.packets,
             bytes: key.bytes,
             flows: events.flows,
+            sent: snapshot
+                .back
+                .as_ref()
+                .and_then(|back| back.keys.get(id as usize))
+                .copied()
+                .unwrap_or_default(),
             drops: events.drops.map(|counter| counter.packets),
         }
     }
@@ -35,6 +43,7 @@ impl Tally {
         self.packets += other.packets;
         self.bytes += other.bytes;
         self.flows += other.flows;
+        self.sent.add(other.sent);
         for (drops, more) in self.drops.iter_mut().zip(other.drops) {
             *drops += more;
         }
@@ -51,6 +60,10 @@ impl Tally {
             packets: self.packets.saturating_sub(earlier.packets),
             bytes: self.bytes.saturating_sub(earlier.bytes),
             flows: self.flows.saturating_sub(earlier.flows),
+            sent: Counter {
+                packets: self.sent.packets.saturating_sub(earlier.sent.packets),
+                bytes: self.sent.bytes.saturating_sub(earlier.sent.bytes),
+            },
             drops,
         }
     }

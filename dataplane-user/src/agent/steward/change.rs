@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::planning::Draft;
 use super::secrets::give_secrets;
 use super::{ChangeError, Desk, Steward};
-use crate::agent::ground::Wanted;
+use crate::agent::ground::Places;
 use crate::agent::meter::{Cause, Source as _};
 use crate::agent::probe;
 use crate::both::{MANY, both};
@@ -214,7 +214,7 @@ impl Steward {
 
     /// Puts a generation on its interfaces, and records that it is live. An error leaves the one before in force; where
     /// there was none on record, the generation stays with its intent, and the next agent goes on from there.
-    fn commit(&self, desk: &mut Desk, number: u64, wanted: &[Wanted]) -> Result<(), ChangeError> {
+    fn commit(&self, desk: &mut Desk, number: u64, wanted: &Places) -> Result<(), ChangeError> {
         let live = desk.generations.live().map(|record| record.number);
         let committed = self.ground().commit(number, wanted).map_err(ChangeError::Kernel);
         let statuses = match committed {

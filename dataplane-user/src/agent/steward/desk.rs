@@ -10,7 +10,7 @@ use super::Apply;
 use super::board::Board;
 use super::planning::Draft;
 use crate::agent::audit;
-use crate::agent::ground::{Ground, Wanted};
+use crate::agent::ground::{Ground, Places, Wanted};
 use crate::agent::meter::Cause;
 use crate::agent::rebuild::Told;
 use crate::agent::state::StateDirectory;
@@ -35,7 +35,7 @@ pub(super) struct Desk {
     /// Where it is posted what changes have done.
     pub(super) board: Arc<Board>,
     /// Where each generation in the kernel is wanted.
-    pub(super) wanted: BTreeMap<u64, Vec<Wanted>>,
+    pub(super) wanted: BTreeMap<u64, Places>,
     /// The live generation's policy, without its keys, of which the node knows.
     pub(super) policy: Option<Policy>,
     /// The secrets of signed keys.
@@ -91,15 +91,15 @@ impl Desk {
 
     /// Undoes the commit of `number`, which could not be recorded: `live` is put back.
     pub(super) fn take_back(&self, ground: &mut dyn Ground, number: u64, live: u64) -> Result<(), Cause> {
-        ground.commit(live, self.wanted.get(&live).map_or(&[][..], Vec::as_slice))?;
+        ground.commit(live, &self.wanted.get(&live).cloned().unwrap_or_default())?;
         ground.settle(live)?;
         ground.settle(number)
     }
 
     /// Remembers how interfaces were attached.
-    pub(super) fn note(&mut self, statuses: Vec<InterfaceStatus>, wanted: &[Wanted]) {
+    pub(super) fn note(&mut self, statuses: Vec<InterfaceStatus>, wanted: &Places) {
         self.attached.extend(statuses.into_iter().map(|status| (status.index, status)));
-        for Wanted { interface, .. } in wanted {
+        for Wanted { interface, .. } in &wanted.steer {
             // Taken over from another agent, which knew.
             self.attached.entry(interface.index).or_insert_with(|| InterfaceStatus {
                 name: interface.name.clone(),

@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicBool;
 
 use super::{Apply, Desk, Steward};
+use crate::agent::ground::Places;
 use crate::kernel::interfaces::same_devices;
 use crate::policy::Bundle;
 use crate::state::audit::{Event, Outcome, Subject};
@@ -63,14 +64,19 @@ impl Steward {
         let Ok((_, compiled)) = self.compile_at(desk, &bundle) else { return };
         desk.interfaces = now;
         let same = desk.wanted.get(&number).is_some_and(|wanted| {
-            wanted.len() == compiled.wanted.len()
-                && wanted.iter().zip(&compiled.wanted).all(|(one, other)| one.is(other))
+            let (now, before) = (&compiled.wanted, wanted);
+            now.steer.len() == before.steer.len()
+                && now.steer.iter().zip(&before.steer).all(|(one, other)| one.is(other))
+                && now.back.len() == before.back.len()
+                && now.back.iter().zip(&before.back).all(|(one, other)| one.is(other))
         });
         let same = same && {
             let ground = self.ground();
             ground.tables(number).is_ok_and(|tables| compiled.image.same_tables(&tables))
                 && ground.attached(number).is_ok_and(|attached| {
-                    compiled.wanted.iter().all(|wanted| attached.contains(&wanted.interface.index))
+                    let Places { steer, back } = &compiled.wanted;
+                    steer.iter().all(|wanted| attached.steer.contains(&wanted.interface.index))
+                        && back.iter().all(|interface| attached.back.contains(&interface.index))
                 })
         };
         if same {

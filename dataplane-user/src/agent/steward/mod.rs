@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::Instant;
 
 use crate::agent::audit::{self, Changes};
-use crate::agent::ground::{Compiled, Ground, Platform, Wanted};
+use crate::agent::ground::{Compiled, Ground, Places, Platform, Wanted};
 use crate::agent::meter::{Cause, Meter, Source};
 use crate::agent::node::Node;
 use crate::agent::rebuild::{self, Held, Way};
@@ -225,16 +225,18 @@ impl Steward {
         let findings = policy.findings;
         desk.policy = Some(policy);
         let digest = desk.generations.get(number).map_or("", |record| record.bundle.as_str());
-        let wanted = desk.wanted.get(&number).map_or(&[][..], Vec::as_slice);
+        let none = Places::default();
+        let wanted = desk.wanted.get(&number).unwrap_or(&none);
         let status = |wanted: &Wanted| {
             let at = desk.attached.get(&wanted.interface.index)?.clone();
             let fallback = wanted.fallback.clone().or(at.fallback);
             Some(InterfaceStatus { fallback, note: wanted.note.clone(), ..at })
         };
-        let interfaces = wanted.iter().filter_map(status).collect();
+        let interfaces = wanted.steer.iter().filter_map(status).collect();
         let node = Node {
             generation: number,
             digest: digest.to_owned(),
+            back: wanted.back.iter().map(|interface| interface.name.clone()).collect(),
             ..Node::new(image, self.file.clone(), interfaces)
         };
         let before = self.node();

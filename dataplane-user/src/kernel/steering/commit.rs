@@ -13,8 +13,8 @@ use crate::kernel::pins::PinError;
 use crate::kernel::{Dataplane, KernelError};
 
 impl Steering {
-    /// Puts generation `number` on every interface of `wanted`, and takes keysteer off every other. From the first to
-    /// the last link an intent is pinned; [`Steering::settle`] ends it.
+    /// Puts generation `number` on every interface of `wanted`, and on what leaves by those of `back`, and takes keysteer off every other.
+    /// From the first to the last link an intent is pinned; [`Steering::settle`] ends it.
     ///
     /// # Errors
     /// A new interface cannot be attached to: then all is as it was, and the intent is over.
@@ -22,10 +22,20 @@ impl Steering {
         &mut self,
         number: u64,
         wanted: &[(Interface, WantedMode)],
+        back: &[Interface],
     ) -> Result<Vec<Attachment>, KernelError> {
         self.pins.begin(number)?;
         point(Step::Intent);
-        let attached = match self.attach_new(number, wanted) {
+        // What leaves comes first: a question that is translated has an answer that must be.
+        let backs = self.attach_backs(number, back);
+        let attached = backs.and_then(|backs| {
+            let attached = self.attach_new(number, wanted);
+            if attached.is_err() {
+                self.end_backs(backs)?;
+            }
+            attached
+        });
+        let attached = match attached {
             Ok(attached) => attached,
             Err(error) => {
                 self.pins.end(number)?;
@@ -45,6 +55,7 @@ impl Steering {
             self.unlink(index)?;
             point(Step::Unlinked);
         }
+        self.keep_backs(back)?;
         point(Step::Committed);
         Ok(attached)
     }
@@ -56,6 +67,15 @@ impl Steering {
         replaced: impl Fn(u32) -> bool,
         step: Step,
     ) -> Result<(), KernelError> {
+        for link in self.backs.values() {
+            let facts = link.facts().map_err(|error| KernelError::other("read a link", error))?;
+            // A generation that has nothing to do there lets go of it in the end.
+            if facts.interface != 0 && replaced(facts.program) && new.about.shape.config.back.on != 0 {
+                link.update(new.home.fd(Hook::Back)?.as_fd())
+                    .map_err(|error| KernelError::other("replace the program of a link", error))?;
+                point(step);
+            }
+        }
         for link in self.links.values() {
             let facts = link.facts().map_err(|error| KernelError::other("read a link", error))?;
             if facts.interface != 0 && replaced(facts.program) {
@@ -148,7 +168,8 @@ impl Steering {
     /// A link cannot be removed.
     pub fn detach(&mut self) -> Result<(), KernelError> {
         let all: Vec<u32> = self.links.keys().copied().collect();
-        all.into_iter().try_for_each(|index| self.unlink(index))
+        all.into_iter().try_for_each(|index| self.unlink(index))?;
+        self.keep_backs(&[])
     }
 }
 

@@ -1,9 +1,11 @@
 //! A new generation, before it is put anywhere: made ready, loaded, proved; and what is made before it is needed.
 
+use keysteer_common::account::Counter;
 use keysteer_common::forward::Action;
 use keysteer_common::program::Hook;
 
 use super::Steering;
+use crate::answer::answer_to;
 use crate::engine::Engine;
 use crate::fault::{Step, point};
 use crate::image::Image;
@@ -147,12 +149,30 @@ impl Steering {
                 };
                 prove_frame(frame, host, &after, twin.forward_run_at(Hook::Tc, frame, 0)?)?;
             }
+            if image.config.back.on != 0 && FRAMES_AT_TC.contains(&frame.len()) {
+                for frame in [Some(frame.clone()), answer_to(frame)].into_iter().flatten() {
+                    let mut host = frame.clone();
+                    engine.see_leave(&mut host);
+                    prove_frame(&frame, Action::Pass, &host, twin.forward_run_at(Hook::Back, &frame, 0)?)?;
+                }
+            }
         }
         let (kernel, host) = (twin.counters()?, engine.counters());
         let keys = kernel.keys.len().min(host.keys.len());
         let same = kernel.node == host.node
             && kernel.shards.iter().eq(host.shards.iter().take(kernel.shards.len()))
-            && kernel.keys.iter().take(keys).eq(host.keys.iter().take(keys));
+            && kernel.keys.iter().take(keys).eq(host.keys.iter().take(keys))
+            && match (&kernel.back, &host.back) {
+                (Some(kernel), Some(host)) => {
+                    kernel.classes == host.classes
+                        && kernel.shards.iter().eq(host.shards.iter().take(kernel.shards.len()))
+                        && kernel.keys.iter().take(keys).eq(host.keys.iter().take(keys))
+                }
+                // Where nothing was counted one of the two has no lists.
+                (kernel, host) => {
+                    [kernel, host].into_iter().flatten().all(|it| it.sent() == Counter::default())
+                }
+            };
         let frame = String::from("any of the probes");
         if same {
             Ok(())

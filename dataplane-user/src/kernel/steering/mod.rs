@@ -15,7 +15,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::counter_set::{Capacity, CounterSet};
 use super::home::{Home, PROGRAM_PIN};
@@ -26,6 +26,7 @@ use super::pins::{PinError, Pins};
 use super::{About, Dataplane, KernelError};
 use crate::image::Image;
 
+mod back;
 mod commit;
 mod counted;
 mod make;
@@ -48,6 +49,8 @@ pub struct Steering {
     sets: BTreeMap<u64, CounterSet>,
     generations: BTreeMap<u64, Dataplane>,
     pub(super) links: BTreeMap<u32, BpfLink>,
+    /// On what leaves.
+    pub(super) backs: BTreeMap<u32, BpfLink>,
     /// The twin of the generation that was loaded last, until that is proved.
     twin: Option<(u64, Dataplane)>,
     /// A program with a policy, and its twin, that are not pinned as a generation yet.
@@ -84,12 +87,13 @@ impl Steering {
                 None => pins.remove(&path)?,
             }
         }
-        let mut links = BTreeMap::new();
-        for index in pins.links()? {
-            let path = pins.link(index);
-            let link = BpfLink::from_pin(&path).map_err(PinError::io("open", &path))?;
-            links.insert(index, link);
-        }
+        let open = |index, path: PathBuf| -> Result<(u32, BpfLink), PinError> {
+            Ok((index, BpfLink::from_pin(&path).map_err(PinError::io("open", &path))?))
+        };
+        let links = pins.links()?.into_iter().map(|index| open(index, pins.link(index)));
+        let links = links.collect::<Result<_, _>>()?;
+        let backs = pins.egresses()?.into_iter().map(|index| open(index, pins.egress(index)));
+        let backs = backs.collect::<Result<_, _>>()?;
         for number in pins.generations()? {
             let path = pins.generation(number);
             if !path.join(PROGRAM_PIN).exists() {
@@ -106,7 +110,16 @@ impl Steering {
             }
         }
         pins.remove(&pins.spare())?;
-        Ok(Self { pins, sets, generations: BTreeMap::new(), links, ready: None, twin: None, spare: None })
+        Ok(Self {
+            pins,
+            sets,
+            generations: BTreeMap::new(),
+            links,
+            backs,
+            ready: None,
+            twin: None,
+            spare: None,
+        })
     }
 
     /// Numbers of the pinned generations.
@@ -154,11 +167,15 @@ impl Steering {
     /// # Errors
     /// The kernel does not say.
     pub fn links(&self) -> Result<Vec<Link>, KernelError> {
-        let link = |(index, link): (&u32, &BpfLink)| {
-            let facts = link.facts().map_err(|error| KernelError::other("read a link", error))?;
-            Ok(Link { index: *index, program: if facts.interface == 0 { 0 } else { facts.program } })
-        };
-        self.links.iter().map(link).collect()
+        facts(&self.links)
+    }
+
+    /// Where it sees what leaves.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn backs(&self) -> Result<Vec<Link>, KernelError> {
+        facts(&self.backs)
     }
 
     /// Ids of the programs of a generation.
@@ -182,4 +199,13 @@ impl Steering {
     pub fn counted(&self) -> Counted {
         Counted(self.sets.keys().map(|number| self.pins.counters(*number)).collect())
     }
+}
+
+/// What the kernel says of links.
+fn facts(links: &BTreeMap<u32, BpfLink>) -> Result<Vec<Link>, KernelError> {
+    let link = |(index, link): (&u32, &BpfLink)| {
+        let facts = link.facts().map_err(|error| KernelError::other("read a link", error))?;
+        Ok(Link { index: *index, program: if facts.interface == 0 { 0 } else { facts.program } })
+    };
+    links.iter().map(link).collect()
 }

@@ -1,4 +1,4 @@
-//! Answers to packets: addresses and ports the other way round.
+//! Answers to packets, to prove and to test what is done when they leave: addresses and ports the other way round.
 
 use keysteer_common::headers::found;
 use keysteer_common::look::headers_of;
