@@ -8,7 +8,7 @@ use keysteer_common::program::Hook;
 
 use super::foreign::{ForeignProgram, foreign_program};
 use super::interfaces::Interface;
-use super::link::Link;
+use super::link::{Direction, Link};
 use super::{Dataplane, KernelError};
 
 /// Which mode the operator asks for.
@@ -140,8 +140,13 @@ impl Dataplane {
             return Err(KernelError::CpuInGeneric { interface: interface.name.clone() });
         }
         let program = self.home.fd(mode.hook())?;
-        Link::create(program.as_fd(), interface.index, mode)
-            .map_err(|error| attach_error(error, interface, mode))
+        let program = program.as_fd();
+        match mode {
+            Mode::Native => Link::xdp(program, interface.index, true),
+            Mode::Generic => Link::xdp(program, interface.index, false),
+            Mode::Tc => Link::tc(program, interface.index, Direction::Ingress),
+        }
+        .map_err(|error| attach_error(error, interface, mode))
     }
 }
 

@@ -43,6 +43,7 @@ use std::fmt;
 pub use attach::{Attachment, Mode, WantedMode};
 pub use error::KernelError;
 pub use foreign::{ForeignProgram, foreign_program, mode_of};
+pub use link::{Direction, Link, LinkFacts, Place};
 pub use load::check_kernel;
 pub use native::{has_native_xdp, has_tcx};
 pub use runs::{FRAMES, Runs};

@@ -4,7 +4,6 @@ use std::os::fd::AsFd;
 
 use aya::util::KernelVersion;
 
-use super::attach::Mode;
 use super::link::Link;
 use super::sys;
 
@@ -14,8 +13,7 @@ const PASS: [u64; 2] = [0x0000_0002_0000_00b7, 0x95];
 /// Whether interface `index` takes a program in its driver, found by asking it to: only from Linux 6.3 on can drivers say it
 /// themselves, and not all do. Where a program is attached already it is not asked again.
 pub fn has_native_xdp(index: u32) -> bool {
-    let asked =
-        sys::load_xdp_program(&PASS).and_then(|program| Link::create(program.as_fd(), index, Mode::Native));
+    let asked = sys::load_xdp_program(&PASS).and_then(|program| Link::xdp(program.as_fd(), index, true));
     match asked {
         Ok(_) => true,
         Err(error) => matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EEXIST)),

@@ -148,14 +148,9 @@ impl Pins {
         self.root.join(format!("{LINK}{index}"))
     }
 
-    /// Where the link of what leaves by interface `index` is.
-    pub(super) fn egress(&self, index: u32) -> PathBuf {
+    /// Where the link on what leaves by interface `index` is.
+    pub fn egress(&self, index: u32) -> PathBuf {
         self.root.join(format!("{EGRESS}{index}"))
-    }
-
-    /// Indices of the interfaces whose links of what leaves are pinned.
-    pub(super) fn egresses(&self) -> Result<Vec<u32>, PinError> {
-        Ok(self.numbers(EGRESS)?.into_iter().filter_map(|index| u32::try_from(index).ok()).collect())
     }
 
     /// Numbers of the pinned counter sets, ascending.
@@ -170,7 +165,15 @@ impl Pins {
 
     /// Indices of the interfaces whose links are pinned.
     pub(super) fn links(&self) -> Result<Vec<u32>, PinError> {
-        Ok(self.numbers(LINK)?.into_iter().filter_map(|index| u32::try_from(index).ok()).collect())
+        self.indices(LINK)
+    }
+
+    /// Indices of the interfaces whose links on what leaves are pinned.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn egresses(&self) -> Result<Vec<u32>, PinError> {
+        self.indices(EGRESS)
     }
 
     /// The generation whose commit has begun and not ended.
@@ -199,6 +202,10 @@ impl Pins {
         remove(path)
     }
 
+    fn indices(&self, prefix: &str) -> Result<Vec<u32>, PinError> {
+        Ok(self.numbers(prefix)?.into_iter().filter_map(|index| u32::try_from(index).ok()).collect())
+    }
+
     fn numbers(&self, prefix: &str) -> Result<Vec<u64>, PinError> {
         let names = names(&self.root)?;
         let mut numbers: Vec<u64> =
@@ -221,7 +228,9 @@ pub fn cleanup(directory: &Path) -> Result<usize, PinError> {
     for version in names(directory)? {
         let root = directory.join(version);
         // The links first: from then on nobody is steered, whatever else fails.
-        for name in names(&root)?.iter().filter(|name| name.starts_with(LINK) || name.starts_with(EGRESS)) {
+        for name in
+            names(&root)?.iter().filter(|name| [LINK, EGRESS].iter().any(|kind| name.starts_with(kind)))
+        {
             remove(&root.join(name))?;
             links += 1;
         }

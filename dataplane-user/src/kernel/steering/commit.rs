@@ -79,7 +79,7 @@ impl Steering {
         for link in self.links.values() {
             let facts = link.facts().map_err(|error| KernelError::other("read a link", error))?;
             if facts.interface != 0 && replaced(facts.program) {
-                link.update(new.home.fd(facts.hook)?.as_fd())
+                link.update(new.home.fd(facts.place.hook())?.as_fd())
                     .map_err(|error| KernelError::other("replace the program of a link", error))?;
                 point(step);
             }
@@ -124,25 +124,32 @@ impl Steering {
     ) -> Result<(Attachment, Option<BpfLink>), KernelError> {
         // What has gone with its interface holds nothing, and is in the way of nothing.
         let (link, attachment) = self.generation(number)?.link(interface, mode)?;
-        self.pins.remove(&self.pins.link(interface.index))?;
-        let before = self.links.remove(&interface.index);
+        let before = self.let_go(interface.index)?;
         self.hold(interface.index, link)?;
         Ok((attachment, before))
     }
 
     /// Pins a link, and keeps it.
-    fn hold(&mut self, index: u32, link: BpfLink) -> Result<(), KernelError> {
+    fn hold(&mut self, index: u32, mut link: BpfLink) -> Result<(), KernelError> {
         let path = self.pins.link(index);
         link.pin(&path).map_err(PinError::io("pin", &path))?;
         self.links.insert(index, link);
         Ok(())
     }
 
+    /// Takes away the pin of an interface's link, if there is one: it then holds until it is dropped.
+    fn let_go(&mut self, index: u32) -> Result<Option<BpfLink>, KernelError> {
+        let path = self.pins.link(index);
+        let mut link = self.links.remove(&index);
+        if let Some(link) = &mut link {
+            link.unpin(&path).map_err(PinError::io("remove", &path))?;
+        }
+        Ok(link)
+    }
+
     /// Ends steering on an interface.
     fn unlink(&mut self, index: u32) -> Result<(), KernelError> {
-        self.pins.remove(&self.pins.link(index))?;
-        self.links.remove(&index);
-        Ok(())
+        self.let_go(index).map(drop)
     }
 
     /// Says that the commit of generation `number` is over.
@@ -177,11 +184,11 @@ impl Steering {
 fn is_there(link: &BpfLink, mode: WantedMode, tc: bool) -> bool {
     link.facts().is_ok_and(|facts| {
         let hook = match mode {
-            WantedMode::Auto if tc => facts.hook,
+            WantedMode::Auto if tc => facts.place.hook(),
             WantedMode::Auto => Hook::Xdp,
             WantedMode::Native | WantedMode::Generic => Hook::Xdp,
             WantedMode::Tc => Hook::Tc,
         };
-        facts.interface != 0 && facts.hook == hook
+        facts.interface != 0 && facts.place.hook() == hook
     })
 }
