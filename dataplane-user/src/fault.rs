@@ -67,6 +67,14 @@ steps! {
     Intent = "intent",
     /// What leaves is seen by interfaces that are new to that.
     BacksAttached = "backs-attached",
+    /// A classic filter that will be pinned is marked, and not there yet.
+    FilterMarked = "filter-marked",
+    /// A classic filter is there, and not pinned yet.
+    FilterAdded = "filter-added",
+    /// An interface is attached to; what held it before still does.
+    Held = "held",
+    /// A classic filter is gone, and its marker is still there.
+    FilterDeleted = "filter-deleted",
     /// The interfaces that are new to a commit are attached.
     NewAttached = "new-attached",
     /// A link has its new program.
@@ -95,6 +103,11 @@ steps! {
     Opened = "opened",
     /// The live generation is taken over.
     TakenOver = "taken-over",
+}
+
+impl Step {
+    /// Those of classic filters, which only kernels before 6.6 have.
+    pub const FILTERS: [Self; 3] = [Self::FilterMarked, Self::FilterAdded, Self::FilterDeleted];
 }
 
 impl fmt::Display for Step {

@@ -14,7 +14,7 @@ use keysteer::answer::answer_to;
 use keysteer::counters::Snapshot;
 use keysteer::engine::Engine;
 use keysteer::image::Image;
-use keysteer::kernel::{Dataplane, FRAMES_AT_TC, KernelError, has_tcx};
+use keysteer::kernel::{Dataplane, FRAMES_AT_TC, KernelError};
 use keysteer_common::account::Counter;
 use keysteer_common::forward::Action;
 use keysteer_common::headers::{Decision, Headers, Record, Work};
@@ -48,8 +48,8 @@ pub struct Pair<'i> {
     told: Cell<Instant>,
     /// The host's work area, kept from frame to frame as the kernel keeps its own.
     work: Work,
-    /// The same image at TC, on kernels where keysteer steers there.
-    tc: Option<AtTc<'i>>,
+    /// The same image at TC.
+    tc: AtTc<'i>,
 }
 
 /// The program for TC, and the host engine for the frames that the kernel takes for test runs there.
@@ -147,7 +147,7 @@ impl<'i> Pair<'i> {
             told: Cell::new(Instant::now()),
             engine: Engine::new(host),
             work,
-            tc: if has_tcx() { Some(AtTc::new(kernel, host, work)?) } else { None },
+            tc: AtTc::new(kernel, host, work)?,
         };
         pair.set_clock()?;
         Ok(pair)
@@ -165,18 +165,14 @@ impl<'i> Pair<'i> {
         let clock_offset = self.signing.clock_offset.wrapping_add(self.now).wrapping_sub(clock);
         let signing = Signing { clock_offset, ..self.signing };
         self.kernel.write_signing(&signing)?;
-        if let Some(tc) = &self.tc {
-            tc.kernel.write_signing(&signing)?;
-        }
+        self.tc.kernel.write_signing(&signing)?;
         self.forwarding.write_signing(&signing)
     }
 
     /// Tells the host that the interface of a shard has gone; the kernel finds out by itself.
     pub fn lose_exit(&mut self, shard: u16) {
         self.engine.lose_exit(shard);
-        if let Some(tc) = &mut self.tc {
-            tc.engine.lose_exit(shard);
-        }
+        self.tc.engine.lose_exit(shard);
     }
 
     /// Runs a frame that arrived on interface `ingress` (0: the loopback) through both homes.
@@ -202,9 +198,7 @@ impl<'i> Pair<'i> {
         if kernel != host {
             return Err(Difference::Frame { kernel: Box::new(kernel), host: Box::new(host) });
         }
-        if let Some(tc) = &mut self.tc {
-            tc.run(frame, ingress)?;
-        }
+        self.tc.run(frame, ingress)?;
         Ok(kernel)
     }
 
@@ -215,9 +209,7 @@ impl<'i> Pair<'i> {
     pub fn counters(&self) -> Result<Snapshot, Difference> {
         let kernel = self.kernel.counters()?;
         kernel.balanced().map_err(|error| Difference::Counters(error.to_string()))?;
-        if let Some(tc) = &self.tc
-            && let Some(what) = unequal(&tc.kernel.counters()?, tc.engine.counters())
-        {
+        if let Some(what) = unequal(&self.tc.kernel.counters()?, self.tc.engine.counters()) {
             return Err(Difference::Counters(format!("at TC: {what}")));
         }
         match unequal(&kernel, self.engine.counters()) {

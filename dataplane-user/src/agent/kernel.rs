@@ -42,9 +42,7 @@ impl Platform for Kernel {
         image.tc = wanted.iter().any(|it| match it.mode {
             AttachMode::Native | AttachMode::Generic => false,
             AttachMode::Tc => true,
-            AttachMode::Auto => {
-                !image.steers_to_cpus() && kernel::has_tcx() && !kernel::has_native_xdp(it.interface.index)
-            }
+            AttachMode::Auto => !image.steers_to_cpus() && !kernel::has_native_xdp(it.interface.index),
         });
         let back = if image.config.back.on != 0 { leaving(policy, &interfaces, &wanted) } else { Vec::new() };
         Ok(Compiled { image, wanted: Places { steer: wanted, back } })
@@ -86,8 +84,6 @@ fn no_tc(image: &Image) -> Option<&'static str> {
         Some(
             "or give shards with a `cpu` target the target `pass`: from TC, where tags can be read, no CPU is reached",
         )
-    } else if !kernel::has_tcx() {
-        Some("because TC, where tags can be read, needs Linux 6.6")
     } else {
         None
     }

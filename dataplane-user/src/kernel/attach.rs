@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use aya::util::KernelVersion;
 use keysteer_common::program::Hook;
@@ -81,16 +82,17 @@ impl Dataplane {
     /// # Errors
     /// Another XDP program is there (it is named and left alone), or the kernel refuses.
     pub fn attach(&mut self, interface: &Interface, wanted: WantedMode) -> Result<Attachment, KernelError> {
-        let (link, about) = self.link(interface, wanted)?;
+        let (link, about) = self.link(interface, wanted, None)?;
         self.links.push(Attached { about: about.clone(), _link: link });
         Ok(about)
     }
 
-    /// A link that attaches to an interface; steering there ends with it.
+    /// A link that attaches to an interface; steering there ends with it. `pin`: where it will be pinned.
     pub(super) fn link(
         &self,
         interface: &Interface,
         wanted: WantedMode,
+        pin: Option<&Path>,
     ) -> Result<(Link, Attachment), KernelError> {
         if wanted != WantedMode::Tc
             && let Some(program) = foreign_program(interface.index)
@@ -99,14 +101,14 @@ impl Dataplane {
             return Err(KernelError::Occupied { interface: interface.name.clone(), program });
         }
         let (link, mode, fallback) = match wanted {
-            WantedMode::Generic => (self.try_link(interface, Mode::Generic)?, Mode::Generic, None),
-            WantedMode::Native => (self.try_link(interface, Mode::Native)?, Mode::Native, None),
-            WantedMode::Tc => (self.try_link(interface, Mode::Tc)?, Mode::Tc, None),
-            WantedMode::Auto => match self.try_link(interface, Mode::Native) {
+            WantedMode::Generic => (self.try_link(interface, Mode::Generic, pin)?, Mode::Generic, None),
+            WantedMode::Native => (self.try_link(interface, Mode::Native, pin)?, Mode::Native, None),
+            WantedMode::Tc => (self.try_link(interface, Mode::Tc, pin)?, Mode::Tc, None),
+            WantedMode::Auto => match self.try_link(interface, Mode::Native, pin) {
                 Ok(link) => (link, Mode::Native, None),
                 Err(KernelError::Attach { cause, .. }) => {
-                    let why = format!("the driver refused native XDP: {cause}");
-                    let (link, mode) = self.try_without_driver(interface)?;
+                    let mut why = format!("the driver refused native XDP: {cause}");
+                    let (link, mode) = self.try_without_driver(interface, pin, &mut why)?;
                     (link, mode, Some(why))
                 }
                 Err(error) => return Err(error),
@@ -125,17 +127,24 @@ impl Dataplane {
         self.links.clear();
     }
 
-    /// At TC, where a large packet stays one; else in generic mode, where each frame is copied.
-    fn try_without_driver(&self, interface: &Interface) -> Result<(Link, Mode), KernelError> {
-        if self.about.shape.tc
-            && let Ok(link) = self.try_link(interface, Mode::Tc)
-        {
-            return Ok((link, Mode::Tc));
+    /// At TC, where a large packet stays one; else in generic mode, where each frame is copied. `why` not, if TC refuses.
+    fn try_without_driver(
+        &self,
+        interface: &Interface,
+        pin: Option<&Path>,
+        why: &mut String,
+    ) -> Result<(Link, Mode), KernelError> {
+        if self.about.shape.tc {
+            match self.try_link(interface, Mode::Tc, pin) {
+                Ok(link) => return Ok((link, Mode::Tc)),
+                Err(KernelError::Attach { cause, .. }) => *why += &format!("; TC did: {cause}"),
+                Err(_) => {}
+            }
         }
-        Ok((self.try_link(interface, Mode::Generic)?, Mode::Generic))
+        Ok((self.try_link(interface, Mode::Generic, pin)?, Mode::Generic))
     }
 
-    fn try_link(&self, interface: &Interface, mode: Mode) -> Result<Link, KernelError> {
+    fn try_link(&self, interface: &Interface, mode: Mode, pin: Option<&Path>) -> Result<Link, KernelError> {
         if mode == Mode::Generic && self.about.to_cpu && generic_loses_cpu_redirects()? {
             return Err(KernelError::CpuInGeneric { interface: interface.name.clone() });
         }
@@ -144,7 +153,7 @@ impl Dataplane {
         match mode {
             Mode::Native => Link::xdp(program, interface.index, true),
             Mode::Generic => Link::xdp(program, interface.index, false),
-            Mode::Tc => Link::tc(program, interface.index, Direction::Ingress),
+            Mode::Tc => Link::tc(program, interface.index, Direction::Ingress, pin),
         }
         .map_err(|error| attach_error(error, interface, mode))
     }
@@ -174,7 +183,7 @@ fn attach_error(cause: io::Error, interface: &Interface, mode: Mode) -> KernelEr
             hint: match mode {
                 Mode::Native => "; the interface's `mode: generic` or `auto` in the policy avoids the driver",
                 Mode::Generic => "",
-                Mode::Tc => "; Linux 6.6 or later has this; `mode: generic` does without",
+                Mode::Tc => "; `mode: generic` does without TC",
             },
             cause,
         },

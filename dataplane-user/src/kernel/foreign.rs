@@ -9,6 +9,8 @@ use futures_util::StreamExt;
 use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage, LinkXdp, XdpAttached};
 
 use super::attach::Mode;
+use super::clsact;
+use super::link::Direction;
 use super::sys;
 
 /// Somebody else's program on an interface.
@@ -60,12 +62,14 @@ pub fn foreign_program(index: u32) -> io::Result<Option<ForeignProgram>> {
     Ok(attached_id(index)?.map(ForeignProgram::with_id))
 }
 
-/// In which mode a program is attached to interface `index`, as far as the kernel says; at TC it may be another's.
+/// In which mode a program is attached to interface `index`, as far as the kernel says; by a link at TC it may be another's.
 pub fn mode_of(index: u32) -> Option<Mode> {
     match xdp_of(index, attached_mode).ok().flatten() {
         Some(XdpAttached::SocketBuffer) => Some(Mode::Generic),
         Some(XdpAttached::None) | None => {
-            sys::count_at_tc(index).is_ok_and(|count| count > 0).then_some(Mode::Tc)
+            let by_link = || sys::count_at_tc(index).is_ok_and(|count| count > 0);
+            let by_filter = || clsact::ours(index, Direction::Ingress).is_ok_and(|ours| ours.is_some());
+            (by_link() || by_filter()).then_some(Mode::Tc)
         }
         Some(_) => Some(Mode::Native),
     }

@@ -10,6 +10,8 @@
 //! Dropping a [`Dataplane`] detaches it.
 
 mod attach;
+mod cleanup;
+mod clsact;
 mod counter_set;
 mod counters;
 #[cfg(feature = "bpf-log")]
@@ -18,6 +20,7 @@ mod error;
 mod facts;
 pub mod features;
 mod fill;
+mod filter;
 mod foreign;
 mod home;
 pub mod interfaces;
@@ -30,6 +33,7 @@ mod pair;
 pub mod pins;
 mod readback;
 mod record;
+mod requests;
 mod runs;
 mod signing;
 mod steering;
@@ -41,6 +45,7 @@ mod test_run;
 use std::fmt;
 
 pub use attach::{Attachment, Mode, WantedMode};
+pub use cleanup::cleanup;
 pub use error::KernelError;
 pub use foreign::{ForeignProgram, foreign_program, mode_of};
 pub use link::{Direction, Link, LinkFacts, Place};

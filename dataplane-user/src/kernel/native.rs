@@ -20,7 +20,19 @@ pub fn has_native_xdp(index: u32) -> bool {
     }
 }
 
-/// Whether programs are attached to TC by links, which can be pinned and updated (TCX, Linux 6.6).
+/// Whether programs are attached to TC by links (TCX, Linux 6.6); else by classic filters.
 pub fn has_tcx() -> bool {
-    KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0))
+    !has_classic_alone()
+        && KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0))
+}
+
+/// Whether this is to be taken for a kernel without TCX: `KEYSTEER_TC=classic`, in a test build.
+#[cfg(any(test, feature = "faults"))]
+fn has_classic_alone() -> bool {
+    std::env::var_os("KEYSTEER_TC").is_some_and(|way| way == "classic")
+}
+
+#[cfg(not(any(test, feature = "faults")))]
+const fn has_classic_alone() -> bool {
+    false
 }

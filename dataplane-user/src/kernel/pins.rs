@@ -7,6 +7,7 @@
 //!    variant-<n>      the same, until it takes the place of generation n
 //!    link-<index>     the program on the interface of that index
 //!    egress-<index>   the program on what leaves by it
+//!    link-<index>-filter, egress-<index>-filter, clsact-<index>     a directory, of a filter, which has no object: see `filter`
 //!    spare            tables of a program that has no policy yet
 //!    intent-<n>       while generation n is being committed
 //! ```
@@ -17,6 +18,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use keysteer_common::config::ABI;
+
+use super::filter::{self, MARK};
 
 /// Where they are, unless the command line says otherwise.
 pub const DEFAULT_DIRECTORY: &str = "/sys/fs/bpf/keysteer";
@@ -94,8 +97,8 @@ pub struct Pins {
 const COUNTERS: &str = "counters-";
 const GENERATION: &str = "generation-";
 const VARIANT: &str = "variant-";
-const LINK: &str = "link-";
-const EGRESS: &str = "egress-";
+pub(super) const LINK: &str = "link-";
+pub(super) const EGRESS: &str = "egress-";
 const INTENT: &str = "intent-";
 
 impl Pins {
@@ -202,8 +205,13 @@ impl Pins {
         remove(path)
     }
 
+    /// Deletes the qdiscs that were made for filters which have ended.
+    pub(super) fn end_qdiscs(&self) -> Result<(), PinError> {
+        filter::end_qdiscs(&self.root).map_err(PinError::io("delete the qdiscs of", &self.root))
+    }
+
     fn indices(&self, prefix: &str) -> Result<Vec<u32>, PinError> {
-        Ok(self.numbers(prefix)?.into_iter().filter_map(|index| u32::try_from(index).ok()).collect())
+        Ok(indices(&names(&self.root)?, prefix))
     }
 
     fn numbers(&self, prefix: &str) -> Result<Vec<u64>, PinError> {
@@ -215,29 +223,16 @@ impl Pins {
     }
 }
 
-/// Removes every pin of every version, which ends steering; says how many links that were. Nothing there is fine.
-///
-/// # Errors
-/// An agent runs, or something cannot be removed.
-pub fn cleanup(directory: &Path) -> Result<usize, PinError> {
-    if !directory.exists() {
-        return Ok(0);
-    }
-    let _lock = own(directory)?;
-    let mut links = 0;
-    for version in names(directory)? {
-        let root = directory.join(version);
-        // The links first: from then on nobody is steered, whatever else fails.
-        for name in
-            names(&root)?.iter().filter(|name| [LINK, EGRESS].iter().any(|kind| name.starts_with(kind)))
-        {
-            remove(&root.join(name))?;
-            links += 1;
-        }
-        remove(&root)?;
-    }
-    remove(directory)?;
-    Ok(links)
+/// Indices of the interfaces that have a link or a filter among these names.
+pub(super) fn indices(names: &[String], prefix: &str) -> Vec<u32> {
+    let index = |name: &String| {
+        let index = name.strip_prefix(prefix)?;
+        index.strip_suffix(MARK).unwrap_or(index).parse().ok()
+    };
+    let mut indices: Vec<u32> = names.iter().filter_map(index).collect();
+    indices.sort_unstable();
+    indices.dedup();
+    indices
 }
 
 /// Where hosts mount a BPF file system, if they do.
@@ -264,7 +259,7 @@ fn mount(directory: &Path) {
 }
 
 /// Makes `directory` ours.
-fn own(directory: &Path) -> Result<File, PinError> {
+pub(super) fn own(directory: &Path) -> Result<File, PinError> {
     if !is_bpf(directory)? {
         mount(directory);
         if !is_bpf(directory)? {
@@ -284,7 +279,7 @@ fn make(path: &Path) -> Result<(), PinError> {
     fs::create_dir_all(path).map_err(PinError::io("create", path))
 }
 
-fn remove(path: &Path) -> Result<(), PinError> {
+pub(super) fn remove(path: &Path) -> Result<(), PinError> {
     let removed = match fs::symlink_metadata(path) {
         Ok(about) if about.is_dir() => fs::remove_dir_all(path),
         Ok(_) => fs::remove_file(path),
@@ -297,7 +292,7 @@ fn remove(path: &Path) -> Result<(), PinError> {
 }
 
 /// Names in a directory.
-fn names(directory: &Path) -> Result<Vec<String>, PinError> {
+pub(super) fn names(directory: &Path) -> Result<Vec<String>, PinError> {
     let failed = |error| PinError::io("list", directory)(error);
     let entries = fs::read_dir(directory).map_err(failed)?;
     entries

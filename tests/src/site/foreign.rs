@@ -99,18 +99,8 @@ impl Foreign {
         flags: u32,
     ) -> Self {
         let interface = namespace.index(interface).unwrap();
-        // mov r0, 2 (XDP_PASS, and at TC TC_ACT_SHOT); exit
-        let code: [u64; 2] = [0x0000_0002_0000_00b7, 0x95];
-        let mut load = LoadAttr {
-            program_type,
-            instructions: 2,
-            code: code.as_ptr() as u64,
-            license: c"MIT".as_ptr() as u64,
-            ..LoadAttr::default()
-        };
-        load.name[..NAME.len()].copy_from_slice(NAME.as_bytes());
-        // SAFETY: laid out as the kernel's; its pointers are to `code` and to a literal, which outlive the call.
-        let program = unsafe { bpf(BPF_PROG_LOAD, &mut load) }.expect("load a program");
+        // XDP_PASS, and at TC TC_ACT_SHOT
+        let program = load(program_type, 2);
         let number = program.as_raw_fd().unsigned_abs();
         let mut attach = LinkAttr { program: number, interface, attach_type, flags };
         // SAFETY: laid out as the kernel's, and without pointers.
@@ -118,6 +108,30 @@ impl Foreign {
             namespace.run(|| unsafe { bpf(BPF_LINK_CREATE, &mut attach) }).unwrap().expect("attach it");
         Self { _program: program, _link: link }
     }
+}
+
+/// A program for TC that returns `result`.
+///
+/// # Panics
+/// The kernel refuses.
+pub(super) fn load_at_tc(result: i32) -> OwnedFd {
+    load(BPF_PROG_TYPE_SCHED_CLS, result)
+}
+
+/// A program that returns `result`.
+fn load(program_type: u32, result: i32) -> OwnedFd {
+    // mov r0, result; exit
+    let code: [u64; 2] = [u64::from(result.cast_unsigned()) << 32 | 0xb7, 0x95];
+    let mut load = LoadAttr {
+        program_type,
+        instructions: 2,
+        code: code.as_ptr() as u64,
+        license: c"MIT".as_ptr() as u64,
+        ..LoadAttr::default()
+    };
+    load.name[..NAME.len()].copy_from_slice(NAME.as_bytes());
+    // SAFETY: laid out as the kernel's; its pointers are to `code` and to a literal, which outlive the call.
+    unsafe { bpf(BPF_PROG_LOAD, &mut load) }.expect("load a program")
 }
 
 /// Pins an array with values per CPU at `path`, in the calling thread's mount namespace.

@@ -17,11 +17,13 @@
 //!  metrics   what /metrics says, parsed
 //!  icmp      ICMP messages, by raw sockets
 //!  foreign   an XDP program that is not keysteer's
+//!  classic   classic filters at TC: what is there, and some that are not keysteer's
 //!  residue   what a process may not leave behind
 //! ```
 
 pub mod agent;
 pub mod binary;
+pub mod classic;
 pub mod foreign;
 pub mod icmp;
 pub mod metrics;

@@ -18,6 +18,7 @@ pub const METRICS: &str = "127.0.0.1:9477";
 pub struct Place {
     directory: TempDir,
     pinboard: Pinboard,
+    classic: bool,
 }
 
 impl Place {
@@ -29,9 +30,22 @@ impl Place {
         let directory = tempfile::tempdir().unwrap();
         let pins = directory.path().join("bpf");
         fs::create_dir(&pins).unwrap();
-        let place = Self { pinboard: Pinboard::new(&pins).unwrap(), directory };
+        let place = Self { pinboard: Pinboard::new(&pins).unwrap(), directory, classic: false };
         fs::write(place.policy(), policy).unwrap();
         place
+    }
+
+    /// The same, for agents that take their kernel for one without TCX.
+    ///
+    /// # Panics
+    /// The disk is full.
+    pub fn classic(policy: &str) -> Self {
+        Self { classic: true, ..Self::new(policy) }
+    }
+
+    /// From now on agents here do not, or do, take their kernel for one without TCX.
+    pub fn set_classic(&mut self, classic: bool) {
+        self.classic = classic;
     }
 
     /// A file in the directory.
@@ -83,6 +97,9 @@ impl Place {
         command.arg("--state-dir").arg(self.state());
         command.arg("--socket").arg(self.socket());
         command.arg("--bpffs").arg(self.pins());
+        if self.classic {
+            command.env("KEYSTEER_TC", "classic");
+        }
         self.pinboard.put(namespace.put(&mut command));
         command
     }

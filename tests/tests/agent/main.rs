@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests state what must hold")]
 
 mod changes;
+mod classic;
 mod crashes;
 mod explain;
 mod followed;
@@ -25,6 +26,7 @@ mod trust;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use keysteer::world::Transport;
 use keysteer_tests::site::agent::Agent;
@@ -50,4 +52,34 @@ fn answers(site: &Site, tenant: u8, size: usize) -> BTreeSet<String> {
 /// The shards that a key may use.
 fn shards(agent: &Agent, key: &str) -> BTreeSet<String> {
     agent.key(key).shards.into_iter().collect()
+}
+
+/// Asks for `acme`, one question after the other, while `story` is told; every question must be answered. Gives how many.
+fn all_answered_during(site: &Site, story: impl FnOnce()) -> u64 {
+    /// Stops the asking also where the story fails.
+    struct Stop<'s>(&'s AtomicBool);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let mut asked = 0;
+            while !stop.load(Ordering::Relaxed) {
+                let source = v4(1, 1 + (asked % u64::from(ADDRESSES)) as u8);
+                let exchange = site.ask(Transport::Udp, source, 32, PATIENCE).unwrap();
+                let answer = exchange.answer.unwrap_or_else(|| panic!("question {asked} got no answer"));
+                assert_ne!(answer, "node", "question {asked} was not steered");
+                asked += 1;
+            }
+            asked
+        });
+        {
+            let _stop = Stop(&stop);
+            story();
+        }
+        asking.join().unwrap()
+    })
 }

@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use keysteer::world::tune::Offload;
@@ -11,13 +10,13 @@ use keysteer_tests::site::agent::Agent;
 use keysteer_tests::site::foreign::Foreign;
 use keysteer_tests::site::place::Place;
 use keysteer_tests::site::policy::{THREE_SHARDS, policy, usual};
-use keysteer_tests::site::{CLIENT_MAC, ETH0, PATIENCE, PORT, SERVICE, SILENCE, Site, UP0, UP0_MAC, v4};
+use keysteer_tests::site::{CLIENT_MAC, ETH0, PORT, SERVICE, SILENCE, Site, UP0, UP0_MAC, v4};
 use nix::sys::signal::Signal;
 
 use super::changes::{apply, until};
-use super::{answers, shards};
+use super::{all_answered_during, answers, shards};
 
-fn in_mode(mode: &str) -> String {
+pub(super) fn in_mode(mode: &str) -> String {
     policy("", &format!("{{name: up0, mode: {mode}}}"), THREE_SHARDS)
 }
 
@@ -72,29 +71,21 @@ fn an_xdp_program_of_somebody_elses_is_steered_behind() {
 
 #[test]
 fn changes_rollbacks_and_crashes_under_traffic_lose_no_packet() {
+    lose_no_packet(&Place::new(&in_mode("tc")));
+}
+
+/// Changes, a rollback, changes of the hook and a take-over, under traffic.
+pub(super) fn lose_no_packet(place: &Place) {
     let site = Site::new(1500);
-    let place = Place::new(&in_mode("tc"));
     let mut agent = place.start(&site.node);
-    let over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let asking = scope.spawn(|| {
-            let mut asked = 0;
-            while !over.load(Ordering::Relaxed) {
-                for number in 1..=8 {
-                    let exchange = site.ask(Transport::Udp, v4(1, number), 32, PATIENCE).unwrap();
-                    assert!(exchange.answer.is_some(), "question {asked}");
-                    asked += 1;
-                }
-            }
-            asked
-        });
+    let asked = all_answered_during(&site, || {
         for width in [3, 1, 2] {
-            apply(&agent, &place, &in_mode("tc").replace("width: 2", &format!("width: {width}")));
+            apply(&agent, place, &in_mode("tc").replace("width: 2", &format!("width: {width}")));
         }
         agent.read(&["rollback"]).done();
         // Each change of the hook: to the driver, and back.
         for mode in ["native", "tc"] {
-            apply(&agent, &place, &in_mode(mode));
+            apply(&agent, place, &in_mode(mode));
             assert_eq!(agent.status().interfaces[0].mode, mode);
             assert_eq!(site.attached(UP0).is_some(), mode == "native");
         }
@@ -103,14 +94,12 @@ fn changes_rollbacks_and_crashes_under_traffic_lose_no_packet() {
         std::thread::sleep(Duration::from_millis(200));
         agent = place.start(&site.node);
         assert_eq!(agent.status().interfaces[0].mode, "tc", "taken over");
-        apply(&agent, &place, &in_mode("tc").replace("width: 2", "width: 3"));
-        over.store(true, Ordering::Relaxed);
-        let asked: u64 = asking.join().unwrap();
-        assert!(asked > 100, "{asked}");
-        // A packet that met both hooks while they were changed was counted at both.
-        let packets = agent.key("acme").packets;
-        assert!(packets >= asked, "{packets} packets of {asked} questions");
+        apply(&agent, place, &in_mode("tc").replace("width: 2", "width: 3"));
     });
+    assert!(asked > 100, "{asked}");
+    // A packet that met both hooks while they were changed was counted at both.
+    let packets = agent.key("acme").packets;
+    assert!(packets >= asked, "{packets} packets of {asked} questions");
     assert!(agent.status().balanced);
 }
 

@@ -8,7 +8,7 @@ use super::Steering;
 use crate::fault::{Step, point};
 use crate::kernel::KernelError;
 use crate::kernel::interfaces::Interface;
-use crate::kernel::link::Link as BpfLink;
+use crate::kernel::link::{Direction, Link as BpfLink};
 use crate::kernel::pins::PinError;
 
 impl Steering {
@@ -39,9 +39,9 @@ impl Steering {
         // What has gone with its interface holds nothing.
         self.end_backs(vec![index])?;
         let failed = |cause| KernelError::Egress { interface: interface.name.clone(), cause };
-        let link =
-            BpfLink::egress(self.generation(number)?.home.fd(Hook::Back)?.as_fd(), index).map_err(failed)?;
         let path = self.pins.egress(index);
+        let program = self.generation(number)?.home.fd(Hook::Back)?;
+        let mut link = BpfLink::tc(program.as_fd(), index, Direction::Egress, Some(&path)).map_err(failed)?;
         link.pin(&path).map_err(PinError::io("pin", &path))?;
         self.backs.insert(index, link);
         Ok(())
@@ -58,10 +58,11 @@ impl Steering {
     /// Takes keysteer off what leaves by these interfaces.
     pub(super) fn end_backs(&mut self, indices: Vec<u32>) -> Result<(), KernelError> {
         for index in indices {
-            self.pins.remove(&self.pins.egress(index))?;
-            if self.backs.remove(&index).is_some() {
-                point(Step::Unlinked);
-            }
+            let Some(mut link) = self.backs.remove(&index) else { continue };
+            let path = self.pins.egress(index);
+            link.unpin(&path).map_err(PinError::io("remove", &path))?;
+            link.end().map_err(|error| KernelError::other("detach from what leaves an interface", error))?;
+            point(Step::Unlinked);
         }
         Ok(())
     }

@@ -67,19 +67,13 @@ impl Steering {
         replaced: impl Fn(u32) -> bool,
         step: Step,
     ) -> Result<(), KernelError> {
-        for link in self.backs.values() {
+        for link in self.backs.values().chain(self.links.values()) {
             let facts = link.facts().map_err(|error| KernelError::other("read a link", error))?;
-            // A generation that has nothing to do there lets go of it in the end.
-            if facts.interface != 0 && replaced(facts.program) && new.about.shape.config.back.on != 0 {
-                link.update(new.home.fd(Hook::Back)?.as_fd())
-                    .map_err(|error| KernelError::other("replace the program of a link", error))?;
-                point(step);
-            }
-        }
-        for link in self.links.values() {
-            let facts = link.facts().map_err(|error| KernelError::other("read a link", error))?;
-            if facts.interface != 0 && replaced(facts.program) {
-                link.update(new.home.fd(facts.place.hook())?.as_fd())
+            let hook = facts.place.hook();
+            // A generation that has nothing to do with what leaves lets go of it in the end.
+            let has = hook != Hook::Back || new.about.shape.config.back.on != 0;
+            if facts.interface != 0 && replaced(facts.program) && has {
+                link.update(new.home.fd(hook)?.as_fd())
                     .map_err(|error| KernelError::other("replace the program of a link", error))?;
                 point(step);
             }
@@ -123,9 +117,14 @@ impl Steering {
         mode: WantedMode,
     ) -> Result<(Attachment, Option<BpfLink>), KernelError> {
         // What has gone with its interface holds nothing, and is in the way of nothing.
-        let (link, attachment) = self.generation(number)?.link(interface, mode)?;
+        if self.links.get(&interface.index).is_some_and(|link| !holds(link)) {
+            self.unlink(interface.index)?;
+        }
+        let pin = self.pins.link(interface.index);
+        let (link, attachment) = self.generation(number)?.link(interface, mode, Some(&pin))?;
         let before = self.let_go(interface.index)?;
         self.hold(interface.index, link)?;
+        point(Step::Held);
         Ok((attachment, before))
     }
 
@@ -149,7 +148,10 @@ impl Steering {
 
     /// Ends steering on an interface.
     fn unlink(&mut self, index: u32) -> Result<(), KernelError> {
-        self.let_go(index).map(drop)
+        match self.let_go(index)? {
+            Some(link) => link.end().map_err(|error| KernelError::other("detach from an interface", error)),
+            None => Ok(()),
+        }
     }
 
     /// Says that the commit of generation `number` is over.
@@ -176,8 +178,14 @@ impl Steering {
     pub fn detach(&mut self) -> Result<(), KernelError> {
         let all: Vec<u32> = self.links.keys().copied().collect();
         all.into_iter().try_for_each(|index| self.unlink(index))?;
-        self.keep_backs(&[])
+        self.keep_backs(&[])?;
+        Ok(self.pins.end_qdiscs()?)
     }
+}
+
+/// Whether a link holds a program on its interface.
+fn holds(link: &BpfLink) -> bool {
+    link.facts().is_ok_and(|facts| facts.interface != 0)
 }
 
 /// Whether a link holds a program on its interface, at the hook that is wanted. `tc`: the generation has a program for TC.

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use super::counter_set::{Capacity, CounterSet};
 use super::home::{Home, PROGRAM_PIN};
-use super::link::Link as BpfLink;
+use super::link::{Direction, Link as BpfLink};
 use super::load::cpus;
 use super::pair::Pair;
 use super::pins::{PinError, Pins};
@@ -87,13 +87,13 @@ impl Steering {
                 None => pins.remove(&path)?,
             }
         }
-        let open = |index, path: PathBuf| -> Result<(u32, BpfLink), PinError> {
-            Ok((index, BpfLink::from_pin(&path).map_err(PinError::io("open", &path))?))
+        let open = |index, path: PathBuf, direction| -> Result<(u32, BpfLink), PinError> {
+            Ok((index, BpfLink::from_pin(&path, index, direction).map_err(PinError::io("open", &path))?))
         };
-        let links = pins.links()?.into_iter().map(|index| open(index, pins.link(index)));
-        let links = links.collect::<Result<_, _>>()?;
-        let backs = pins.egresses()?.into_iter().map(|index| open(index, pins.egress(index)));
-        let backs = backs.collect::<Result<_, _>>()?;
+        let ingress = |index| open(index, pins.link(index), Direction::Ingress);
+        let links = pins.links()?.into_iter().map(ingress).collect::<Result<_, _>>()?;
+        let egress = |index| open(index, pins.egress(index), Direction::Egress);
+        let backs = pins.egresses()?.into_iter().map(egress).collect::<Result<_, _>>()?;
         for number in pins.generations()? {
             let path = pins.generation(number);
             if !path.join(PROGRAM_PIN).exists() {
