@@ -15,6 +15,7 @@
 //!  agent     an agent as a child in the node's namespace
 //!  policy    policies for this world
 //!  metrics   what /metrics says, parsed
+//!  pods      shards that do not own the service's addresses
 //!  icmp      ICMP messages, by raw sockets
 //!  foreign   an XDP program that is not keysteer's
 //!  classic   classic filters at TC: what is there, and some that are not keysteer's
@@ -28,6 +29,7 @@ pub mod foreign;
 pub mod icmp;
 pub mod metrics;
 pub mod place;
+pub mod pods;
 pub mod policy;
 pub mod residue;
 
@@ -104,10 +106,19 @@ impl Site {
     /// Without root, or when the kernel refuses.
     pub fn new(mtu: u32) -> Self {
         binary::demand_root();
-        Self::build(mtu).unwrap_or_else(|error| panic!("{error}"))
+        Self::build(mtu, false).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    fn build(mtu: u32) -> Result<Self, WorldError> {
+    /// The same with shards that do not own the service's addresses, and answer at their own ([`link_addresses`]).
+    ///
+    /// # Panics
+    /// Without root, or when the kernel refuses.
+    pub fn of_pods(mtu: u32) -> Self {
+        binary::demand_root();
+        Self::build(mtu, true).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn build(mtu: u32, pods: bool) -> Result<Self, WorldError> {
         let [client, node] = [host("client")?, host("node")?];
         for family in ["ipv4", "ipv6"] {
             node.sysctl(&format!("{family}/conf/all/forwarding"), "1")?;
@@ -122,10 +133,11 @@ impl Site {
         for (number, name, port) in [(1, "a", "to-a"), (2, "b", "to-b"), (3, "c", "to-c")] {
             let namespace = host(name)?;
             plug_shard(&node, port, &namespace, mtu, number)?;
-            for address in SERVICE {
+            let at = if pods { link_addresses(number, 2) } else { SERVICE };
+            for address in SERVICE.into_iter().filter(|_| !pods) {
                 namespace.address("lo", address.into())?;
             }
-            let echo = Echo::start(&namespace, name, &SERVICE, PORT)?;
+            let echo = Echo::start(&namespace, name, &at, PORT)?;
             shards.push(Host { name, port, namespace, _echo: echo });
         }
         let echo = Echo::start(&node, "node", &SERVICE, PORT)?;

@@ -5,6 +5,7 @@
 mod changes;
 mod classic;
 mod crashes;
+mod egress;
 mod explain;
 mod followed;
 mod frames;
