@@ -48,8 +48,8 @@ pub struct Pair<'i> {
     told: Cell<Instant>,
     /// The host's work area, kept from frame to frame as the kernel keeps its own.
     work: Work,
-    /// The same image at TC.
-    tc: AtTc<'i>,
+    /// The same image at TC, if that is compared.
+    tc: Option<AtTc<'i>>,
 }
 
 /// The program for TC, and the host engine for the frames that the kernel takes for test runs there.
@@ -128,14 +128,14 @@ impl<'i> Pair<'i> {
     /// # Errors
     /// The kernel refuses.
     pub fn new(image: &'i Image) -> Result<Self, KernelError> {
-        Self::of(image, image)
+        Self::of(image, image, true)
     }
 
-    /// Like [`Pair::new`], with another image for the kernel: to prove that a difference is seen.
+    /// Like [`Pair::new`], with another image for the kernel: to prove that a difference is seen. `at_tc`: at TC too.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn of(kernel: &Image, host: &'i Image) -> Result<Self, KernelError> {
+    pub fn of(kernel: &Image, host: &'i Image, at_tc: bool) -> Result<Self, KernelError> {
         // A map value begins as zeroes, and so must the host's: without NO_SHARD and NO_LEVEL.
         let decision = Decision { shard: 0, level: 0, ..Decision::NONE };
         let work = Work { record: Record { decision, ..Record::default() }, ..Work::default() };
@@ -147,7 +147,7 @@ impl<'i> Pair<'i> {
             told: Cell::new(Instant::now()),
             engine: Engine::new(host),
             work,
-            tc: AtTc::new(kernel, host, work)?,
+            tc: at_tc.then(|| AtTc::new(kernel, host, work)).transpose()?,
         };
         pair.set_clock()?;
         Ok(pair)
@@ -165,14 +165,18 @@ impl<'i> Pair<'i> {
         let clock_offset = self.signing.clock_offset.wrapping_add(self.now).wrapping_sub(clock);
         let signing = Signing { clock_offset, ..self.signing };
         self.kernel.write_signing(&signing)?;
-        self.tc.kernel.write_signing(&signing)?;
+        if let Some(tc) = &self.tc {
+            tc.kernel.write_signing(&signing)?;
+        }
         self.forwarding.write_signing(&signing)
     }
 
     /// Tells the host that the interface of a shard has gone; the kernel finds out by itself.
     pub fn lose_exit(&mut self, shard: u16) {
         self.engine.lose_exit(shard);
-        self.tc.engine.lose_exit(shard);
+        if let Some(tc) = &mut self.tc {
+            tc.engine.lose_exit(shard);
+        }
     }
 
     /// Runs a frame that arrived on interface `ingress` (0: the loopback) through both homes.
@@ -198,7 +202,9 @@ impl<'i> Pair<'i> {
         if kernel != host {
             return Err(Difference::Frame { kernel: Box::new(kernel), host: Box::new(host) });
         }
-        self.tc.run(frame, ingress)?;
+        if let Some(tc) = &mut self.tc {
+            tc.run(frame, ingress)?;
+        }
         Ok(kernel)
     }
 
@@ -209,7 +215,9 @@ impl<'i> Pair<'i> {
     pub fn counters(&self) -> Result<Snapshot, Difference> {
         let kernel = self.kernel.counters()?;
         kernel.balanced().map_err(|error| Difference::Counters(error.to_string()))?;
-        if let Some(what) = unequal(&self.tc.kernel.counters()?, self.tc.engine.counters()) {
+        if let Some(tc) = &self.tc
+            && let Some(what) = unequal(&tc.kernel.counters()?, tc.engine.counters())
+        {
             return Err(Difference::Counters(format!("at TC: {what}")));
         }
         match unequal(&kernel, self.engine.counters()) {

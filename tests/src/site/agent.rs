@@ -21,8 +21,11 @@ use super::binary::{self, Said};
 use super::metrics::Metrics;
 use super::place::{METRICS, Place};
 
-/// How long it may take to start, or to end.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it may take to start, or to end: twenty seconds, or as many as `KEYSTEER_TEST_PATIENCE` says, for slower machines.
+fn patience() -> Duration {
+    let seconds = std::env::var("KEYSTEER_TEST_PATIENCE").ok();
+    Duration::from_secs(seconds.map_or(20, |seconds| seconds.parse().expect("a number of seconds")))
+}
 
 /// A running agent. It is killed on drop, and dies with the test.
 #[derive(Debug)]
@@ -44,7 +47,7 @@ impl Agent {
         unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let mut agent = Self { child, socket: place.socket(), log: place.log() };
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + patience();
         while !agent.log().lines().any(is_ready) {
             if agent.has_ended() {
                 return None;
@@ -154,7 +157,7 @@ impl Agent {
     /// # Panics
     /// It goes on.
     pub fn wait(&mut self) -> ExitStatus {
-        wait(&mut self.child, PATIENCE)
+        wait(&mut self.child, patience())
     }
 }
 

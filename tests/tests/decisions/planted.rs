@@ -14,7 +14,7 @@ fn a_wrong_entry_in_the_kernels_keys_is_seen() {
         let (_, image) = lab.compile(POLICY, "planted").unwrap();
         let mut wrong = image.clone();
         wrong.keys.iter_mut().for_each(|entry| entry.place ^= 1);
-        let mut pair = Pair::of(&wrong, &image).unwrap();
+        let mut pair = Pair::of(&wrong, &image, true).unwrap();
         match pair.run(&acme(0).bytes(), 0) {
             Err(Difference::Frame { kernel, host }) => {
                 assert_ne!(kernel.work.record.decision.shard, host.work.record.decision.shard);

@@ -14,21 +14,30 @@ use crate::shell::{root, run};
 
 /// Debian's, linked statically.
 const BUSYBOX: &str = "/bin/busybox";
-/// Of what the tests use, the only thing that Debian does not build into its kernels. It needs no other.
-const MODULE: &str = "veth";
+/// Of what the tests use, what Debian does not build into its kernels: where each is, and its name. None needs another.
+const MODULES: [(&str, &str); 3] =
+    [("drivers/net", "veth"), ("net/sched", "sch_ingress"), ("net/sched", "cls_bpf")];
+/// Seconds that an agent may take to start, or to end: here it has its programs verified by an emulated processor.
+const PATIENCE: u32 = 300;
 
 /// Writes the file system into `folder` and packs it into an archive beside it.
 pub(crate) fn write(folder: &Path, kernel: &Kernel, suites: &[Suite]) -> Result<PathBuf> {
     if folder.exists() {
         fs::remove_dir_all(folder)?;
     }
-    for empty in ["bin", "dev", "proc", "run", "suites", "sys", "tmp"] {
+    for empty in ["bin", "dev", "modules", "proc", "run", "suites", "sys", "tmp"] {
         fs::create_dir_all(folder.join(empty))?;
     }
     copy(Path::new(BUSYBOX), &folder.join("bin/busybox"))?;
-    fs::write(folder.join("module.ko"), module(kernel)?)?;
+    for (place, name) in MODULES {
+        fs::write(folder.join(format!("modules/{name}.ko")), module(kernel, place, name)?)?;
+    }
     for suite in suites {
         copy(&suite.program, &folder.join("suites").join(suite.name))?;
+        if let Some(program) = &suite.runs {
+            let name = program.file_name().context("a program has a name")?;
+            copy(program, &folder.join("suites").join(name))?;
+        }
     }
     // The tests look for them where they were built.
     for files in ["tests/captures", "examples"] {
@@ -57,8 +66,11 @@ fn script(suites: &[Suite]) -> String {
          $busybox mount -t tmpfs tmpfs /tmp\n\
          $busybox mount -t tmpfs tmpfs /run\n\
          echo \"{MARK} kernel $($busybox uname -r)\"\n\
-         $busybox insmod /module.ko\n"
+         export KEYSTEER_TEST_PATIENCE={PATIENCE}\n"
     );
+    for (_, name) in MODULES {
+        script += &format!("$busybox insmod /modules/{name}.ko\n");
+    }
     for Suite { name, arguments, .. } in suites {
         // Errors through a file: on a terminal progress would be shown, which makes one endless line.
         script += &format!(
@@ -75,17 +87,17 @@ fn script(suites: &[Suite]) -> String {
     script
 }
 
-/// The module's bytes; newer releases compress them.
-fn module(kernel: &Kernel) -> Result<Vec<u8>> {
+/// A module's bytes; newer releases compress them.
+fn module(kernel: &Kernel, place: &str, name: &str) -> Result<Vec<u8>> {
     let version = fs::read_dir(&kernel.modules)?.flatten().next().context("the kernel has no modules")?;
-    let plain = version.path().join(format!("kernel/drivers/net/{MODULE}.ko"));
+    let plain = version.path().join(format!("kernel/{place}/{name}.ko"));
     if plain.exists() {
         return Ok(fs::read(plain)?);
     }
     let packed = plain.with_extension("ko.xz");
     let unpacked = Command::new("xz").arg("-dc").arg(&packed).stderr(Stdio::inherit()).output()?;
     if !unpacked.status.success() {
-        bail!("the kernel has no module {MODULE} that can be read: {}", packed.display());
+        bail!("the kernel has no module {name} that can be read: {}", packed.display());
     }
     Ok(unpacked.stdout)
 }

@@ -33,6 +33,9 @@ pub(crate) struct Options {
     /// Only this line, as in `--kernel 6.1`; can be repeated.
     #[arg(long = "kernel", value_name = "LINE")]
     lines: Vec<String>,
+    /// Only this suite, as in `--suite agent`; can be repeated.
+    #[arg(long = "suite", value_name = "SUITE")]
+    suites: Vec<String>,
     /// How many packets the differential test compares on each; emulation is slow.
     #[arg(long, default_value_t = 20_000)]
     packets: u64,
@@ -79,7 +82,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 fn boot(options: &Options, line: &debian::Line, folder: &Path, programs: &Programs) -> Result<()> {
     let kernel = debian::fetch(line, folder)?;
-    let suites = programs.suites(options.packets, options.seed);
+    let mut suites = programs.suites(options.packets, options.seed).to_vec();
+    suites.retain(|suite| options.suites.is_empty() || options.suites.iter().any(|name| name == suite.name));
+    if suites.is_empty() {
+        bail!("there is no suite {}", options.suites.join(", "));
+    }
     let initial = folder.join(format!("initial-{}", line.name));
     let archive = initial::write(&initial, &kernel, &suites)?;
     let log = folder.join(format!("{}.log", line.name));
