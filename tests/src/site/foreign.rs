@@ -114,7 +114,7 @@ impl Foreign {
 ///
 /// # Panics
 /// The kernel refuses.
-pub(super) fn load_at_tc(result: i32) -> OwnedFd {
+pub fn load_at_tc(result: i32) -> OwnedFd {
     load(BPF_PROG_TYPE_SCHED_CLS, result)
 }
 
