@@ -20,6 +20,7 @@
 //!  agent      the long-running process
 //!  control    the local API: types once, server and client
 //!  telemetry  OpenMetrics, windows
+//!  doctor     what a policy asks of this host, looked at one by one
 //!  world      network namespaces and real sockets, for the demo and the tests
 //!  demo       the main job on real traffic, proved
 //!  cli        one file per command
@@ -60,6 +61,7 @@ pub mod control;
 pub mod telemetry;
 
 pub mod demo;
+pub mod doctor;
 pub mod world;
 
 pub mod cli;

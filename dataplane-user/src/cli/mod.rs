@@ -8,6 +8,7 @@ mod apply;
 mod audit;
 mod completions;
 mod demo;
+mod doctor;
 mod error;
 mod explain;
 mod inspect;
@@ -63,6 +64,7 @@ struct Cli {
 enum Command {
     Agent(agent::AgentArgs),
     Demo(demo::DemoArgs),
+    Doctor(doctor::DoctorArgs),
     Validate(validate::ValidateArgs),
     Plan(plan::PlanArgs),
     Apply(apply::ApplyArgs),
@@ -129,6 +131,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Agent(args) => agent::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Plan(args) => match plan::run(&args) {
             Ok(plan::Outcome::WouldChange) => return ExitCode::from(WOULD_CHANGE),
@@ -179,8 +182,8 @@ mod tests {
         let mut open = vec![command];
         while let Some(mut command) = open.pop() {
             let help = command.render_help().to_string();
-            // Of the whole program there are many commands; of each a small screen holds all.
-            let screen = if command.get_name() == "keysteer" { 32 } else { 24 };
+            // Of the whole program, which `help` lists too, there are many commands; of each a small screen holds all.
+            let screen = if ["keysteer", "help"].contains(&command.get_name()) { 32 } else { 24 };
             assert!(help.lines().count() <= screen, "{help}");
             let long = command.render_long_help().to_string();
             assert!(long.lines().all(|line| line.chars().count() <= 100), "{long}");
@@ -232,6 +235,9 @@ mod tests {
             "keysteer completions zsh",
             "keysteer man",
             "keysteer man /tmp/man1",
+            "keysteer doctor",
+            "keysteer doctor --policy p -o jsonl --bpffs /b",
+            "keysteer doctor --state-dir s -o json",
             "keysteer demo --keep --seconds 9 --plant-wrong-slot",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
@@ -278,6 +284,8 @@ mod tests {
             "keysteer sign acme --secret-file s --secret-id 1",
             "keysteer completions tcsh",
             "keysteer agent --policy p --log-format xml",
+            "keysteer doctor p",
+            "keysteer doctor --policy p --state-dir s",
             "keysteer inspect",
             "keysteer replay a.pcap",
             "keysteer replay --policy p",

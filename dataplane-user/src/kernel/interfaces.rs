@@ -63,7 +63,8 @@ pub struct Interface {
     pub mtu: u32,
     /// Whether it was brought up.
     pub up: bool,
-    /// Whether it can carry frames: it is up, and what it is connected to is, too.
+    /// Whether it can carry frames: it is up, and what it is connected to is, too. (The carrier, which holds at once;
+    /// the operational state follows it a little later.)
     pub running: bool,
     /// What made it.
     pub kind: Option<Kind>,
@@ -96,7 +97,7 @@ impl Interface {
         let mut interface = Self {
             index: number(info.get(4..)?)?,
             up: has(libc::IFF_UP),
-            running: has(libc::IFF_RUNNING),
+            running: has(libc::IFF_LOWER_UP),
             ..Self::default()
         };
         let (mut below, mut elsewhere) = (None, false);

@@ -9,6 +9,7 @@
 //! ```
 //! Dropping a [`Dataplane`] detaches it.
 
+pub mod addresses;
 mod attach;
 mod cleanup;
 mod clsact;
@@ -41,6 +42,7 @@ mod survey;
 mod sys;
 mod tables;
 mod test_run;
+pub mod xdp_features;
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Lists that the kernel keeps for this network namespace, by rtnetlink: one question, all answers, without a runtime or a
+//! Lists that the kernel keeps for this network namespace, by netlink: one question, all answers, without a runtime or a
 //! thread.
 //!
 //! Answers are read attribute by attribute (rtnetlink(7)): what a newer kernel adds, or a driver fills in oddly, is in
@@ -19,15 +19,28 @@ const ANSWERS: usize = 64 << 10;
 /// How often a list is read anew that changed while it was read.
 const TRIES: usize = 4;
 
-/// Asks for all of a kind, such as `RTM_GETLINK`, and gives what `read` makes of each answer behind its header. `ask` is the
+/// Asks rtnetlink for all of a kind, such as `RTM_GETLINK`, and gives what `read` makes of each answer behind its header. `ask` is the
 /// question's own part, such as a `struct ifinfomsg`. A list that goes on changing is given as it was read last.
 ///
 /// # Errors
 /// The kernel does not answer.
 pub fn dump<T>(kind: u16, ask: &[u8], read: impl Fn(&[u8]) -> Option<T>) -> io::Result<Vec<T>> {
+    dump_by(SockProtocol::NetlinkRoute, kind, ask, read)
+}
+
+/// The same of any netlink.
+///
+/// # Errors
+/// The kernel does not answer.
+pub fn dump_by<T>(
+    protocol: SockProtocol,
+    kind: u16,
+    ask: &[u8],
+    read: impl Fn(&[u8]) -> Option<T>,
+) -> io::Result<Vec<T>> {
     let mut found = Vec::new();
     for _ in 0..TRIES {
-        let (all, whole) = dump_once(kind, ask, &read)?;
+        let (all, whole) = dump_once(protocol, kind, ask, &read)?;
         found = all;
         if whole {
             break;
@@ -37,9 +50,13 @@ pub fn dump<T>(kind: u16, ask: &[u8], read: impl Fn(&[u8]) -> Option<T>) -> io::
 }
 
 /// What was read, and whether nothing changed meanwhile.
-fn dump_once<T>(kind: u16, ask: &[u8], read: impl Fn(&[u8]) -> Option<T>) -> io::Result<(Vec<T>, bool)> {
-    let socket =
-        socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)?;
+fn dump_once<T>(
+    protocol: SockProtocol,
+    kind: u16,
+    ask: &[u8],
+    read: impl Fn(&[u8]) -> Option<T>,
+) -> io::Result<(Vec<T>, bool)> {
+    let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
     let length = u32::try_from(HEADER + ask.len()).map_err(io::Error::other)?;
     let mut question = Vec::with_capacity(HEADER + ask.len());
     question.extend(length.to_ne_bytes());
@@ -103,7 +120,7 @@ fn refused(payload: &[u8]) -> io::Error {
 }
 
 fn strange(what: impl std::fmt::Display) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("rtnetlink answers strangely: {what}"))
+    io::Error::new(io::ErrorKind::InvalidData, format!("netlink answers strangely: {what}"))
 }
 
 #[cfg(test)]

@@ -239,7 +239,7 @@ pub(super) fn indices(names: &[String], prefix: &str) -> Vec<u32> {
 const MOUNT: &str = "/sys/fs/bpf";
 
 /// Whether `directory` is on a BPF file system, or would be.
-fn is_bpf(directory: &Path) -> Result<bool, PinError> {
+pub(crate) fn is_bpf(directory: &Path) -> Result<bool, PinError> {
     let parent = directory.ancestors().find(|path| path.exists()).unwrap_or(directory);
     let about =
         nix::sys::statfs::statfs(parent).map_err(|error| PinError::io("use", parent)(error.into()))?;

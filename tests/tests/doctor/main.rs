@@ -2,5 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests state what must hold")]
 
+mod checks;
 mod features;
 mod interfaces;
