@@ -8,6 +8,7 @@ use keysteer_common::tables::Slot;
 use super::ground::{Attached, Compiled, Counted, Ground, Places, Platform, Wanted};
 use super::meter::Cause;
 use super::tags;
+use crate::compile::LOOPBACK;
 use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
 use crate::image::{Image, Words};
@@ -45,6 +46,8 @@ impl Platform for Kernel {
             AttachMode::Auto => !image.steers_to_cpus() && !kernel::has_native_xdp(it.interface.index),
         });
         let back = if image.config.back.on != 0 { leaving(policy, &interfaces, &wanted) } else { Vec::new() };
+        let road = loopback(&interfaces).filter(|_| image.config.back.probes != 0);
+        let back = back.into_iter().chain(road).collect();
         Ok(Compiled { image, wanted: Places { steer: wanted, back } })
     }
 
@@ -66,6 +69,11 @@ fn leaving(policy: &Policy, interfaces: &Interfaces, steered: &[Wanted]) -> Vec<
         }
         _ => steered.iter().map(|wanted| wanted.interface.clone()).collect(),
     }
+}
+
+/// The loopback interface, by which probes leave where the service's address is this host's own.
+fn loopback(interfaces: &Interfaces) -> Option<Interface> {
+    interfaces.0.iter().find(|interface| interface.index == LOOPBACK).cloned()
 }
 
 /// How the policy's interface mode reads to the kernel.

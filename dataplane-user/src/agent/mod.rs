@@ -17,6 +17,7 @@ pub mod node;
 pub mod privilege;
 mod probe;
 pub mod rebuild;
+pub mod road;
 pub mod serve;
 pub mod start;
 pub mod state;

@@ -3,9 +3,9 @@
 use clap::{Args, Subcommand};
 
 use super::Read;
-use super::output::{Align, Table, print_list};
+use super::output::{Align, Table, print_list, print_one};
 use super::word::WordArgs;
-use crate::control::types::Shard;
+use crate::control::types::{ProbeOutcome, ProbeRequest, Probed, Shard};
 
 /// Show shards, and take them out or back in
 #[derive(Debug, Args)]
@@ -18,6 +18,19 @@ pub(super) struct ShardArgs {
 enum Verb {
     /// List the shards with their counters and rates
     List {
+        #[command(flatten)]
+        read: Read,
+    },
+    /// Ask a shard for a TCP connection, over the road that packets to it take
+    ///
+    /// The agent's packets are marked, and sent to that shard where they leave, whatever shard a key would choose. The
+    /// policy needs `egress: {probes: true}`. Exit code 1 where nobody answers.
+    #[command(verbatim_doc_comment)]
+    Probe {
+        /// The shard
+        name: String,
+        /// The service's address and port, such as 203.0.113.10:443
+        service: String,
         #[command(flatten)]
         read: Read,
     },
@@ -39,8 +52,27 @@ pub(super) fn run(args: &ShardArgs) -> anyhow::Result<()> {
             let shards: Vec<Shard> = read.client().get("/v1/shards")?;
             print_list(read.output, &shards, || render(&shards))
         }
+        Verb::Probe { name, service, read } => probe(name, service, read),
         Verb::Disable { word } => word.ask("shards", "disable", "is disabled"),
         Verb::Enable { word } => word.take_back("shards", "enable", "is used again"),
+    }
+}
+
+fn probe(name: &str, service: &str, read: &Read) -> anyhow::Result<()> {
+    let request = ProbeRequest { shard: name.to_owned(), service: service.to_owned() };
+    let probed: Probed = read.client().post("/v1/probe", &request)?;
+    print_one(read.output, &probed, || {
+        let said = match probed.outcome {
+            ProbeOutcome::Connected => "connected",
+            ProbeOutcome::Refused => "refused: nobody listens there",
+            ProbeOutcome::Silent => "no answer",
+            ProbeOutcome::Unreachable => "unreachable, the network says",
+        };
+        format!("{} ({}): {said}, after {} us\n", probed.shard, probed.address, probed.micros)
+    })?;
+    match probed.outcome {
+        ProbeOutcome::Connected => Ok(()),
+        _ => anyhow::bail!("shard {} does not take connections to {service}", probed.shard),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -13,11 +13,13 @@ use axum::{Json, Router};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
+use super::peer::Peer;
 use super::reveal::Reveal;
-use super::types::Problem;
+use super::types::{ProbeRequest, Problem};
 use super::view;
 use crate::agent::meter::{Cause, Source};
 use crate::agent::node::Node;
+use crate::agent::road::{self, RoadError};
 use crate::agent::watch::Watch;
 use crate::counters::Snapshot;
 use crate::kernel::interfaces::Interfaces;
@@ -66,6 +68,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/keys/{name}", get(key))
         .route("/v1/claims", get(claims))
         .route("/v1/shards", get(shards))
+        .route("/v1/probe", post(probe))
         .route("/v1/explain", post(explain).layer(DefaultBodyLimit::max(QUESTION)))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
@@ -167,11 +170,43 @@ async fn explain(
     .await
 }
 
+/// Whether a shard answers, over the road that packets take. Nothing is changed.
+async fn probe(
+    State(api): State<Api>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    answer(move || {
+        // It is the agent, with its rights, who connects.
+        if peer.operator().is_none() {
+            let error = "only root and the user that the agent runs as may have the agent connect to somebody: run this as one of them";
+            return Err(Refusal::Other(StatusCode::FORBIDDEN, Problem { error: error.to_owned() }));
+        }
+        let wrong = |error| Refusal::Wrong(Problem { error });
+        let body = body.map_err(|error| wrong(error.to_string()))?;
+        let ProbeRequest { shard, service } = serde_json::from_slice(&body).map_err(|error| {
+            wrong(format!(
+                "the body is no question: {error}; send {{\"shard\": \"...\", \"service\": \"203.0.113.10:443\"}}"
+            ))
+        })?;
+        let service = service.parse().map_err(|_| {
+            wrong(format!("\"{service}\" is no address and port: expected one such as 203.0.113.10:443"))
+        })?;
+        let tables = api.source.tables()?;
+        road::probe(&api.source.node(), &tables, &shard, service).map_err(|error| match error {
+            RoadError::System { .. } => Refusal::Unreadable(error.into()),
+            RoadError::Unknown { .. } => Refusal::NotFound(Problem { error: error.to_string() }),
+            _ => Refusal::Wrong(Problem { error: error.to_string() }),
+        })
+    })
+    .await
+}
+
 async fn unknown(uri: Uri) -> Response {
     problem(
         StatusCode::NOT_FOUND,
         format!(
-            "no such path: {uri}; try /v1/status, /v1/keys, /v1/keys/NAME, /v1/claims, /v1/shards, /v1/explain, /v1/generations, /v1/words, /v1/plan, /v1/apply or /v1/rollback"
+            "no such path: {uri}; try /v1/status, /v1/keys, /v1/keys/NAME, /v1/claims, /v1/shards, /v1/probe, /v1/explain, /v1/generations, /v1/words, /v1/plan, /v1/apply or /v1/rollback"
         ),
     )
 }

@@ -381,6 +381,42 @@ pub struct RolledBack {
     pub micros: u64,
 }
 
+/// `POST /v1/probe`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeRequest {
+    /// The shard.
+    pub shard: String,
+    /// The service's address and port.
+    pub service: String,
+}
+
+/// What came of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProbeOutcome {
+    /// A TCP connection was opened.
+    Connected,
+    /// It was refused: somebody is there, and does not listen.
+    Refused,
+    /// Nobody answered in time.
+    Silent,
+    /// The network says that nobody can be reached.
+    Unreachable,
+}
+
+/// The answer to a [`ProbeRequest`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probed {
+    /// The shard.
+    pub shard: String,
+    /// What was asked there: the service, or the pod's own address.
+    pub address: String,
+    /// What came of it.
+    pub outcome: ProbeOutcome,
+    /// How long that took, in microseconds.
+    pub micros: u64,
+}
+
 /// `POST /v1/keys/NAME/{deny,allow,clear}` and `POST /v1/shards/NAME/{disable,enable}`
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,14 +1,14 @@
 //! The way back: what leaves is counted for the key and the shard that it answers for, and stamped.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use keysteer::world::{Capture, Captured, Direction, Transport};
 use keysteer_tests::site::agent::Agent;
 use keysteer_tests::site::place::Place;
 use keysteer_tests::site::pods::LONG;
 use keysteer_tests::site::policy::{THREE_SHARDS, policy};
-use keysteer_tests::site::{PATIENCE, SILENCE, Site, UP0, link_addresses, v4, v6};
+use keysteer_tests::site::{ETH0, PATIENCE, PORT, SERVICE, SILENCE, Site, UP0, link_addresses, v4, v6};
 use nix::sys::signal::Signal;
 
 use super::changes::{apply, until};
@@ -249,4 +249,37 @@ fn a_denied_or_foreign_flow_leaves_no_trace_on_the_way_back() {
     let agent = place.start(&site.node);
     assert_eq!(site.ask(Transport::Udp, v4(3, 1), 32, SILENCE).unwrap().answer, None);
     assert_eq!(agent.key("initech").sent.unwrap().packets, 0);
+}
+
+#[test]
+fn a_probe_takes_the_road_of_the_shard_that_it_names() {
+    for (site, policy) in [
+        (Site::new(1500), with_egress("native", "{probes: true}")),
+        (Site::of_pods(1500), pods("tc").replace("egress: {}", "egress: {probes: true}")),
+    ] {
+        let place = Place::new(&policy);
+        let agent = place.start(&site.node);
+        let service = |family: usize| SocketAddr::new(SERVICE[family], PORT).to_string();
+        for family in [0, 1] {
+            for shard in ["a", "b", "c"] {
+                let said = agent.read(&["shard", "probe", shard, &service(family)]).done();
+                assert!(said.contains("connected"), "{said}");
+            }
+        }
+        let (received, sent) = (agent.status().received, agent.status().egress.unwrap().sent);
+        assert_eq!(received.packets, 0, "probes are in no counter: {sent:?}");
+        // One shard has gone, and the others answer.
+        site.shards[1].namespace.down(ETH0).unwrap();
+        agent.read(&["shard", "probe", "b", &service(0)]).refuses(&["does not take connections"]);
+        assert!(agent.read(&["shard", "probe", "c", &service(0)]).done().contains("connected"));
+        // Nobody listens at that port, and it is the shard that says so.
+        let nobody = SocketAddr::new(SERVICE[0], 9).to_string();
+        agent.read(&["shard", "probe", "a", &nobody]).refuses(&["does not take connections"]);
+        agent.read(&["shard", "probe", "d", &service(0)]).refuses(&["has no shard `d`"]);
+    }
+    let site = Site::new(1500);
+    let place = Place::new(&with_egress("native", "{}"));
+    let agent = place.start(&site.node);
+    let service = SocketAddr::new(SERVICE[0], PORT).to_string();
+    agent.read(&["shard", "probe", "a", &service]).refuses(&["egress: {probes: true}"]);
 }
