@@ -61,6 +61,28 @@ fn a_filter_steers_the_same_and_goes_with_the_agent_that_is_asked_to_detach() {
 }
 
 #[test]
+fn auto_takes_a_filter_where_a_driver_has_no_xdp_and_says_why_where_it_cannot() {
+    let site = Site::new(1500);
+    let text = policy("", "{name: lo}, {name: up0}", THREE_SHARDS);
+    let on_lo = |agent: &Agent| agent.status().interfaces.into_iter().find(|at| at.name == "lo").unwrap();
+    {
+        let place = Place::classic(&text);
+        let mut agent = place.start(&site.node);
+        assert_eq!(on_lo(&agent).mode, "tc");
+        assert!(classic::filters(&site.node, "lo", Direction::Ingress)[0].is_ours());
+        agent.signal(Signal::SIGTERM);
+        assert!(agent.wait().success());
+    }
+    classic::add_qdisc(&site.node, "lo");
+    classic::add(&site.node, "lo", (OURS.0, EVERY, OURS.1), Verdict::Next);
+    let place = Place::classic(&text);
+    let at = on_lo(&place.start(&site.node));
+    let why = at.fallback.unwrap();
+    assert_eq!(at.mode, "generic");
+    assert!(why.contains("refused native XDP") && why.contains("; TC did: keysteer's place there"), "{why}");
+}
+
+#[test]
 fn changes_rollbacks_and_crashes_under_traffic_lose_no_packet() {
     lose_no_packet(&Place::classic(&in_mode("tc")));
 }
