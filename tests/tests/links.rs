@@ -45,6 +45,14 @@ impl Bench {
         self.site.node.run(|| self.board.run(work)).unwrap().unwrap().unwrap()
     }
 
+    /// Drops it there.
+    fn let_go(&self, link: Link) {
+        self.run(|| {
+            drop(link);
+            Ok(())
+        });
+    }
+
     fn is_answered(&self) -> bool {
         self.site.ask(Transport::Udp, v4(1, 1), 32, 2 * SILENCE).unwrap().answer.is_some()
     }
@@ -69,7 +77,7 @@ fn a_program_is_attached_replaced_pinned_found_again_and_detached_in_either_dire
             assert_ne!(first.program, second.program);
 
             bench.run(|| link.pin(&path));
-            bench.run(|| Ok(drop(link)));
+            bench.let_go(link);
             let mut link = bench.run(|| Link::from_pin(&path, index, direction));
             assert_eq!(bench.run(|| link.facts()), second, "it stays, and is found again");
             bench.run(|| link.update(drops.as_fd()));
@@ -95,10 +103,10 @@ fn both_directions_are_held_at_once_and_end_alone() {
         let ingress = bench.run(|| way(&lets, index, Direction::Ingress, None));
         let egress = bench.run(|| way(&drops, index, Direction::Egress, None));
         assert!(!bench.is_answered());
-        bench.run(|| Ok(drop(egress)));
+        bench.let_go(egress);
         assert!(bench.is_answered());
         assert_eq!(bench.run(|| ingress.facts()).interface, index, "the other is still there");
-        bench.run(|| Ok(drop(ingress)));
+        bench.let_go(ingress);
         assert!(bench.is_answered());
     }
 }
@@ -115,7 +123,7 @@ fn what_was_made_and_not_pinned_is_gone_with_its_qdisc_unless_that_was_somebody_
         let link = bench.run(|| by_filter(&lets, index, Direction::Egress, None));
         assert!(has_qdisc(&bench.site.node, UP0));
         assert!(filters(&bench.site.node, UP0, Direction::Egress)[0].is_ours());
-        bench.run(|| Ok(drop(link)));
+        bench.let_go(link);
         assert_eq!(has_qdisc(&bench.site.node, UP0), theirs);
     }
 }
