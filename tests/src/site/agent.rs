@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use keysteer::control::client::Client;
+use keysteer::control::client::{Client, ClientError};
 use keysteer::control::types::{Key, Shard, Status};
 use keysteer::explain::hex;
 use keysteer::explain::types::{Explanation, Question};
@@ -16,15 +16,19 @@ use keysteer::world::Namespace;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde::de::DeserializeOwned;
 
 use super::binary::{self, Said};
 use super::metrics::Metrics;
 use super::place::{METRICS, Place};
 
-/// How long it may take to start, or to end: twenty seconds, or as many as `KEYSTEER_TEST_PATIENCE` says, for slower machines.
+/// How long it may take to start, or to end, unless `KEYSTEER_TEST_PATIENCE` says more seconds, for slower machines.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// See [`PATIENCE`].
 fn patience() -> Duration {
     let seconds = std::env::var("KEYSTEER_TEST_PATIENCE").ok();
-    Duration::from_secs(seconds.map_or(20, |seconds| seconds.parse().expect("a number of seconds")))
+    seconds.map_or(PATIENCE, |seconds| Duration::from_secs(seconds.parse().expect("a number of seconds")))
 }
 
 /// A running agent. It is killed on drop, and dies with the test.
@@ -89,12 +93,23 @@ impl Agent {
         binary::run(binary::command(arguments).arg("--socket").arg(&self.socket))
     }
 
+    /// An answer of its API. On a slower machine it may be silent for longer than the command line waits.
+    fn get<T: DeserializeOwned>(&self, path: &str) -> T {
+        let end = Instant::now() + patience().saturating_sub(PATIENCE);
+        loop {
+            match Client::new(&self.socket).get(path) {
+                Err(ClientError::Silent { .. }) if Instant::now() < end => {}
+                answer => return answer.unwrap(),
+            }
+        }
+    }
+
     /// `GET /v1/status`
     ///
     /// # Panics
     /// It does not answer.
     pub fn status(&self) -> Status {
-        Client::new(&self.socket).get("/v1/status").unwrap()
+        self.get("/v1/status")
     }
 
     /// `GET /v1/keys`
@@ -102,7 +117,7 @@ impl Agent {
     /// # Panics
     /// It does not answer.
     pub fn keys(&self) -> Vec<Key> {
-        Client::new(&self.socket).get("/v1/keys").unwrap()
+        self.get("/v1/keys")
     }
 
     /// One of its keys.
@@ -118,7 +133,7 @@ impl Agent {
     /// # Panics
     /// It does not answer.
     pub fn shards(&self) -> Vec<Shard> {
-        Client::new(&self.socket).get("/v1/shards").unwrap()
+        self.get("/v1/shards")
     }
 
     /// `POST /v1/explain` for a frame that arrives on the first interface.
