@@ -14,7 +14,7 @@ use keysteer::answer::answer_to;
 use keysteer::counters::Snapshot;
 use keysteer::engine::Engine;
 use keysteer::image::Image;
-use keysteer::kernel::{Dataplane, FRAMES_AT_TC, KernelError};
+use keysteer::kernel::{Dataplane, FRAMES_AT_TC, KernelError, has_tcx};
 use keysteer_common::account::Counter;
 use keysteer_common::forward::Action;
 use keysteer_common::headers::{Decision, Headers, Record, Work};
@@ -123,12 +123,14 @@ pub enum Difference {
 }
 
 impl<'i> Pair<'i> {
-    /// Loads `image` into the kernel and into an engine. Must be called in a lab ([`crate::lab::lab`]).
+    /// Loads `image` into the kernel and into an engine; at TC too, where the kernel has links for that: one that has none is
+    /// tested in an emulated machine, which takes most of an hour to verify so many programs. Must be called in a lab
+    /// ([`crate::lab::lab`]).
     ///
     /// # Errors
     /// The kernel refuses.
     pub fn new(image: &'i Image) -> Result<Self, KernelError> {
-        Self::of(image, image, true)
+        Self::of(image, image, has_tcx())
     }
 
     /// Like [`Pair::new`], with another image for the kernel: to prove that a difference is seen. `at_tc`: at TC too.

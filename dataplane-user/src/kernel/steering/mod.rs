@@ -155,7 +155,9 @@ impl Steering {
         let set = set.ok_or_else(|| PinError::strange(&path, "there are no counters"))?;
         let about = About { shape, counted: Capacity::of(image), to_cpu: image.steers_to_cpus(), cpus };
         let dataplane = Dataplane { home, links: Vec::new(), set, about };
-        let same = image.same_tables(&dataplane.tables_in_force()?);
+        // A device may have lost what it had for XDP meanwhile: then a program for TC is wanted, which nobody loaded.
+        let has = shape.tc || !image.tc;
+        let same = has && image.same_tables(&dataplane.tables_in_force()?);
         if same {
             self.generations.insert(number, dataplane);
         }
