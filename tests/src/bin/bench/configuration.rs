@@ -62,12 +62,11 @@ pub(crate) fn load(wanted: &Policy) -> Result<Loaded, String> {
         compile_for(&checked, host, &secrets, &mut Ids::default()).map_err(|error| error.to_string())?;
     let compile_ms = begun.elapsed().as_secs_f64() * 1e3;
     (wanted.change)(&mut image);
+    image.tc |= wanted.hook == Hook::Tc;
     let begun = Instant::now();
     let dataplane = Dataplane::load(&image).map_err(|error| error.to_string())?;
     let load_ms = begun.elapsed().as_secs_f64() * 1e3;
-    let program = dataplane
-        .program_at(if image.tc { Hook::Tc } else { Hook::Xdp })
-        .map_err(|error| error.to_string())?;
+    let program = dataplane.program_at(wanted.hook).map_err(|error| error.to_string())?;
     let maps = dataplane.maps().map_err(|error| error.to_string())?;
     Ok(Loaded {
         facts: Facts {

@@ -1,6 +1,7 @@
 //! What a packet costs, measured so that it can be believed: see `docs/performance.md`.
 //! Run by `cargo xtask bench`.
 
+mod back;
 mod carriers;
 mod changes;
 mod configuration;
@@ -9,6 +10,7 @@ mod live;
 mod measure;
 mod memory;
 mod policies;
+mod proof;
 mod report;
 mod rows;
 
@@ -69,7 +71,8 @@ fn run(options: &Options) -> Result<bool, String> {
     keysteer::kernel::pin_to_cpu(0).map_err(|error| error.to_string())?;
     let mut benches = Vec::new();
     let mut configurations = Vec::new();
-    for configuration in policies::all().into_iter().chain(carriers::policies()) {
+    let all = [policies::all(), carriers::policies(), back::policies()];
+    for configuration in all.into_iter().flatten() {
         let rows: Vec<_> = rows::of(configuration.name).into_iter().filter(|row| wanted(row.name)).collect();
         if rows.is_empty() {
             continue;

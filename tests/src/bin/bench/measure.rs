@@ -6,13 +6,12 @@ use std::time::Duration;
 use aya::maps::ProgramArray;
 use aya::programs::{SchedClassifier, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use keysteer::counters::Snapshot;
 use keysteer::kernel::Dataplane;
 use keysteer_common::program::Hook;
 
 use crate::Options;
 use crate::carriers::signing;
-use crate::rows::{ANY, Row, Variation};
+use crate::rows::{Row, Variation};
 
 /// The wrapper's object, built and committed with keysteer's.
 static OBJECT: &[u8] =
@@ -48,6 +47,15 @@ pub(crate) struct Figures {
     pub(crate) net_median: f64,
     /// The most that it should be, where DESIGN has a budget.
     pub(crate) budget: Option<f64>,
+    /// Of how many frames a packet is.
+    pub(crate) segments: u32,
+}
+
+impl Figures {
+    /// What each frame of a packet costs.
+    pub(crate) fn net_per_segment(&self) -> f64 {
+        self.net / f64::from(self.segments)
+    }
 }
 
 fn text(error: impl std::fmt::Display) -> String {
@@ -79,10 +87,19 @@ pub(crate) fn load_wrapper(variation: &Variation) -> Result<Ebpf, String> {
 }
 
 impl Bench {
-    /// Loads the wrapper for a row.
+    /// Loads the wrapper for a row, and proves what a packet becomes where the row says it.
     pub(crate) fn new(row: Row, dataplane: Rc<Dataplane>) -> Result<Self, String> {
         let wrapper = load_wrapper(&row.variation)?;
-        Ok(Self { row, dataplane, wrapper, floors: Vec::new(), totals: Vec::new() })
+        let mut bench = Self { row, dataplane, wrapper, floors: Vec::new(), totals: Vec::new() };
+        if let Some(wanted) = bench.row.becomes.clone() {
+            bench.choose(false)?;
+            let mut frame = vec![0; wanted.len()];
+            bench.run(1, Some(&mut frame))?;
+            if frame != wanted {
+                return Err(format!("{}: a packet became {frame:02x?}, not {wanted:02x?}", bench.row.name));
+            }
+        }
+        Ok(bench)
     }
 
     /// Puts the empty program or keysteer behind the wrapper.
@@ -123,11 +140,12 @@ impl Bench {
         context.into_iter().flat_map(u32::to_ne_bytes).collect()
     }
 
-    /// Nanoseconds per packet of so many packets.
-    fn time(&self, iterations: u32) -> Result<f64, String> {
+    /// Nanoseconds per packet of so many packets, the last of which is left in `out`.
+    fn run(&self, iterations: u32, out: Option<&mut [u8]>) -> Result<f64, String> {
         let context = self.context();
         let mut options = TestRunOptions::new();
         options.data_in = Some(&self.row.frame);
+        options.data_out = out;
         options.repeat = iterations;
         // The kernel's own figure is whole nanoseconds, and elapsed time counts other processes' turns; the
         // system call's share of this one is nothing.
@@ -150,37 +168,16 @@ impl Bench {
     /// One measurement of the floor and one of the row, the row's path proved by the counters.
     fn round(&mut self, iterations: u32) -> Result<(), String> {
         self.choose(true)?;
-        let floor = self.time(iterations)?;
+        let floor = self.run(iterations, None)?;
         self.choose(false)?;
         self.dataplane.write_signing(&signing()).map_err(text)?;
         let before = self.dataplane.counters().map_err(text)?;
-        let total = self.time(iterations)?;
+        let total = self.run(iterations, None)?;
         let after = self.dataplane.counters().map_err(text)?;
-        self.prove(&before, &after, u64::from(iterations) * u64::from(self.row.segments))?;
+        let packets = u64::from(iterations) * u64::from(self.row.segments);
+        self.row.way.taken(&before, &after, packets).map_err(|what| format!("{}: {what}", self.row.name))?;
         self.floors.push(floor);
         self.totals.push(total);
-        Ok(())
-    }
-
-    /// Every packet took the way that the row is about, over as many keys as it says.
-    fn prove(&self, before: &Snapshot, after: &Snapshot, iterations: u64) -> Result<(), String> {
-        let way = &self.row.way;
-        let name = self.row.name;
-        let outcome =
-            after.outcome(way.class, way.reason).packets - before.outcome(way.class, way.reason).packets;
-        let verdict = after.verdict(way.verdict).packets - before.verdict(way.verdict).packets;
-        if outcome != iterations || verdict != iterations {
-            return Err(format!(
-                "{name}: of {iterations} packets {outcome} were {:?} for {:?} and {verdict} ended as {:?}",
-                way.class, way.reason, way.verdict
-            ));
-        }
-        let keys =
-            after.keys.iter().zip(&before.keys).filter(|(after, before)| after.packets > before.packets);
-        let keys = keys.count();
-        if keys != way.keys && way.keys != ANY {
-            return Err(format!("{name}: {keys} keys had packets, not {}", way.keys));
-        }
         Ok(())
     }
 
@@ -199,6 +196,7 @@ impl Bench {
             net: least(&self.totals) - least(&self.floors),
             net_median: median(&self.totals) - median(&self.floors),
             budget: self.row.budget,
+            segments: self.row.segments,
         }
     }
 }

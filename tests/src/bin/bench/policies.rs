@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use keysteer::image::Image;
+use keysteer_common::program::Hook;
 use keysteer_common::tables::KeyEntry;
 
 /// A policy, what is done to its image, and its budgets.
@@ -13,6 +14,8 @@ pub(crate) struct Policy {
     /// Its `keysFrom`, to be put into [`KEYS`].
     pub(crate) csv: String,
     pub(crate) change: fn(&mut Image),
+    /// The hook that it is for: the program whose size is reported.
+    pub(crate) hook: Hook,
     pub(crate) verified_budget: u32,
     pub(crate) memory_budget: Option<u64>,
 }
@@ -88,12 +91,20 @@ pub(crate) fn policy(
         csv.push_str(&key);
         csv.push('\n');
     }
-    Policy { name, text, csv, change: |_| {}, verified_budget: VERIFIED, memory_budget: None }
+    Policy {
+        name,
+        text,
+        csv,
+        change: |_| {},
+        hook: Hook::Xdp,
+        verified_budget: VERIFIED,
+        memory_budget: None,
+    }
 }
 
-const BY_TENANT: &str = "name,match.tenant,tier";
+pub(crate) const BY_TENANT: &str = "name,match.tenant,tier";
 
-fn by_source(count: u32) -> impl Iterator<Item = String> {
+pub(crate) fn by_source(count: u32) -> impl Iterator<Item = String> {
     (0..count).map(|n| format!("k{n},{},t", 0x0a00_0000 + n))
 }
 
@@ -165,10 +176,7 @@ pub(crate) fn all() -> Vec<Policy> {
             memory_budget: Some(24 << 20),
             ..policy("1,024 keys", &parts(), BY_TENANT, by_source(1024))
         },
-        Policy {
-            change: |image| image.tc = true,
-            ..policy("1,024 keys at TC", &parts(), BY_TENANT, by_source(1024))
-        },
+        Policy { hook: Hook::Tc, ..policy("1,024 keys at TC", &parts(), BY_TENANT, by_source(1024)) },
         policy("65,536 keys", &parts(), BY_TENANT, by_source(65_536)),
         policy("1,048,576 keys", &parts(), BY_TENANT, by_source(1 << 20)),
         policy(

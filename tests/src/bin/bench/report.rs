@@ -31,8 +31,12 @@ pub(crate) fn print(
         let budget = row
             .budget
             .map_or(String::new(), |most| format!("{most:.0}{}", if row.net <= most { "" } else { " !" }));
+        let each = match row.segments {
+            1 => String::new(),
+            _ => format!("  {:.2} a segment", row.net_per_segment()),
+        };
         println!(
-            "{:<42} {:>7.1} {:>7.1} {:>8.1} {:>10.1} {:>7}",
+            "{:<42} {:>7.1} {:>7.1} {:>8.1} {:>10.1} {:>7}{each}",
             row.name, row.floor, row.total, row.net, row.net_median, budget
         );
     }
@@ -110,7 +114,8 @@ fn document(
         .map(|row| {
             json!({
                 "name": row.name, "floorNs": row.floor, "totalNs": row.total, "netMinNs": row.net,
-                "netMedianNs": row.net_median, "budgetNs": row.budget,
+                "netMedianNs": row.net_median, "budgetNs": row.budget, "segments": row.segments,
+                "netPerSegmentNs": row.net_per_segment(),
             })
         })
         .collect();

@@ -3,8 +3,9 @@
 use keysteer_common::program::Hook;
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
-use crate::carriers;
 use crate::frames::{PORT4, PORT6, SERVICE4, SERVICE6, SOURCE4, SOURCE6, arp, ipv4, ipv6, tagged};
+use crate::proof::{ANY, Way};
+use crate::{back, carriers};
 
 /// What the wrapper changes from packet to packet; see `dataplane-ebpf/src/bin/bench.rs`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,16 +42,6 @@ impl Variation {
     }
 }
 
-/// The way that every packet of a row takes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Way {
-    pub(crate) class: Class,
-    pub(crate) verdict: Verdict,
-    pub(crate) reason: Reason,
-    /// How many keys have packets in each measurement, or [`ANY`].
-    pub(crate) keys: usize,
-}
-
 /// A row of the table.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
@@ -63,20 +54,19 @@ pub(crate) struct Row {
     pub(crate) hook: Hook,
     /// Of how many frames the packet is, at TC.
     pub(crate) segments: u32,
+    /// What the first packet must be afterwards, where the row is about what is written into it.
+    pub(crate) becomes: Option<Vec<u8>>,
 }
 
-/// [`Way::keys`] where a measurement does not visit every key.
-pub(crate) const ANY: usize = usize::MAX;
-
 const FOREIGN: Way =
-    Way { class: Class::Foreign, verdict: Verdict::Pass, reason: Reason::OutOfScope, keys: 0 };
+    Way::Arrives { class: Class::Foreign, verdict: Verdict::Pass, reason: Reason::OutOfScope, keys: 0 };
 
 pub(crate) const fn steered(keys: usize) -> Way {
-    Way { class: Class::Assigned, verdict: Verdict::NextHop, reason: Reason::Steered, keys }
+    Way::Arrives { class: Class::Assigned, verdict: Verdict::NextHop, reason: Reason::Steered, keys }
 }
 
 /// `addresses` sources, a power of two, times `ports` ports.
-const fn flows4(addresses: u32, ports: u32) -> Variation {
+pub(crate) const fn flows4(addresses: u32, ports: u32) -> Variation {
     Variation {
         word_offset: SOURCE4,
         word_base: 0x0a00_0000,
@@ -88,7 +78,7 @@ const fn flows4(addresses: u32, ports: u32) -> Variation {
 }
 
 pub(crate) fn row(name: &'static str, frame: Vec<u8>, variation: Variation, way: Way) -> Row {
-    Row { name, frame, variation, way, budget: None, hook: Hook::Xdp, segments: 1 }
+    Row { name, frame, variation, way, budget: None, hook: Hook::Xdp, segments: 1, becomes: None }
 }
 
 /// A row at TC, of packets of so many segments.
@@ -128,7 +118,7 @@ pub(crate) fn of(configuration: &str) -> Vec<Row> {
                 "unregistered, spread over the pool",
                 ipv4(17, SERVICE4, 0),
                 Variation { word_base: 0xc000_0000, ..flows4(1024, 64) },
-                Way {
+                Way::Arrives {
                     class: Class::Unregistered,
                     verdict: Verdict::NextHop,
                     reason: Reason::Steered,
@@ -151,7 +141,7 @@ pub(crate) fn of(configuration: &str) -> Vec<Row> {
                 "unregistered, dropped",
                 udp(),
                 Variation { word_base: 0x0b00_0000, ..flows4(1024, 64) },
-                Way {
+                Way::Arrives {
                     class: Class::Unregistered,
                     verdict: Verdict::Drop,
                     reason: Reason::ClassDrop,
@@ -162,7 +152,12 @@ pub(crate) fn of(configuration: &str) -> Vec<Row> {
                 "missing, passed",
                 udp(),
                 Variation { word_base: 0xc000_0000, ..flows4(1024, 64) },
-                Way { class: Class::Missing, verdict: Verdict::Pass, reason: Reason::ClassPass, keys: 0 },
+                Way::Arrives {
+                    class: Class::Missing,
+                    verdict: Verdict::Pass,
+                    reason: Reason::ClassPass,
+                    keys: 0,
+                },
             ),
         ],
         "16 probes" => vec![row("a key at the 16th probe", udp(), Variation::default(), steered(1))],
@@ -234,11 +229,11 @@ pub(crate) fn of(configuration: &str) -> Vec<Row> {
         }
         "observe" => vec![target("observe", Verdict::Observe, Reason::Steered)],
         "denied" => vec![target("denied key", Verdict::Drop, Reason::Denied)],
-        other => carriers::rows(other),
+        other => [carriers::rows(other), back::rows(other)].concat(),
     }
 }
 
 fn target(name: &'static str, verdict: Verdict, reason: Reason) -> Row {
-    let way = Way { class: Class::Assigned, verdict, reason, keys: 1 };
+    let way = Way::Arrives { class: Class::Assigned, verdict, reason, keys: 1 };
     row(name, ipv4(17, SERVICE4, 0), Variation::default(), way)
 }
