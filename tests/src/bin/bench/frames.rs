@@ -15,6 +15,8 @@ pub(crate) const DESTINATION_PORT4: u32 = 36;
 /// The same for IPv6: the second word of the source address, where tenants differ.
 pub(crate) const SOURCE6: u32 = 26;
 pub(crate) const PORT6: u32 = 54;
+/// The last word of the IPv6 destination address.
+pub(crate) const DESTINATION6_LAST: u32 = 50;
 
 fn frame(ether_type: u16, rest: &[u8], length: usize) -> Vec<u8> {
     let mut frame = MACS.to_vec();
@@ -55,6 +57,12 @@ fn between4(protocol: u8, from: ([u8; 4], [u8; 2]), to: ([u8; 4], [u8; 2])) -> V
 /// An IPv4 packet with another code point.
 pub(crate) fn with_dscp(mut frame: Vec<u8>, dscp: u8) -> Vec<u8> {
     frame[HEADER4 as usize + 1] = dscp << 2;
+    frame
+}
+
+/// A frame as it leaves for the MAC address of the policies' shards: by the loopback, whose own is zero.
+pub(crate) fn steered_to(mut frame: Vec<u8>) -> Vec<u8> {
+    frame[..12].copy_from_slice(&[2, 0, 0, 0, 0, 0xa, 0, 0, 0, 0, 0, 0]);
     frame
 }
 

@@ -13,6 +13,7 @@ mod policies;
 mod proof;
 mod report;
 mod rows;
+mod translation;
 
 use std::process::ExitCode;
 
@@ -71,7 +72,7 @@ fn run(options: &Options) -> Result<bool, String> {
     keysteer::kernel::pin_to_cpu(0).map_err(|error| error.to_string())?;
     let mut benches = Vec::new();
     let mut configurations = Vec::new();
-    let all = [policies::all(), carriers::policies(), back::policies()];
+    let all = [policies::all(), carriers::policies(), back::policies(), translation::policies()];
     for configuration in all.into_iter().flatten() {
         let rows: Vec<_> = rows::of(configuration.name).into_iter().filter(|row| wanted(row.name)).collect();
         if rows.is_empty() {

@@ -108,7 +108,7 @@ pub(crate) fn by_source(count: u32) -> impl Iterator<Item = String> {
     (0..count).map(|n| format!("k{n},{},t", 0x0a00_0000 + n))
 }
 
-fn numbered(count: u32) -> impl Iterator<Item = String> {
+pub(crate) fn numbered(count: u32) -> impl Iterator<Item = String> {
     (0..count).map(|n| format!("k{n},{n},t"))
 }
 

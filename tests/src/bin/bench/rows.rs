@@ -5,7 +5,7 @@ use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
 use crate::frames::{PORT4, PORT6, SERVICE4, SERVICE6, SOURCE4, SOURCE6, arp, ipv4, ipv6, tagged};
 use crate::proof::{ANY, Way};
-use crate::{back, carriers};
+use crate::{back, carriers, translation};
 
 /// What the wrapper changes from packet to packet; see `dataplane-ebpf/src/bin/bench.rs`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -229,7 +229,7 @@ pub(crate) fn of(configuration: &str) -> Vec<Row> {
         }
         "observe" => vec![target("observe", Verdict::Observe, Reason::Steered)],
         "denied" => vec![target("denied key", Verdict::Drop, Reason::Denied)],
-        other => [carriers::rows(other), back::rows(other)].concat(),
+        other => [carriers::rows(other), back::rows(other), translation::rows(other)].concat(),
     }
 }
 
