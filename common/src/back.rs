@@ -21,6 +21,7 @@ use crate::overlay::{self, Chosen};
 use crate::parse::network::{self, Destination};
 use crate::parse::{link, transport};
 use crate::resolve::resolve;
+use crate::seeded::bug;
 use crate::segments::carried;
 use crate::state::{Area, Frame};
 use crate::tables::{Exits, Tables};
@@ -42,7 +43,9 @@ pub(crate) fn parse<P: Packet>(packet: &P, headers: &mut Headers, bytes: &mut u6
 #[inline(always)]
 pub(crate) fn turn(headers: &mut Headers) {
     (headers.source, headers.destination) = (headers.destination, headers.source);
-    (headers.source_port, headers.destination_port) = (headers.destination_port, headers.source_port);
+    let (source, destination) = (headers.source_port, headers.destination_port);
+    (headers.source_port, headers.destination_port) =
+        bug!(Back, (destination, source), (source, destination));
 }
 
 /// Whose a packet is that leaves. Numbers, not options: LLVM leaves the payload of one that is none as it was, and the verifier refuses that.

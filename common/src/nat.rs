@@ -19,6 +19,7 @@ use crate::parse::network::{self, Destination, Ipv6Words};
 use crate::parse::transport::{self, ICMP, ICMPV6, TCP, UDP};
 use crate::prefix;
 use crate::scope;
+use crate::seeded::bug;
 use crate::tables::Tables;
 
 /// Bytes of an ICMP error before what it quotes.
@@ -225,7 +226,7 @@ fn quoted4<P: PacketMut>(
         return None;
     }
     let change = Change::four(from, to);
-    put4(packet, at, opposite, to)?;
+    put4(packet, at, opposite, bug!(Nat, to, from))?;
     let mut whole = change.and(follow(packet, at, offset_of!(Ipv4Hdr, check), change, false)?);
     if u16::from_be_bytes(ip.frags) & network::FRAGMENT_OFFSET == 0
         && let Some(l4) = packet.advance(at, ((ip.vihl & 0x0f) as usize) << 2)
@@ -256,7 +257,7 @@ fn quoted6<P: PacketMut>(
         return None;
     }
     let change = Change::sixteen(from, to);
-    put6(packet, at, opposite, to)?;
+    put6(packet, at, opposite, bug!(Nat, to, from))?;
     let next = words[0][offset_of!(Ipv6Hdr, next_hdr)];
     let walk = transport::walk(packet, next, packet.advance(at, Ipv6Hdr::LEN)?);
     let whole =

@@ -64,6 +64,12 @@ mod plant {
         Forward,
         /// A key's drops are not counted.
         Account,
+        /// The address that an ICMP error quotes is not translated.
+        Nat,
+        /// The ports of an answer are not turned round.
+        Back,
+        /// A stamp overwrites the congestion bits of IPv4.
+        Stamp,
     }
 
     impl Stage {
@@ -85,6 +91,9 @@ mod plant {
             Self::Select,
             Self::Forward,
             Self::Account,
+            Self::Nat,
+            Self::Back,
+            Self::Stamp,
         ];
     }
 

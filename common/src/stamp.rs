@@ -13,6 +13,7 @@ use network_types::ip::Ipv4Hdr;
 use crate::access::{PacketMut, Pos};
 use crate::checksum::{Change, follow};
 use crate::headers::{Headers, found};
+use crate::seeded::bug;
 
 const DSCP: u32 = 1 << 31;
 const LABEL: u32 = 1 << 20;
@@ -39,7 +40,7 @@ pub fn stamp<P: PacketMut>(packet: &mut P, headers: &Headers, stamp: u32) -> Opt
             return None;
         }
         let [version, class] = packet.load::<[u8; 2]>(l3, 0)?;
-        let after = [version, dscp << 2 | class & 3];
+        let after = [version, dscp << 2 | class & bug!(Stamp, 3, 0)];
         packet.store(l3, 0, after)?;
         follow(packet, l3, offset_of!(Ipv4Hdr, check), Change::word([version, class], after), false)?;
     } else {

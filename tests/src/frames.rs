@@ -38,6 +38,8 @@ pub struct Packet {
     pub destination: IpAddr,
     /// Six bits.
     pub dscp: u8,
+    /// Congestion: two bits (RFC 3168).
+    pub ecn: u8,
     /// Twenty bits, IPv6 only.
     pub label: u32,
     /// IPv4 options, in words of four bytes, at most 10.
@@ -110,6 +112,7 @@ impl Packet {
             source: source.into(),
             destination: destination.into(),
             dscp: 0,
+            ecn: 0,
             label: 0,
             options: 0,
             extensions: Vec::new(),
@@ -221,7 +224,7 @@ impl Packet {
         let length = (usize::from(words) * 4 + upper.len()).to_be_bytes();
         let (offset, more) = self.fragment.unwrap_or_default();
         let fragment = (offset & 0x1fff | if more { 0x2000 } else { 0 }).to_be_bytes();
-        let mut ip = vec![0x40 | words, self.dscp << 2, length[6], length[7], 0, 1];
+        let mut ip = vec![0x40 | words, self.dscp << 2 | self.ecn & 3, length[6], length[7], 0, 1];
         ip.extend(fragment);
         ip.extend([64, self.protocol(), 0, 0]);
         ip.extend(source.octets());
@@ -259,7 +262,8 @@ impl Packet {
         }
         rest.extend(upper);
         let length = rest.len().to_be_bytes();
-        let first = 6 << 28 | u32::from(self.dscp & 0x3f) << 22 | self.label & 0xf_ffff;
+        let class = self.dscp << 2 | self.ecn & 3;
+        let first = 6 << 28 | u32::from(class) << 20 | self.label & 0xf_ffff;
         let mut ip = first.to_be_bytes().to_vec();
         ip.extend([length[6], length[7], follows.first().copied().unwrap_or(59), 64]);
         ip.extend(source.octets());

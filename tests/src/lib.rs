@@ -5,6 +5,7 @@
 //!  fuzzing       the bodies of the fuzz targets, and their seeds
 //!  frames        packets described in words, and their bytes
 //!  pair          one image in the kernel and on the host; frames run through both and compared
+//!  leaving       what leaves a node after a frame has come to it
 //!  captures      frames from capture files
 //!  carriers      packets with every carrier, as some of these files hold
 //!  dice          repeatable choices
@@ -27,6 +28,7 @@ pub mod differential;
 pub mod frames;
 pub mod fuzzing;
 pub mod lab;
+mod leaving;
 pub mod pair;
 pub mod site;
 pub mod tour;

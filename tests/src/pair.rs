@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use keysteer::answer::answer_to;
-use keysteer::counters::Snapshot;
+use keysteer::counters::{Back, Snapshot};
 use keysteer::engine::Engine;
 use keysteer::image::Image;
 use keysteer::kernel::{Dataplane, FRAMES_AT_TC, KernelError, has_tcx};
@@ -25,6 +24,7 @@ use keysteer_common::vocabulary::Class;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::lab::CPU;
+use crate::leaving;
 
 /// What a test run without an interface index says it came in by: the namespace's loopback.
 const LOOPBACK: u32 = 1;
@@ -60,6 +60,21 @@ struct AtTc<'i> {
     work: Work,
     /// Whether there is a program for what leaves.
     back: bool,
+    /// Whether that translates.
+    translates: bool,
+    /// What left after the last frame.
+    left: Vec<Left>,
+}
+
+/// A frame that left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// What it was counted as; `None` where nothing is counted.
+    pub class: Option<Class>,
+    /// The frame before.
+    pub before: Vec<u8>,
+    /// The frame afterwards.
+    pub after: Vec<u8>,
 }
 
 /// What became of a frame in one home.
@@ -210,6 +225,11 @@ impl<'i> Pair<'i> {
         Ok(kernel)
     }
 
+    /// The frames that were let leave after the last one that was run, where there is a program for those.
+    pub fn left(&self) -> &[Left] {
+        self.tc.as_ref().map_or(&[], |tc| &tc.left)
+    }
+
     /// Every counter, once both homes agree on all of them and the sums hold.
     ///
     /// # Errors
@@ -240,12 +260,14 @@ impl<'i> AtTc<'i> {
         for (shard, _) in (0..).zip(&host.shards).filter(|(_, entry)| entry.target == target::CPU) {
             engine.lose_exit(shard);
         }
-        let back = host.config.back.on != 0;
-        Ok(Self { kernel, engine, work, back })
+        let back = &host.config.back;
+        let (back, translates) = (back.on != 0, back.nat != 0);
+        Ok(Self { kernel, engine, work, back, translates, left: Vec::new() })
     }
 
     /// Runs a frame through both homes, if the kernel takes it.
     fn run(&mut self, frame: &[u8], ingress: u32) -> Result<(), Difference> {
+        self.left.clear();
         if !FRAMES_AT_TC.contains(&frame.len()) {
             return Ok(());
         }
@@ -263,20 +285,35 @@ impl<'i> AtTc<'i> {
         if kernel != host {
             return Err(Difference::Tc { kernel: Box::new(kernel), host: Box::new(host) });
         }
-        if self.back { self.leave(frame, ingress) } else { Ok(()) }
+        let redirected = self.translates && action == Action::Redirect;
+        if self.back {
+            self.leave(frame, redirected.then_some(kernel.frame.as_slice()), ingress)
+        } else {
+            Ok(())
+        }
     }
 
-    /// Lets a frame, and its answer, leave in both homes.
-    fn leave(&mut self, frame: &[u8], ingress: u32) -> Result<(), Difference> {
-        for frame in [Some(frame.to_vec()), answer_to(frame)].into_iter().flatten() {
+    /// Lets what leaves after a frame do so in both homes. `handed`: what a pod was handed of it.
+    fn leave(&mut self, frame: &[u8], handed: Option<&[u8]>, ingress: u32) -> Result<(), Difference> {
+        for frame in leaving::after(frame, handed) {
             let (action, kernel) = self.kernel.forward_run_at(Hook::Back, &frame, ingress)?;
             let mut host = frame.clone();
+            let counted = self.sent();
             self.engine.see_leave(&mut host);
             if action != Some(Action::Pass) || kernel != host {
                 return Err(Difference::Back { frame, kernel, host });
             }
+            let after = self.sent();
+            let class = Class::ALL.iter().copied().find(|it| after.class(*it) != counted.class(*it));
+            self.left.push(Left { class, before: frame, after: host });
         }
         Ok(())
+    }
+
+    /// What the host counted of what left, by class.
+    fn sent(&self) -> Back {
+        let back = self.engine.counters().back.as_ref();
+        Back { classes: back.map(|back| back.classes).unwrap_or_default(), ..Back::default() }
     }
 }
 

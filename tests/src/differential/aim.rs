@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use keysteer::policy::{Field, Policy};
+use keysteer::policy::{Field, Policy, Target};
 use keysteer_common::tables::Service;
 
 use super::nest;
@@ -60,7 +60,8 @@ pub(super) fn packet(policy: &Policy, dice: &mut Dice) -> Packet {
             packet.source = within(**net, dice);
         }
     }
-    if dice.once_in(12) {
+    // Errors are translated in more places than others are.
+    if dice.once_in(if translates(policy) { 4 } else { 12 }) {
         let kind = if v4 { dice.one([3, 4, 5, 11, 12]) } else { dice.one([1, 2, 3, 4]) };
         let router = if v4 { any4(dice) } else { any6(dice) };
         packet = packet.error(router, kind);
@@ -88,6 +89,11 @@ fn fragment_few(policy: &Policy, packet: &mut Packet, v4: bool, dice: &mut Dice)
 /// Whether a policy reads more than the outer headers.
 fn is_deep(policy: &Policy) -> bool {
     policy.schemas.iter().flat_map(|schema| &schema.fields).any(|field| field.carrier.is_deep())
+}
+
+/// Whether shards of it are reached by translation.
+fn translates(policy: &Policy) -> bool {
+    policy.shards.iter().any(|shard| matches!(shard.target, Target::Interface { nat: Some(_), .. }))
 }
 
 /// Adds what only some policies look into: labels, service headers, tunnels, options, segments.
@@ -184,6 +190,7 @@ pub(super) fn transport(protocol: u8, dice: &mut Dice) -> Transport {
 /// Adds what packets have besides: tags, options, extension headers, fragments, payload.
 pub(super) fn dress(packet: &mut Packet, dice: &mut Dice) {
     packet.dscp = dice.one([0, 0, 10, 34, 46, 63]);
+    packet.ecn = dice.one([0, 0, 1, 2, 3]);
     packet.label = dice.any() as u32 & 0xf_ffff;
     if dice.once_in(3) {
         for _ in 0..1 + dice.below(2) {

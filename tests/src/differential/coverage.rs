@@ -11,7 +11,8 @@ use keysteer_common::tables::target;
 use keysteer_common::vocabulary::{Class, Fault, Reason, Verdict};
 
 use super::subjects::Subject;
-use crate::pair::Outcome;
+use crate::leaving;
+use crate::pair::{Left, Outcome};
 
 /// How often each thing was met, by kind and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,13 +63,23 @@ const WITHIN: [(u32, &str); 14] = [
 /// What operators' words make of a packet: it is denied; it is steered though its policy denies it; another shard takes
 /// it; none does.
 const WORDS: [&str; 4] = ["denied", "allowed", "around", "nowhere"];
+/// What becomes of what leaves: whose it is, and what is done to it.
+const LEFT: [&str; 3] = ["assigned", "foreign", "stamped"];
+/// What is translated: packets, and ICMP errors that quote others, to a pod and from it.
+const TRANSLATED: [&str; 4] = ["in", "error in", "out", "error out"];
 const WIDTHS: [&str; 3] = ["one", "several", "all"];
 /// A frame in several buffers.
 const JUMBO: usize = 4_096;
 
 impl Coverage {
     /// Notes what became of a frame.
-    pub(super) fn note(&mut self, subject: &Subject, outcome: &Outcome) {
+    pub(super) fn note(&mut self, subject: &Subject, frame: &[u8], outcome: &Outcome) {
+        if subject.image.config.back.nat != 0
+            && let Some((before, after)) = Outside::of(frame).zip(Outside::of(&outcome.frame))
+            && before.destination != after.destination
+        {
+            self.add("translated", if before.quotes { "error in" } else { "in" });
+        }
         let decision = &outcome.work.record.decision;
         let headers = &outcome.work.headers;
         let class = Class::from_number(decision.class);
@@ -135,6 +146,24 @@ impl Coverage {
         self.add("word", word);
     }
 
+    /// Notes what became of a frame that left.
+    pub(super) fn note_left(&mut self, left: &Left) {
+        if let Some(class) = left.class {
+            self.add("left", class.name());
+        }
+        if left.before == left.after {
+            return;
+        }
+        if let Some((before, after)) = Outside::of(&left.before).zip(Outside::of(&left.after)) {
+            if before.word != after.word {
+                self.add("left", "stamped");
+            }
+            if before.source != after.source {
+                self.add("translated", if before.quotes { "error out" } else { "out" });
+            }
+        }
+    }
+
     fn add(&mut self, kind: &'static str, name: &str) {
         if let Some(count) = self.0.get_mut(&(kind, name.to_owned())) {
             *count += 1;
@@ -162,6 +191,8 @@ impl Coverage {
             .chain(TARGETS.map(|(_, name)| ("target", name.to_owned())))
             .chain(WIDTHS.map(|name| ("width", name.to_owned())))
             .chain(WORDS.map(|name| ("word", name.to_owned())))
+            .chain(LEFT.map(|name| ("left", name.to_owned())))
+            .chain(TRANSLATED.map(|name| ("translated", name.to_owned())))
             .chain(FACTS.map(|(_, name)| ("fact", name.to_owned())))
             .chain(WITHIN.map(|(_, name)| ("within", name.to_owned())))
             .chain((0..2).map(|schema| ("schema", schema.to_string())))
@@ -178,6 +209,29 @@ impl Coverage {
             ));
         }
         gaps
+    }
+}
+
+/// What may be changed of a frame's IP header, and whether it is an error that quotes another packet.
+struct Outside<'f> {
+    /// Its first word, with the code point and the flow label.
+    word: &'f [u8],
+    source: &'f [u8],
+    destination: &'f [u8],
+    quotes: bool,
+}
+
+impl<'f> Outside<'f> {
+    fn of(frame: &'f [u8]) -> Option<Self> {
+        let headers = leaving::headers(frame);
+        let ip = frame.get(usize::from(headers.l3)..)?;
+        let (at, length) = match headers.found & (found::IPV4 | found::IPV6) {
+            found::IPV4 => (12, 4),
+            found::IPV6 => (8, 16),
+            _ => return None,
+        };
+        let (source, destination) = ip.get(at..at + 2 * length)?.split_at(length);
+        Some(Self { word: ip.get(..4)?, source, destination, quotes: headers.has(found::QUOTED) })
     }
 }
 

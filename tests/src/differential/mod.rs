@@ -216,7 +216,8 @@ impl<'s> Run<'s> {
             difference,
         });
         let outcome = outcome.map_err(Box::new)?;
-        self.coverage.note(subject, &outcome);
+        self.coverage.note(subject, frame, &outcome);
+        pair.left().iter().for_each(|left| self.coverage.note_left(left));
         if let Some(Some(deaf)) = self.deaf.get_mut(at) {
             let without = deaf.decide(&mut frame.to_vec(), ingress);
             self.coverage.note_words(&without.work.record.decision, &outcome.work.record.decision);
