@@ -6,6 +6,7 @@
 //!  tree       its output
 //!  seen       a packet as it sees it
 //!  questions  fields of policies, and what they must be
+//!  checksums  packets that were translated, and their checksums
 //! ```
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +15,7 @@
     reason = "helpers of tests state what must hold"
 )]
 
+mod checksums;
 mod questions;
 mod seen;
 mod tree;

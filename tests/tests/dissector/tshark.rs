@@ -1,6 +1,7 @@
 //! The dissector: tshark of the Wireshark project, with the protocols that the test is about and no others, and
 //! without anything that would put packets together.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -29,6 +30,9 @@ const PREFERENCES: [&str; 10] = [
     "eth.fcs:Never",
 ];
 
+/// Checksums are looked at.
+const CHECKSUMS: [&str; 3] = ["ip.check_checksum:TRUE", "tcp.check_checksum:TRUE", "udp.check_checksum:TRUE"];
+
 /// tshark with a configuration of its own.
 pub(crate) struct Tshark {
     configuration: TempDir,
@@ -55,19 +59,40 @@ impl Tshark {
 
     /// The layers of each of these frames.
     pub(crate) fn dissect(&self, frames: &[Vec<u8>]) -> Vec<Tree> {
-        let capture = self.configuration.path().join("frames.pcap");
-        fs::write(&capture, pcap(frames.iter().map(Vec::as_slice))).unwrap();
-        let mut command = tshark(self.configuration.path());
-        command.args(["-n", "-T", "json", "-r"]).arg(&capture);
-        command.args(PREFERENCES.iter().flat_map(|preference| ["-o", preference]));
-        let said = command.output().unwrap();
-        assert!(said.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said.stderr));
-        // What cannot be printed is in texts that nobody compares.
-        let packets: Tree = serde_json::from_str(&String::from_utf8_lossy(&said.stdout)).unwrap();
+        let packets: Tree = serde_json::from_str(&self.read(frames, &["-T", "json"])).unwrap();
         let layers = |packet: &Tree| packet.entry("_source")?.entry("layers").cloned();
         let layers: Vec<Tree> = packets.entries().iter().filter_map(|(_, packet)| layers(packet)).collect();
         assert_eq!(layers.len(), frames.len(), "packets that tshark has read");
         layers
+    }
+
+    /// What these fields have in each of these frames, outermost first, where checksums are verified.
+    pub(crate) fn verify<'n>(
+        &self,
+        frames: &[Vec<u8>],
+        fields: &[&'n str],
+    ) -> Vec<BTreeMap<&'n str, Vec<String>>> {
+        let mut more = vec!["-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=,"];
+        more.extend(CHECKSUMS.iter().flat_map(|preference| ["-o", preference]));
+        more.extend(fields.iter().flat_map(|field| ["-e", field]));
+        let values = |text: &str| text.split(',').filter(|it| !it.is_empty()).map(str::to_owned).collect();
+        let line = |line: &str| fields.iter().copied().zip(line.split('\t').map(values)).collect();
+        let said: Vec<_> = self.read(frames, &more).lines().map(line).collect();
+        assert_eq!(said.len(), frames.len(), "packets that tshark has read");
+        said
+    }
+
+    /// What tshark says of these frames when it is run with these options more.
+    fn read(&self, frames: &[Vec<u8>], more: &[&str]) -> String {
+        let capture = self.configuration.path().join("frames.pcap");
+        fs::write(&capture, pcap(frames.iter().map(Vec::as_slice))).unwrap();
+        let mut command = tshark(self.configuration.path());
+        command.arg("-n").arg("-r").arg(&capture).args(more);
+        command.args(PREFERENCES.iter().flat_map(|preference| ["-o", preference]));
+        let said = command.output().unwrap();
+        assert!(said.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said.stderr));
+        // What cannot be printed is in texts that nobody compares.
+        String::from_utf8_lossy(&said.stdout).into_owned()
     }
 }
 
