@@ -12,18 +12,24 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid};
 
 use super::place::Place;
-use super::site::CLIENT_PORT;
+use super::site::Site;
+use super::ways::Way;
 use super::{DemoError, signals};
 use crate::control::client::Client;
 use crate::control::types::Status;
-use crate::world::{Namespace, Pinboard};
+use crate::world::Pinboard;
 
 /// The policy, in the binary so that the demo runs from anywhere.
 pub(super) const POLICY: &str = include_str!("../../../examples/demo.yaml");
 
-/// The policy with the interface in another mode.
-fn policy_in(mode: &str) -> String {
-    POLICY.replacen(&format!("name: {CLIENT_PORT}"), &format!("name: {CLIENT_PORT}, mode: {mode}"), 1)
+/// What it says of interfaces.
+const INTERFACES: &str = "interfaces: [{name: ks-client}]";
+
+/// The policy that steers these ways in their modes.
+pub(super) fn policy_for(ways: &[Way]) -> String {
+    let entry = |way: &Way| format!("{{name: {}, mode: {}}}", way.node, way.mode);
+    let entries = ways.iter().map(entry).collect::<Vec<_>>().join(", ");
+    POLICY.replacen(INTERFACES, &format!("interfaces: [{entries}]"), 1)
 }
 
 /// How long the agent may take to steer, and to end.
@@ -51,10 +57,10 @@ impl Agent {
     ///
     /// # Errors
     /// It ends, or does not answer in time; its last words are in the error.
-    pub(super) fn start(place: &Place, node: &Namespace, mode: &str) -> Result<Self, DemoError> {
+    pub(super) fn start(place: &Place, site: &Site) -> Result<Self, DemoError> {
         let [policy, state, socket, log] =
             ["demo.yaml", "state", "agent.sock", "agent.log"].map(|name| place.file(name));
-        fs::write(&policy, policy_in(mode))
+        fs::write(&policy, policy_for(&site.ways))
             .map_err(DemoError::at(format_args!("write {}", policy.display())))?;
         let opened = File::create(&log).and_then(|file| Ok((file.try_clone()?, file)));
         let (out, err) = opened.map_err(DemoError::at(format_args!("write {}", log.display())))?;
@@ -76,7 +82,7 @@ impl Agent {
         };
         // SAFETY: between fork and exec the closure makes two system calls on plain integers; it takes
         // no lock and allocates nothing.
-        unsafe { node.put(pinboard.put(&mut command)).pre_exec(die_with_us) };
+        unsafe { site.node.put(pinboard.put(&mut command)).pre_exec(die_with_us) };
         let child = command.spawn().map_err(DemoError::at(format_args!("start {}", program.display())))?;
         let mut agent = Self { child, log, policy, state, socket };
         agent.await_steering()?;

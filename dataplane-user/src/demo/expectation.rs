@@ -4,8 +4,9 @@
 use std::fmt::Display;
 
 use super::child::Agent;
-use super::site::{CLIENT_PORT, Site};
+use super::site::{Passage, Site};
 use super::traffic::Flow;
+use super::ways::takes;
 use super::{DemoError, probe};
 use crate::compile::compile;
 use crate::counters::Snapshot;
@@ -19,8 +20,10 @@ use crate::world::Captured;
 /// What must have happened.
 pub(super) struct Expectation {
     image: Image,
-    /// Index of the interface that the program is attached to.
-    ingress: u32,
+    /// How frames come to the node.
+    passages: Vec<Passage>,
+    /// The interface of the node that each family arrives by: IPv4, IPv6.
+    ingress: [u32; 2],
 }
 
 /// What the host engine decides for a flow.
@@ -47,7 +50,12 @@ impl Expectation {
         let secrets = Secrets::open(&agent.state).map_err(failed)?;
         let mut ids = Ids::open(&agent.state).map_err(failed)?;
         let image = compile(&policy, &interfaces, &secrets, &mut ids).map_err(failed)?;
-        Ok(Self { image, ingress: site.node.index(CLIENT_PORT)? })
+        let passages = site.passages()?;
+        let ingress = [false, true].map(|v6| {
+            let taking = |(place, _): &(usize, &Passage)| takes(&site.ways, *place, v6);
+            passages.iter().enumerate().find(taking).map_or(0, |(_, passage)| passage.into)
+        });
+        Ok(Self { image, passages, ingress })
     }
 
     /// The tables.
@@ -57,8 +65,8 @@ impl Expectation {
 
     /// The decision for a flow.
     pub(super) fn decide(&self, flow: &Flow) -> Decided<'_> {
-        let decision =
-            Engine::new(&self.image).decide(&mut probe::frame(flow), self.ingress).work.record.decision;
+        let ingress = self.ingress[usize::from(flow.source.is_ipv6())];
+        let decision = Engine::new(&self.image).decide(&mut probe::frame(flow), ingress).work.record.decision;
         Decided {
             shard: self.image.names.shard(decision.shard),
             key: self.image.names.key(decision.key_id).map(|key| key.name.as_str()),
@@ -69,7 +77,8 @@ impl Expectation {
     pub(super) fn count<'f>(&self, frames: impl Iterator<Item = &'f Captured>) -> Snapshot {
         let mut engine = Engine::new(&self.image);
         for captured in frames {
-            engine.decide(&mut captured.frame.clone(), self.ingress);
+            let by = self.passages.iter().find(|passage| passage.out == captured.interface);
+            engine.decide(&mut captured.frame.clone(), by.map_or(0, |passage| passage.into));
         }
         engine.counters().clone()
     }

@@ -29,6 +29,7 @@ mod sums;
 mod table;
 mod tenants;
 mod traffic;
+mod ways;
 
 pub use error::DemoError;
 
@@ -41,7 +42,7 @@ use expectation::Expectation;
 use place::Place;
 use proof::Proof;
 use readings::Settled;
-use site::{ETH0, SHARDS, Site, Taps};
+use site::{SHARDS, Site, Taps};
 use table::Table;
 use tenants::to_service;
 use traffic::Flow;
@@ -55,7 +56,7 @@ pub struct Options {
     pub keep: bool,
     /// For how long sockets talk.
     pub seconds: u64,
-    /// The mode of the node's interface towards the client.
+    /// The mode of the node's interface towards the client, or `mixed`: two interfaces, in two modes.
     pub mode: String,
     /// Plant wrong table entries, so that the demo must fail.
     pub plant_wrong_slot: bool,
@@ -74,10 +75,10 @@ pub fn run(options: &Options) -> Result<(), DemoError> {
     signals::watch()?;
     let place = Place::take()?;
     eprintln!("Building a world: a client host, the steering node, three shard hosts ...");
-    let (site, taps) = Site::build()?;
+    let (site, taps) = Site::build(&options.mode)?;
     keep::remove_leftovers(&site)?;
     eprintln!("Starting the agent on the node ...");
-    let mut agent = Agent::start(&place, &site.node, &options.mode)?;
+    let mut agent = Agent::start(&place, &site)?;
     if options.plant_wrong_slot {
         plant::wrong_shards(&agent.client())?;
         eprintln!("Planted wrong slots: the proofs must fail.");
@@ -145,10 +146,10 @@ fn prove(
 
     // What came after the counters were read is not in them.
     let until = |seen: u64| usize::try_from(seen).unwrap_or(usize::MAX);
-    let out_of = site.client.index(ETH0)?;
+    let passages = site.passages()?;
     let mut sent = taps.sent.finish()?;
     sent.truncate(until(settled.sent));
-    sent.retain(|captured| captured.interface == out_of);
+    sent.retain(|captured| passages.iter().any(|passage| passage.out == captured.interface));
     let expected = expectation.count(sent.iter());
 
     let mut routed = taps.routed.finish()?;

@@ -28,8 +28,8 @@ pub(super) struct Counted {
 pub(super) struct Settled {
     /// The agent's counters.
     pub(super) counted: Counted,
-    /// What the client's interface counted.
-    pub(super) client: Statistics,
+    /// How many frames the client's interfaces counted as sent.
+    pub(super) client: u64,
     /// What each shard's interface counted, in the order of the site.
     pub(super) shards: Vec<Statistics>,
     /// How many frames the captures held by then.
@@ -62,13 +62,16 @@ pub(super) fn settled(client: &Client, site: &Site, taps: &Taps) -> Result<Settl
         let (sent, routed) = (taps.sent.seen(), taps.routed.seen());
         thread::sleep(QUIET);
         let counted = ask(client)?;
-        let of_client = site.client.statistics(ETH0)?;
+        let mut of_client = 0;
+        for way in &site.ways {
+            of_client += site.client.statistics(way.client)?.tx_packets;
+        }
         let shards =
             site.shards.iter().map(|shard| shard.host.statistics(ETH0)).collect::<Result<Vec<_>, _>>()?;
         // The captures run behind the frames by a moment.
         thread::sleep(QUIET);
         let quiet = (sent, routed) == (taps.sent.seen(), taps.routed.seen());
-        let agreed = counted.status.received.packets == of_client.tx_packets;
+        let agreed = counted.status.received.packets == of_client;
         if (quiet && agreed) || Instant::now() > end {
             return Ok(Settled { counted, client: of_client, shards, sent, routed });
         }

@@ -8,20 +8,19 @@
 //! ```
 //! The node has no route to the service's addresses: what reaches a shard was steered there. Answers
 //! are routed back. The client's link stays down until the agent steers, so that every frame that ever
-//! left the client has met the program.
+//! left the client has met the program. Where hooks are mixed, there is a second link for IPv6 (`ways.rs`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use super::tenants::{PORT, SERVICE, TENANTS, network};
+use super::ways::{Way, takes, ways};
 use super::{DemoError, signals};
 use crate::world::tune::Offload;
 use crate::world::{Capture, Direction, Echo, End, Namespace, WorldError, veth};
 
-/// The client's interface, and each shard's.
+/// Each shard's interface.
 pub(super) const ETH0: &str = "eth0";
-/// The node's interface towards the client.
-pub(super) const CLIENT_PORT: &str = "ks-client";
 /// How long a link may take to come up.
 const LINK_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -51,6 +50,8 @@ pub(super) struct ShardHost {
 
 /// The world.
 pub(super) struct Site {
+    /// The links between the client and the node.
+    pub(super) ways: Vec<Way>,
     pub(super) client: Namespace,
     pub(super) node: Namespace,
     pub(super) shards: Vec<ShardHost>,
@@ -60,16 +61,18 @@ pub(super) struct Site {
 pub(super) struct Taps {
     /// Every frame that the client sends.
     pub(super) sent: Capture,
-    /// Every frame that the node's own stack sends, and what TC redirects; what XDP redirects is not among them.
+    /// Every frame that the node's own stack sends. What XDP redirects is not among them, nor what TC hands to the other end of a
+    /// link; what TC redirects out of an interface is.
     pub(super) routed: Capture,
 }
 
 impl Site {
-    /// Builds everything but the client's link.
+    /// Builds everything but the client's link, or links, as `mode` wants them.
     ///
     /// # Errors
     /// What the kernel refuses; what was built is gone then.
-    pub(super) fn build() -> Result<(Self, Taps), DemoError> {
+    pub(super) fn build(mode: &str) -> Result<(Self, Taps), DemoError> {
+        let ways = ways(mode);
         let client = host("client")?;
         let node = host("node")?;
         for family in ["ipv4", "ipv6"] {
@@ -79,20 +82,22 @@ impl Site {
         let sent = Capture::start(&client, Direction::Outgoing)?;
         let routed = Capture::start(&node, Direction::Outgoing)?;
 
-        veth(
-            End { namespace: &node, name: CLIENT_PORT, mac: [2, 0, 0, 0, 1, 0xc1] },
-            End { namespace: &client, name: ETH0, mac: [2, 0, 0, 0, 0, 0xc1] },
-        )?;
-        client.offload(ETH0, Offload::TxChecksum, false)?;
-        addresses(&node, CLIENT_PORT, 0, Side::Node)?;
-        node.up(CLIENT_PORT)?;
+        for way in &ways {
+            veth(
+                End { namespace: &node, name: way.node, mac: [2, 0, 0, 0, 1, way.last_octet] },
+                End { namespace: &client, name: way.client, mac: [2, 0, 0, 0, 0, way.last_octet] },
+            )?;
+            client.offload(way.client, Offload::TxChecksum, false)?;
+            addresses(&node, way.node, way.number, Side::Node)?;
+            node.up(way.node)?;
+        }
 
         let mut shards = Vec::new();
         for (number, plan) in (1..).zip(&SHARDS) {
             signals::check()?;
             shards.push(shard(&node, number, plan)?);
         }
-        Ok((Self { client, node, shards }, Taps { sent, routed }))
+        Ok((Self { ways, client, node, shards }, Taps { sent, routed }))
     }
 
     /// Brings the client up. From now on frames flow.
@@ -100,22 +105,12 @@ impl Site {
     /// # Errors
     /// What the kernel refuses.
     pub(super) fn open(&self) -> Result<(), DemoError> {
-        addresses(&self.client, ETH0, 0, Side::Host)?;
-        for tenant in &TENANTS {
-            for address in tenant.addresses() {
-                self.client.address(ETH0, address.into())?;
-            }
+        for (place, way) in self.ways.iter().enumerate() {
+            self.open_way(way, [false, true].map(|v6| takes(&self.ways, place, v6)))?;
         }
-        self.client.up(ETH0)?;
-        default_routes(&self.client, 0)?;
-        for tenant in &TENANTS {
-            for prefix in tenant.prefixes() {
-                let family = usize::from(prefix.addr().is_ipv6());
-                self.node.route(prefix, link_addresses(0, Side::Host)[family])?;
-            }
-        }
-        let ports = SHARDS.iter().map(|shard| shard.port).chain([CLIENT_PORT]);
-        let links = ports.map(|port| (&self.node, port)).chain([(&self.client, ETH0)]);
+        let ports = SHARDS.iter().map(|shard| shard.port).chain(self.ways.iter().map(|way| way.node));
+        let clients = self.ways.iter().map(|way| (&self.client, way.client));
+        let links = ports.map(|port| (&self.node, port)).chain(clients);
         let end = Instant::now() + LINK_PATIENCE;
         for (namespace, interface) in links {
             while !namespace.running(interface)? {
@@ -128,6 +123,45 @@ impl Site {
         }
         Ok(())
     }
+
+    /// Brings one of the client's links up, for the families that it takes: IPv4, IPv6.
+    fn open_way(&self, way: &Way, families: [bool; 2]) -> Result<(), DemoError> {
+        let taken = |address: IpAddr| families[usize::from(address.is_ipv6())];
+        addresses(&self.client, way.client, way.number, Side::Host)?;
+        let talking = TENANTS.iter().flat_map(|tenant| tenant.addresses());
+        for address in talking.filter(|address| taken(*address)) {
+            self.client.address(way.client, address.into())?;
+        }
+        self.client.up(way.client)?;
+        for gateway in link_addresses(way.number, Side::Node).into_iter().filter(|it| taken(*it)) {
+            default_route(&self.client, gateway)?;
+        }
+        let prefixes = TENANTS.iter().flat_map(|tenant| tenant.prefixes());
+        for prefix in prefixes.filter(|prefix| taken(prefix.addr())) {
+            let family = usize::from(prefix.addr().is_ipv6());
+            self.node.route(prefix, link_addresses(way.number, Side::Host)[family])?;
+        }
+        Ok(())
+    }
+
+    /// The passage of each way.
+    ///
+    /// # Errors
+    /// An interface has gone.
+    pub(super) fn passages(&self) -> Result<Vec<Passage>, DemoError> {
+        let passage =
+            |way: &Way| Ok(Passage { out: self.client.index(way.client)?, into: self.node.index(way.node)? });
+        self.ways.iter().map(passage).collect()
+    }
+}
+
+/// Where frames go: by which interface they leave the client, and by which they arrive at the node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Passage {
+    /// Of the client.
+    pub(super) out: u32,
+    /// Of the node.
+    pub(super) into: u32,
 }
 
 /// Which end of a link.
@@ -173,7 +207,9 @@ fn shard(node: &Namespace, number: u8, plan: &'static ShardPlan) -> Result<Shard
     // The receiving end first, so that nothing the node sends is lost for being early.
     host.up(ETH0)?;
     node.up(plan.port)?;
-    default_routes(&host, number)?;
+    for gateway in link_addresses(number, Side::Node) {
+        default_route(&host, gateway)?;
+    }
     let echo = Echo::start(&host, plan.name, &SERVICE, PORT)?;
     Ok(ShardHost { plan, host, _echo: echo })
 }
@@ -196,23 +232,31 @@ fn addresses(namespace: &Namespace, interface: &str, number: u8, side: Side) -> 
     namespace.address(interface, network(v6, 64))
 }
 
-fn default_routes(namespace: &Namespace, number: u8) -> Result<(), WorldError> {
-    let [v4, v6] = link_addresses(number, Side::Node);
-    namespace.route(network(Ipv4Addr::UNSPECIFIED.into(), 0), v4)?;
-    namespace.route(network(Ipv6Addr::UNSPECIFIED.into(), 0), v6)
+/// Routes the whole of a gateway's family to it.
+fn default_route(namespace: &Namespace, gateway: IpAddr) -> Result<(), WorldError> {
+    let any = match gateway {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    namespace.route(network(any, 0), gateway)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::child::POLICY;
+    use crate::demo::child::{POLICY, policy_for};
     use crate::policy::{self, Target};
 
     #[test]
     fn the_world_is_the_one_that_the_policy_describes() {
         let policy = policy::parse(POLICY, "examples/demo.yaml", None).unwrap();
         assert!(policy.warnings.is_empty(), "{:?}", policy.warnings);
-        assert_eq!(policy.interfaces.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), [CLIENT_PORT]);
+        let steered =
+            |policy: &policy::Policy| policy.interfaces.iter().map(|it| it.name.clone()).collect::<Vec<_>>();
+        assert_eq!(steered(&policy), [ways("auto")[0].node]);
+        let both = ways("mixed");
+        let mixed = policy::parse(&policy_for(&both), "examples/demo.yaml", None).unwrap();
+        assert_eq!(steered(&mixed), both.iter().map(|way| way.node).collect::<Vec<_>>());
         let targets: Vec<_> = policy.shards.iter().map(|it| (it.name.as_str(), it.target.clone())).collect();
         let built = SHARDS.map(|plan| {
             let mac = [2, 0, 0, 0, 0, plan.last_octet];

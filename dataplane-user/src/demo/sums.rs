@@ -16,7 +16,7 @@ use crate::image::Image;
 pub(super) fn complete(captured: usize, settled: &Settled) -> Proof {
     let mut differences = Differences::default();
     let captured = captured as u64;
-    differences.equal("frames that the client's interface sent", settled.client.tx_packets, captured);
+    differences.equal("frames that the client's interfaces sent", settled.client, captured);
     differences.equal("frames that the program received", settled.counted.status.received.packets, captured);
     Proof::new(
         format!(

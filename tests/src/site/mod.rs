@@ -20,6 +20,7 @@
 //!  foreign   an XDP program that is not keysteer's
 //!  classic   classic filters at TC: what is there, and some that are not keysteer's
 //!  residue   what a process may not leave behind
+//!  second    a second link between the client and the node
 //! ```
 
 pub mod agent;
@@ -32,6 +33,7 @@ pub mod place;
 pub mod pods;
 pub mod policy;
 pub mod residue;
+pub mod second;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -13,6 +13,7 @@ mod growth;
 mod interfaces;
 mod lifecycle;
 mod log;
+mod mixed;
 mod modes;
 mod pins;
 mod privacy;

@@ -108,6 +108,14 @@ fn it_passes_at_every_hook() {
 }
 
 #[test]
+fn it_passes_with_two_interfaces_at_two_hooks() {
+    passes(&run(&mut demo(&["--mode", "mixed"])));
+    let said = run(&mut demo(&["--mode", "mixed", "--plant-wrong-slot"]));
+    assert_eq!(said.code, Some(1), "the mixture's proof can fail: {said:?}");
+    nothing_is_left();
+}
+
+#[test]
 fn after_kill_9_in_the_middle_nothing_lives_and_the_next_passes() {
     for part in PARTS {
         let mut child = until(&[], part);
