@@ -34,9 +34,11 @@ pub(crate) fn carried<P: Packet>(packet: &P) -> Counter {
 pub(crate) fn longest<P: Packet>(packet: &P, carried: Counter) -> u64 {
     match packet.segments() {
         None => carried.bytes,
-        Some(Segments { size, .. }) => {
+        Some(Segments { count, size }) => {
             rare();
-            repeated(packet) + size
+            // Its headers are in what it counts as, so they need not be parsed again.
+            let once = packet.quick_len() as u64 + beside(packet);
+            carried.bytes.saturating_sub(once) / (count - 1).max(1) + size
         }
     }
 }

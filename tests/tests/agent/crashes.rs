@@ -10,9 +10,10 @@ use keysteer_tests::site::policy::{THREE_SHARDS, policy};
 use keysteer_tests::site::{Site, v4};
 use nix::sys::signal::Signal;
 
-/// `globex` alone on shard `shard`, steered on `interfaces`.
+/// `globex` alone on shard `shard`, steered on `interfaces`; in the driver what leaves by them is counted as well.
 fn globex_on(shard: &str, interfaces: &str) -> String {
-    let tail = THREE_SHARDS
+    let egress = if interfaces.contains("mode: tc") { "" } else { "  egress: {}\n" };
+    let tail = format!("{THREE_SHARDS}{egress}")
         .replace(
             "pools: [{name: all, shards: [a, b, c]}]",
             &format!("pools: [{{name: all, shards: [a, b, c]}}, {{name: own, shards: [{shard}]}}]"),

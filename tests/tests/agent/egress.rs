@@ -283,3 +283,27 @@ fn a_probe_takes_the_road_of_the_shard_that_it_names() {
     let service = SocketAddr::new(SERVICE[0], PORT).to_string();
     agent.read(&["shard", "probe", "a", &service]).refuses(&["egress: {probes: true}"]);
 }
+
+#[test]
+fn what_is_too_long_for_the_shards_interface_is_dropped_by_name_until_its_mtu_changes() {
+    for mode in ["native", "tc"] {
+        let site = Site::new(1500);
+        let place = Place::new(&with_egress(mode, "{}"));
+        let agent = place.start(&site.node);
+        let [shard] = shards(&agent, "globex").into_iter().collect::<Vec<_>>().try_into().unwrap();
+        let host = site.shards.iter().find(|host| host.name == shard).unwrap();
+        let ask = |size| site.ask(Transport::Udp, v4(2, 1), size, PATIENCE / 6).unwrap().answer;
+        assert_eq!(ask(1_400).as_deref(), Some(shard.as_str()), "{mode}");
+        let generation = agent.status().policy.generation;
+        site.node.mtu(host.port, 1_000).unwrap();
+        // The agent sees it, and makes its tables anew.
+        until("a new generation", || agent.status().policy.generation > generation);
+        let before = agent.key("globex").packets;
+        assert_eq!(ask(1_400), None, "{mode}");
+        assert_eq!(ask(900).as_deref(), Some(shard.as_str()), "{mode}");
+        let key = agent.key("globex");
+        assert_eq!((key.packets - before, key.drops["too_big"].packets), (2, 1), "{mode}");
+        assert_eq!(key.drops["too_big"].bytes, 14 + 20 + 8 + 1_400, "{mode}");
+        assert!(agent.status().balanced);
+    }
+}
