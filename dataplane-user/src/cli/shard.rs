@@ -23,8 +23,8 @@ enum Verb {
     },
     /// Ask a shard for a TCP connection, over the road that packets to it take
     ///
-    /// The agent's packets are marked, and sent to that shard where they leave, whatever shard a key would choose. The
-    /// policy needs `egress: {probes: true}`. Exit code 1 where nobody answers.
+    /// The agent's packets are marked, and sent to that shard where they leave, whatever shard a
+    /// key would choose. The policy needs `egress: {probes: true}`. Exit code 1 where nobody answers.
     #[command(verbatim_doc_comment)]
     Probe {
         /// The shard

@@ -6,7 +6,7 @@ use keysteer_common::vocabulary::REASONS;
 use super::*;
 use crate::agent::fake::{Fake, Record, image};
 use crate::control::types::InterfaceStatus;
-use crate::counters::Snapshot;
+use crate::counters::{Back, Snapshot};
 use crate::image::Image;
 
 /// One line of the text, taken apart.
@@ -61,6 +61,9 @@ fn telemetry(keys: &[&str], top: usize) -> (Fake, Telemetry) {
     let fake = Fake::default();
     let mut snapshot = Snapshot::empty(keys.len() + 1, 2);
     snapshot.versions.insert(1, Counter::default());
+    let [keys_back, shards_back] =
+        [&snapshot.keys.len(), &snapshot.shards.len()].map(|len| vec![Counter::default(); *len]);
+    snapshot.back = Some(Back { keys: keys_back, shards: shards_back, ..Back::default() });
     *fake.0.snapshot.lock().unwrap() = snapshot;
     let at = InterfaceStatus {
         name: "eth0".to_owned(),

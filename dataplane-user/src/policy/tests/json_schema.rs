@@ -81,6 +81,10 @@ fn full() -> Value {
                 "secrets": [{"id": 1, "file": "/etc/keysteer/shim-1.key"}, {"id": 2, "file": "/etc/keysteer/shim-2.key"}],
                 "bind": {"source": {"ipv4": 24, "ipv6": 48}, "destination": true},
             },
+            "egress": {
+                "interfaces": ["eth0"], "count": true, "senders": {"10.9.0.0/16": "acme"},
+                "stamp": {"ip.dscp": "product", "ipv6.flow_label": {"acme": 7}}, "probes": false,
+            },
         },
     })
 }
