@@ -31,6 +31,9 @@ use crate::{prefix, scope, select, stamp};
 /// The upper half of the mark (`SO_MARK`) of an agent's probes; the lower half is the shard's index.
 pub const PROBE_MARK: u32 = 0x6b73;
 
+/// The index of the loopback interface, in every network namespace.
+const LOOPBACK: u32 = 1;
+
 /// Parses as far as the network header, and gives where the packet goes.
 #[inline(always)]
 pub(crate) fn parse<P: Packet>(packet: &P, headers: &mut Headers, bytes: &mut u64) -> Option<Destination> {
@@ -76,6 +79,10 @@ where
     H: BackMeters,
     A: Area,
 {
+    // By the loopback nothing leaves but probes of a service whose address is this host's too.
+    if tables.config().back.probes != 0 && packet.ingress() == LOOPBACK {
+        return;
+    }
     let Some(work) = area.work() else { return };
     packet.arm(work.zero);
     let headers = &mut work.headers;

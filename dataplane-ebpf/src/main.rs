@@ -36,8 +36,6 @@ const _: () = assert!(
         && Action::Redirect as u32 == xdp_action::XDP_REDIRECT
 );
 
-/// The index of the loopback interface of every network namespace.
-const LOOPBACK: u32 = 1;
 /// `PACKET_HOST` of linux/if_packet.h.
 const PACKET_HOST: u32 = 0;
 
@@ -122,11 +120,6 @@ fn keysteer_back(context: TcContext) -> i32 {
             Action::Redirect => TC_ACT_REDIRECT as i32,
             Action::Drop | Action::Transmit => TC_ACT_SHOT as i32,
         };
-    }
-    // By the loopback nothing leaves but probes of a service whose address is this host's too.
-    // SAFETY: as above.
-    if back.probes != 0 && unsafe { (*context.skb.skb).ifindex } == LOOPBACK {
-        return TC_ACT_UNSPEC;
     }
     let shard = if back.nat != 0 { keysteer_from_pod(context.skb.skb) } else { NOBODY };
     if back.count != 0 || back.stamps != 0 {

@@ -76,12 +76,12 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Sees one frame leave, rewriting it as the kernel would: counts it as what it answers, translates and stamps it. See
+    /// Sees one frame leave by `interface`, rewriting it as the kernel would: counts it as what it answers, translates and stamps it. See
     /// [`keysteer_common::back`].
-    pub fn see_leave(&mut self, frame: &mut [u8]) {
+    pub fn see_leave(&mut self, frame: &mut [u8], interface: u32) {
         let back = &self.image.config.back;
         let mut work = Work::default();
-        let packet = &mut Frame::new(frame, 0);
+        let packet = &mut Frame::new(frame, interface);
         let shard = if back.nat != 0 { nat::from_pod(packet, self.image, &mut work.headers) } else { NOBODY };
         if back.count != 0 || back.stamps != 0 {
             way_back(packet, self.image, &mut self.counts, &mut work, shard);

@@ -299,7 +299,8 @@ impl<'i> AtTc<'i> {
             let (action, kernel) = self.kernel.forward_run_at(Hook::Back, &frame, ingress)?;
             let mut host = frame.clone();
             let counted = self.sent();
-            self.engine.see_leave(&mut host);
+            let interface = if ingress == 0 { LOOPBACK } else { ingress };
+            self.engine.see_leave(&mut host, interface);
             if action != Some(Action::Pass) || kernel != host {
                 return Err(Difference::Back { frame, kernel, host });
             }

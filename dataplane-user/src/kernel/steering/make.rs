@@ -152,7 +152,7 @@ impl Steering {
             if image.config.back.on != 0 && FRAMES_AT_TC.contains(&frame.len()) {
                 for frame in [Some(frame.clone()), answer_to(frame)].into_iter().flatten() {
                     let mut host = frame.clone();
-                    engine.see_leave(&mut host);
+                    engine.see_leave(&mut host, LOOPBACK);
                     prove_frame(&frame, Action::Pass, &host, twin.forward_run_at(Hook::Back, &frame, 0)?)?;
                 }
             }
