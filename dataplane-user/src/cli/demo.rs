@@ -19,8 +19,9 @@ pub(super) struct DemoArgs {
     /// How long the sockets talk
     #[arg(long, value_name = "N", default_value_t = 5)]
     seconds: u64,
-    /// How the node's interface is steered: native, generic, tc, or auto, as the policy has it; or mixed: IPv4 by an interface in
-    /// native mode, IPv6 by one in tc mode
+    /// How the node's interface is steered, as the policy has it
+    ///
+    /// mixed: IPv4 by an interface in native mode, IPv6 by another in tc mode
     #[arg(long, value_name = "MODE", default_value = "auto", value_parser = ["auto", "native", "generic", "tc", "mixed"])]
     mode: String,
     /// Plant a wrong table entry, which the proof must find: a test of the test.
