@@ -1,14 +1,17 @@
 //! Frames of more than a page, which the kernel keeps in several buffers.
 
+use keysteer::image::Image;
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 use keysteer_tests::frames::Packet;
 use keysteer_tests::lab::mac;
 
-use crate::table::{A, Expect, acme, acme6, table};
+use crate::table::{A, Expect, POLICY, acme, acme6, table, table_of};
 
 #[test]
 fn a_frame_in_several_buffers_is_counted_whole_and_leaves_whole() {
-    table(|lab, mut table| {
+    // Of an interface that takes whatever comes.
+    let wide = |image: &mut Image| image.shards.iter_mut().for_each(|shard| shard.most = 0);
+    table_of(POLICY, wide, |lab, mut table| {
         let to_a = Expect::redirected("acme", "a", Verdict::Interface, [A, mac(1)]);
         for payload in [200, 214, 215, 1_472, 3_000, 3_400, 3_800, 4_096, 9_000, 16_000] {
             for packet in [acme(0), acme6(0)] {
