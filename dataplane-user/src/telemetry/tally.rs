@@ -19,6 +19,29 @@ pub struct Tally {
     pub drops: [u64; KEY_DROP_REASONS],
 }
 
+/// The latest reading of a key, but for what was sent, which most nodes do not count: there is one for each key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Reading {
+    pub(super) packets: u64,
+    bytes: u64,
+    flows: u64,
+    drops: [u64; KEY_DROP_REASONS],
+}
+
+impl Reading {
+    /// Without what was sent.
+    pub(super) const fn of(tally: &Tally) -> Self {
+        let Tally { packets, bytes, flows, drops, sent: _ } = *tally;
+        Self { packets, bytes, flows, drops }
+    }
+
+    /// With what was sent.
+    pub(super) const fn with(self, sent: Counter) -> Tally {
+        let Self { packets, bytes, flows, drops } = self;
+        Tally { packets, bytes, flows, sent, drops }
+    }
+}
+
 impl Tally {
     /// The counters of key `id`; zero when the snapshot does not reach that far.
     pub fn of(snapshot: &Snapshot, id: u32) -> Self {

@@ -19,7 +19,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::tally::Tally;
+use keysteer_common::account::Counter;
+
+use super::tally::{Reading, Tally};
 use crate::counters::Snapshot;
 
 /// For how many windows on end a key must rank beyond 2K before its series may be withdrawn.
@@ -33,7 +35,9 @@ pub struct TopKeys {
     /// Whether every key is shown for good: there are no more than K.
     all: bool,
     /// The latest reading, by key id.
-    last: Vec<Tally>,
+    last: Vec<Reading>,
+    /// What was sent by then, by key id; none as long as nothing was.
+    sent: Vec<Counter>,
     /// Packets at the beginning of the current window, by key id.
     window: Vec<u64>,
     /// Keys with a series, by id.
@@ -75,6 +79,7 @@ impl TopKeys {
             top,
             all,
             last: Vec::new(),
+            sent: Vec::new(),
             window: Vec::new(),
             shown,
             pending: BTreeSet::new(),
@@ -117,12 +122,13 @@ impl TopKeys {
     /// [`TopKeys::attribute`] of ids under `count`, whose counters are `now`.
     pub fn attribute_from(&mut self, count: usize, now: impl Fn(u32) -> Tally) {
         if self.last.len() < count {
-            self.last.resize(count, Tally::default());
+            self.last.resize(count, Reading::default());
             self.window.resize(count, 0);
         }
         for (id, last) in (0u32..).zip(&mut self.last) {
             let now = now(id);
-            let delta = now.since(last);
+            let mut before = last.with(self.sent.get(id as usize).copied().unwrap_or_default());
+            let delta = now.since(&before);
             if delta == Tally::default() {
                 continue;
             }
@@ -130,7 +136,16 @@ impl TopKeys {
                 Some(series) => series.tally.add(&delta),
                 None => self.other.add(&delta),
             }
-            last.add(&delta);
+            before.add(&delta);
+            *last = Reading::of(&before);
+            if delta.sent != Counter::default() {
+                if self.sent.len() < count {
+                    self.sent.resize(count, Counter::default());
+                }
+                if let Some(sent) = self.sent.get_mut(id as usize) {
+                    *sent = before.sent;
+                }
+            }
         }
     }
 
