@@ -12,6 +12,7 @@ use super::{Read, Reveal};
 use crate::messages::say;
 use crate::plan::{Guard, Plan, Request, SavedPlan, offline};
 use crate::policy::Bundle;
+use crate::state::Timestamp;
 
 /// Show what a policy would change
 ///
@@ -55,9 +56,16 @@ pub(super) enum Outcome {
 pub(super) fn run(args: &PlanArgs) -> anyhow::Result<Outcome> {
     let bundle = Bundle::read(&args.new)?;
     let (plan, bundle) = match &args.against {
-        Some(old) => {
-            (offline::compare(Some(&Bundle::read(old)?), &bundle, &args.allow, args.reveal.reveal)?, bundle)
-        }
+        Some(old) => (
+            offline::compare(
+                Some(&Bundle::read(old)?),
+                &bundle,
+                &args.allow,
+                args.reveal.reveal,
+                Timestamp::now(),
+            )?,
+            bundle,
+        ),
         None => {
             let request = Request { bundle, allow: args.allow.clone(), base: None };
             let plan: Plan = args.read.client().post(&args.reveal.path("/v1/plan"), &request)?;

@@ -27,7 +27,7 @@ pub enum OfflineError {
     },
 }
 
-/// What a policy would change, compared with another, or with nothing; values plainly if `reveal`.
+/// What a policy would change at a moment, compared with another, or with nothing; values plainly if `reveal`.
 ///
 /// # Errors
 /// One of them is not valid.
@@ -36,12 +36,12 @@ pub fn compare(
     new: &Bundle,
     allow: &[Guard],
     reveal: bool,
+    now: Timestamp,
 ) -> Result<Plan, OfflineError> {
     let (secrets, mut ids) = for_trial(None)?;
     let old = old.map(|old| Compiled::with(old, &secrets, &mut ids)).transpose()?;
     let compiled = Compiled::with(new, &secrets, &mut ids)?;
-    let context =
-        Context { bundle: new.digest(), allow, now: Timestamp::now(), reveal, ..Context::default() };
+    let context = Context { bundle: new.digest(), allow, now, reveal, ..Context::default() };
     Ok(plan(old.as_ref().map(Compiled::side), compiled.side(), &context))
 }
 

@@ -157,7 +157,7 @@ fn what_means_the_same_plans_to_nothing() {
 
 #[test]
 fn the_first_policy_adds_everything() {
-    let plan = compare(None, &bundle(SMALL), &[], false).unwrap();
+    let plan = compare(None, &bundle(SMALL), &[], false, moment()).unwrap();
     assert_eq!((plan.from.as_deref(), plan.base.as_ref()), (None, None));
     assert_eq!((plan.keys.added.keys, plan.keys.added_list.total, plan.moves.of), (4, 4, 0));
     assert!(plan.refusals.is_empty() && !plan.is_empty());
@@ -217,6 +217,7 @@ fn lists_are_bounded_and_say_how_long_they_are() {
 #[test]
 fn what_cannot_be_planned_says_why() {
     let broken = with(&[("tier: gold}", "tier: glod}")]);
-    let error = compare(Some(&bundle(SMALL)), &bundle(&broken), &[], false).unwrap_err().to_string();
+    let error =
+        compare(Some(&bundle(SMALL)), &bundle(&broken), &[], false, moment()).unwrap_err().to_string();
     assert!(error.contains("unknown tier \"glod\"; did you mean \"gold\"?"), "{error}");
 }

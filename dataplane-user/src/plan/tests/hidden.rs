@@ -15,7 +15,7 @@ fn sites() -> String {
 }
 
 fn shown(old: &str, new: &str, reveal: bool) -> (Plan, String) {
-    let plan = compare(Some(&bundle(old)), &bundle(new), &[], reveal).unwrap();
+    let plan = compare(Some(&bundle(old)), &bundle(new), &[], reveal, moment()).unwrap();
     let text = serde_json::to_string(&plan).unwrap();
     (plan, text)
 }

@@ -14,7 +14,7 @@ use super::offline::{Compiled, compare};
 use super::types::*;
 use super::*;
 use crate::policy::Bundle;
-use crate::state::Ids;
+use crate::state::{Ids, Timestamp};
 
 /// A policy's text as a bundle.
 fn bundle(text: &str) -> Bundle {
@@ -23,7 +23,7 @@ fn bundle(text: &str) -> Bundle {
 
 /// What one text changes of another.
 fn between(old: &str, new: &str) -> Plan {
-    compare(Some(&bundle(old)), &bundle(new), &[], false).unwrap()
+    compare(Some(&bundle(old)), &bundle(new), &[], false, moment()).unwrap()
 }
 
 /// A small policy; tests change a line of it.
@@ -87,8 +87,10 @@ fn traffic(side: &Compiled, bytes: &[(&str, u64)], classes: [u64; 3]) -> Traffic
     }
 }
 
-/// When plans are made.
-const NOW: &str = "2026-11-30";
+/// When plans are made, whatever the machine's clock says.
+fn moment() -> Timestamp {
+    "2026-11-30".parse().unwrap()
+}
 
 /// Plans with traffic of the old policy's keys.
 fn plan_with(old: &str, new: &str, bytes: &[(&str, u64)], classes: [u64; 3], allow: &[Guard]) -> Plan {
@@ -103,7 +105,7 @@ fn plan_with(old: &str, new: &str, bytes: &[(&str, u64)], classes: [u64; 3], all
         bundle: new_bundle.digest(),
         allow,
         traffic: Some(&traffic),
-        now: NOW.parse().unwrap(),
+        now: moment(),
         reveal: false,
     };
     plan(Some(old.side()), new.side(), &context)
