@@ -4,7 +4,7 @@
 //!  nat        a pod's answer gets the service's address            (where shards are reached by translation)
 //!  sender     whose address it is                                  (pods of one key)
 //!  parse      headers, turned round: an answer is the flow that it answers
-//!  extract, resolve, select    as on the way in, of the fields that an answer has
+//!  extract, resolve, select, place    as on the way in, of the fields that an answer has
 //!  account    one slot per key, one per shard, one per class
 //!  stamp      the key for whoever comes next
 //! ```
@@ -15,11 +15,13 @@ use crate::access::{Packet, PacketMut, Pos, load_u32, load_u128};
 use crate::account::{BackMeters, Counter};
 use crate::extract::extract_some;
 use crate::forward::{Action, to_shard};
-use crate::headers::{Headers, NO_SHARD, found};
+use crate::headers::{Headers, found};
 use crate::hint::rare;
-use crate::overlay::{self, Chosen};
+use crate::migrate::key_move;
 use crate::parse::network::{self, Destination};
 use crate::parse::{link, transport};
+use crate::pin::Settle;
+use crate::place::{Placed, place};
 use crate::resolve::resolve;
 use crate::seeded::bug;
 use crate::segments::carried;
@@ -76,7 +78,7 @@ pub fn way_back<P, T, H, A>(packet: &mut P, tables: &T, home: &mut H, area: &mut
 where
     P: PacketMut,
     T: Tables,
-    H: BackMeters,
+    H: BackMeters + Settle,
     A: Area,
 {
     // By the loopback nothing leaves but probes of a service whose address is this host's too.
@@ -88,7 +90,7 @@ where
     let headers = &mut work.headers;
     *headers = Headers::NONE;
     let mut carried = carried(packet);
-    let whose = whose(packet, tables, headers, &mut carried);
+    let whose = whose(packet, tables, home, headers, &mut carried);
     let back = &tables.config().back;
     if back.count != 0 {
         home.node_back(whose.class, carried, if shard == NOBODY { whose.shard } else { shard });
@@ -106,9 +108,10 @@ where
 
 /// Class, key and shard that a packet which leaves belongs to.
 #[inline(always)]
-fn whose<P: PacketMut, T: Tables>(
+fn whose<P: PacketMut, T: Tables, H: Settle>(
     packet: &P,
     tables: &T,
+    home: &mut H,
     headers: &mut Headers,
     carried: &mut Counter,
 ) -> Whose {
@@ -142,14 +145,12 @@ fn whose<P: PacketMut, T: Tables>(
     let key = extract_some(packet, tables, headers, back.fields, None);
     let resolved = resolve(tables, &key);
     let Some(entry) = resolved.entry else { return Whose::of(resolved.class) };
-    let mut choice = select::for_key(packet, tables, headers, entry);
-    if tables.config().overlay != 0 && !overlay::takes(tables, choice.shard) {
-        rare();
-        let chosen = Chosen::for_key(tables, entry, choice.slot, choice.flow);
-        choice.shard = chosen.map_or(NO_SHARD, |chosen| tables.around(chosen));
-    }
-    let there = (choice.shard as u32) < tables.config().shards;
-    let shard = if there { choice.shard as u32 } else { NOBODY };
+    let choice = select::for_key(packet, tables, headers, entry);
+    // What an answer says is of its flow and does not change it; nothing of it is left anywhere.
+    headers.set(found::QUOTED);
+    let frame = Frame { headers, opens: false, carried: Counter { packets: 0, bytes: 0 } };
+    let shard = place(packet, tables, home, &frame, Placed::Key(entry), key_move(entry.id), choice) as u32;
+    let shard = if shard < tables.config().shards { shard } else { NOBODY };
     Whose { class: Class::Assigned, key: entry.id, shard }
 }
 

@@ -7,7 +7,7 @@ use crate::vocabulary::CLASSES;
 
 /// Version of everything that crosses the boundary between the program and user space: [`Config`],
 /// the table entries, the counters, the vocabulary. Raise it with any change to them.
-pub const ABI: u32 = 6;
+pub const ABI: u32 = 7;
 
 /// Where one address family's prefixes of a table are; see [`crate::prefix`].
 #[repr(C)]
@@ -278,11 +278,15 @@ pub struct Bounds {
     pub pods: u32,
     /// Of the stamps.
     pub stamps: u32,
+    /// Of the slot tables of a placement before.
+    pub old_tables: u32,
+    /// Of their slots.
+    pub old_slots: u32,
     /// Explicit padding.
     pub _pad: u32,
 }
 
-const _: () = assert!(size_of::<Bounds>() == 48);
+const _: () = assert!(size_of::<Bounds>() == 56);
 
 /// The whole configuration of one program.
 #[repr(C)]
@@ -348,8 +352,8 @@ pub struct Config {
     pub services_len: u32,
     /// How many shards there are.
     pub shards: u32,
-    /// Explicit padding.
-    pub _align: u32,
+    /// 1 while some placement changes ([`crate::migrate`]): the variant of a program that is attached meanwhile.
+    pub migrating: u32,
     /// The way back.
     pub back: BackConfig,
     /// How the program's address arithmetic is kept inside its tables.
@@ -371,7 +375,7 @@ const _: () = assert!(
             + 8 * 8
             + 20
             + 256
-            + 48
+            + 56
             + 4
 );
 
@@ -443,7 +447,7 @@ impl Config {
             key_shift: 0,
             services_len: 0,
             shards: 0,
-            _align: 0,
+            migrating: 0,
             back: BackConfig {
                 senders: PREFIXES,
                 pods: PREFIXES,
@@ -469,6 +473,8 @@ impl Config {
                 pairs: 0,
                 pods: 0,
                 stamps: 0,
+                old_tables: 0,
+                old_slots: 0,
                 _pad: 0,
             },
         }

@@ -4,7 +4,7 @@
 //!  decide     plain frame?  -> plainly, else in_full      parse, scope
 //!  decide_deep                 in_full
 //!  judge                                                  extract, resolve
-//!  enforce_and_place                                      enforce, select
+//!  enforce_and_place                                      enforce, select, place
 //!  hand_on                                                forward
 //!  finish                                                 account
 //! ```
@@ -14,11 +14,13 @@ use crate::account::{Counted, Counter, Meters, account};
 use crate::config::{FRAGMENT_CLASS, class_action, fragments};
 use crate::extract::extract;
 use crate::forward::{Action, to_shard};
-use crate::headers::{Decision, Headers, NO_SHARD, Record, Work, found};
+use crate::headers::{Decision, Headers, Record, Work, found};
 use crate::hint::rare;
 use crate::look::{is_ours, look_inside};
-use crate::overlay::Chosen;
+use crate::migrate::{class_move, key_move};
 use crate::parse::plain::{self, Family};
+use crate::pin::Settle;
+use crate::place::{Placed, place};
 use crate::resolve::{Hit, Resolved, resolve};
 use crate::schemas::Desk;
 use crate::segments::carried;
@@ -26,7 +28,7 @@ use crate::select::Choice;
 use crate::state::{Apart, Area, Frame, Notes, note_choice, note_frame, note_key, note_resolved};
 use crate::tables::{Datagrams, Exits, KeyEntry, Tables};
 use crate::vocabulary::{CLASSES, Class, Reason, Verdict};
-use crate::{enforce, fragment, overlay, schemas, scope, select};
+use crate::{enforce, fragment, schemas, scope, select};
 
 /// Decides one frame: rewrites and hands it on, and counts it.
 #[inline(always)]
@@ -34,7 +36,7 @@ pub fn decide<P, T, H, A>(packet: &mut P, tables: &T, home: &mut H, area: &mut A
 where
     P: PacketMut,
     T: Tables,
-    H: Exits + Meters + Datagrams,
+    H: Exits + Meters + Datagrams + Settle,
     A: Area,
 {
     let plainly = match plain::family(packet) {
@@ -60,7 +62,7 @@ pub fn decide_deep<P, T, H, A>(packet: &mut P, tables: &T, home: &mut H, area: &
 where
     P: PacketMut,
     T: Tables,
-    H: Exits + Meters + Datagrams,
+    H: Exits + Meters + Datagrams + Settle,
     A: Area,
 {
     in_full::<true, P, T, H, A>(packet, tables, home, area).unwrap_or(Action::Pass)
@@ -78,7 +80,7 @@ fn plainly<const V4: bool, P, T, H, A>(
 where
     P: PacketMut,
     T: Tables,
-    H: Exits + Meters,
+    H: Exits + Meters + Settle,
     A: Area,
 {
     let ip = plain::network::<V4, P>(packet)?;
@@ -107,7 +109,7 @@ fn in_full<const DEEP: bool, P, T, H, A>(
 where
     P: PacketMut,
     T: Tables,
-    H: Exits + Meters + Datagrams,
+    H: Exits + Meters + Datagrams + Settle,
     A: Area,
 {
     let work = area.work()?;
@@ -163,7 +165,7 @@ fn judge<P, T, H, N>(packet: &mut P, tables: &T, home: &mut H, notes: &mut N, fr
 where
     P: PacketMut,
     T: Tables,
-    H: Exits + Meters,
+    H: Exits + Meters + Settle,
     N: Notes,
 {
     note_frame(tables, notes, frame);
@@ -185,7 +187,7 @@ fn judge_deep<P, T, H>(
 where
     P: PacketMut,
     T: Tables,
-    H: Exits + Meters + Datagrams,
+    H: Exits + Meters + Datagrams + Settle,
 {
     note_frame(tables, &mut &mut *desk.record, frame);
     let (mut resolved, hit) = schemas::judge(packet, tables, frame.headers, &mut desk);
@@ -236,7 +238,7 @@ fn enforce_and_place<P, T, H, N>(
 where
     P: PacketMut,
     T: Tables,
-    H: Exits + Meters,
+    H: Exits + Meters + Settle,
     N: Notes,
 {
     note_resolved(tables, notes, frame, &resolved);
@@ -247,13 +249,7 @@ where
             return finish(tables, home, notes, frame, &way, None, Err(reason));
         }
         let mut choice = select::for_key(packet, tables, frame.headers, entry);
-        if tables.config().overlay != 0 {
-            rare();
-            if !overlay::takes(tables, choice.shard) {
-                let chosen = Chosen::for_key(tables, entry, choice.slot, choice.flow);
-                choice.shard = chosen.map_or(NO_SHARD, |chosen| tables.around(chosen));
-            }
-        }
+        choice.shard = place(packet, tables, home, frame, Placed::Key(entry), key_move(entry.id), choice);
         return hand_on(packet, tables, home, notes, frame, &way, choice);
     }
     rare();
@@ -267,12 +263,8 @@ where
     match config.action {
         class_action::STEER => {
             let mut choice = select::over_pool(packet, tables, frame.headers, config.slots);
-            if tables.config().overlay != 0 {
-                rare();
-                if !overlay::takes(tables, choice.shard) {
-                    choice.shard = tables.around(Chosen::over_pool(config.slots, choice.flow));
-                }
-            }
+            let placed = Placed::Pool(config.slots);
+            choice.shard = place(packet, tables, home, frame, placed, class_move(treated), choice);
             hand_on(packet, tables, home, notes, frame, &way, choice)
         }
         class_action::DROP if later => {
@@ -309,7 +301,7 @@ fn hand_on<P, T, H, N>(
 where
     P: PacketMut,
     T: Tables,
-    H: Exits + Meters,
+    H: Exits + Meters + Settle,
     N: Notes,
 {
     note_choice(tables, notes, frame, choice);

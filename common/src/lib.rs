@@ -14,6 +14,7 @@
 //!  fragment   later fragments to their first one's key
 //!  enforce    what the key's policy forbids
 //!  select     key, width, flow -> slot -> shard
+//!  place      around what is down                             (overlay), with flows that are there already (migrate, pin)
 //!  forward    shard -> MAC rewrite and exit                    (nat, checksum: to an address of the shard's own)
 //!  account    one slot per key, one per shard, one per class and reason   (segments: what a packet counts as)
 //! ```
@@ -48,6 +49,9 @@ pub mod fragment;
 pub mod enforce;
 pub mod overlay;
 
+pub mod migrate;
+pub mod pin;
+mod place;
 pub mod select;
 
 pub mod checksum;

@@ -3,13 +3,14 @@
 //!
 //! ```text
 //!  key word    DENY, or ALLOW against the policy's `deny`
-//!  shard word  DISABLED: its traffic falls back to other shards of the pool
+//!  shard word  DISABLED, DOWN: its traffic falls back to other shards
+//!              RECOVERING: flows that it lost meanwhile stay where they are, it takes a share of those that open
 //! ```
-//! A program that is loaded while there are no words does not ask for them ([`crate::config::Config::overlay`]).
+//! The agent says of a shard what its health is; nobody else says anything of it then. A program that is loaded while there are no words does not ask for them ([`crate::config::Config::overlay`]).
 //!
-//! A fall-back depends on nothing but tables, words and the packet, so that nodes of one policy agree. Of a key of
-//! width k the other shards of its row come first; else the pool's slots are walked from a place that the key (width 1)
-//! or the flow gives.
+//! A fall-back depends on nothing but tables, words and the packet, so that nodes of one policy agree. A key of
+//! width k has the other shards of its row and never one beyond, so that no key can walk a whole pool; else the pool's slots are
+//! walked from a place that the key (width 1) or the flow gives.
 
 use crate::headers::NO_SHARD;
 use crate::tables::{KeyEntry, SLOTS, Slot, Tables};
@@ -24,9 +25,19 @@ pub mod key_word {
 
 /// Bits of [`Tables::shard_word`].
 pub mod shard_word {
-    /// Takes no packets.
+    /// Takes no packets: an operator says so.
     pub const DISABLED: u64 = 1 << 0;
+    /// Takes no packets: it does not answer.
+    pub const DOWN: u64 = 1 << 1;
+    /// Answers again: takes a share of the flows that open, and no other's. Heeded by programs that [migrate](crate::migrate); to others it is a
+    /// shard like any.
+    pub const RECOVERING: u64 = 1 << 2;
+    /// Where the share begins: eight bits, 255 for all.
+    pub const SHARE: u32 = 8;
 }
+
+/// Bits of a shard that takes no packets.
+pub const DEAD: u64 = shard_word::DISABLED | shard_word::DOWN;
 
 /// How many other shards of a row are tried.
 const IN_ROW: u32 = 16;
@@ -74,53 +85,69 @@ impl Chosen {
     }
 }
 
-/// The shard that takes a packet in the place of a disabled one; [`NO_SHARD`] if none does.
+/// The shard that takes a packet in the place of one that does not; [`NO_SHARD`] if none does. One that recovers is taken where no other is.
 #[inline(always)]
 pub fn around<T: Tables>(tables: &T, chosen: Chosen) -> Slot {
     let Chosen { seed, row: (row, width), column, pool } = chosen;
-    let other = in_row(tables, row, width, column);
-    if other != NO_SHARD { other } else { in_pool(tables, pool, seed) }
+    if width > 1 { in_row(tables, row, width, column) } else { in_pool(tables, pool, seed) }
 }
 
 /// Whether a shard takes packets.
 #[inline(always)]
 pub fn takes<T: Tables>(tables: &T, shard: Slot) -> bool {
-    tables.shard_word(shard as u32) & shard_word::DISABLED == 0
+    tables.shard_word(shard as u32) & DEAD == 0
 }
 
 /// The next shard that takes packets in the row of `width` slots at `row`, after column `column`.
 #[inline(always)]
 fn in_row<T: Tables>(tables: &T, row: u32, width: u32, column: u32) -> Slot {
-    let mut tried = 1;
-    let mut column = column;
+    let (mut tried, mut column, mut spare) = (1, column, NO_SHARD);
     while tried < IN_ROW && tried < width {
         column += 1;
         if column >= width {
             column = 0;
         }
         let shard = tables.slot(row.wrapping_add(column)).unwrap_or(NO_SHARD);
-        if shard != NO_SHARD && takes(tables, shard) {
+        if let Some(shard) = steady(tables, shard, &mut spare) {
             return shard;
         }
         tried += 1;
     }
-    NO_SHARD
+    spare
 }
 
 /// The first shard that takes packets among the slots of a pool that begin at `first`, in the order that `seed`
 /// gives.
 #[inline(always)]
 fn in_pool<T: Tables>(tables: &T, first: u32, seed: u64) -> Slot {
-    let mut state = seed;
-    let mut tried = 0;
+    let (mut state, mut tried, mut spare) = (seed, 0, NO_SHARD);
     while tried < IN_POOL {
         // The multiplier of Knuth's MMIX generator; the upper half of the state is the good one.
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let shard = tables.slot(first.wrapping_add((state >> 40) as u32 & (SLOTS - 1))).unwrap_or(NO_SHARD);
-        if shard != NO_SHARD && takes(tables, shard) {
+        if let Some(shard) = steady(tables, shard, &mut spare) {
             return shard;
         }
         tried += 1;
     }
-    NO_SHARD
+    spare
+}
+
+/// `shard`, if it takes packets and does not just recover; the first that does is kept as the `spare` one.
+#[inline(always)]
+fn steady<T: Tables>(tables: &T, shard: Slot, spare: &mut Slot) -> Option<Slot> {
+    if shard == NO_SHARD {
+        return None;
+    }
+    let word = tables.shard_word(shard as u32);
+    if word & DEAD != 0 {
+        return None;
+    }
+    if word & shard_word::RECOVERING == 0 {
+        return Some(shard);
+    }
+    if *spare == NO_SHARD {
+        *spare = shard;
+    }
+    None
 }

@@ -60,6 +60,8 @@ mod plant {
         Enforce,
         /// A first fragment is hashed with its ports, which the later ones do not have.
         Select,
+        /// A flow that found no room for a pin is sent to the new shard all the same.
+        Migrate,
         /// The frame leaves with the shard's address for a source.
         Forward,
         /// A key's drops are not counted.
@@ -89,6 +91,7 @@ mod plant {
             Self::Resolve,
             Self::Enforce,
             Self::Select,
+            Self::Migrate,
             Self::Forward,
             Self::Account,
             Self::Nat,

@@ -5,7 +5,7 @@
 //!  width k    slots + slot * k + flow mod k      exactly k distinct shards (a row of the table)
 //!  all        slots + low 16 bits of flow        plain load balancing over the pool, by weight
 //! ```
-//! A shard that operators disabled is passed over afterwards; see [`crate::overlay`].
+//! What does not take packets is passed over afterwards, and flows that are elsewhere are found there: see `place.rs`.
 
 use crate::access::{Packet, Pos, load_u32, load_u128};
 use crate::hash::Sip13;
@@ -67,6 +67,12 @@ fn read<T: Tables>(tables: &T, slot: u32, flow: u32) -> Choice {
 /// [`crate::parse::quote`]), so that it follows it.
 #[inline(always)]
 pub fn flow<P: Packet>(packet: &P, secret: [u64; 2], headers: &Headers) -> u32 {
+    whole_flow(packet, secret, headers) as u32
+}
+
+/// The same, all of it: what tells flows apart where each matters ([`crate::pin`]).
+#[inline(always)]
+pub(crate) fn whole_flow<P: Packet>(packet: &P, secret: [u64; 2], headers: &Headers) -> u64 {
     let mut sip = Sip13::new(secret);
     let source = Pos::from_stored(headers.source);
     let destination = Pos::from_stored(headers.destination);
@@ -87,5 +93,5 @@ pub fn flow<P: Packet>(packet: &P, secret: [u64; 2], headers: &Headers) -> u32 {
         rest |= (headers.source_port as u64) << 48 | (headers.destination_port as u64) << 32;
     }
     sip.word(rest);
-    sip.finish() as u32
+    sip.finish()
 }

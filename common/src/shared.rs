@@ -3,6 +3,7 @@
 use crate::account::{BackTally, Counter, KeyEvents, ShardCounter, Tally};
 use crate::config::Config;
 use crate::headers::Work;
+use crate::pin::Moving;
 use crate::shim::Signing;
 use crate::tables::{Datagram, KeyEntry, Pod, PrefixStep, ServiceSet, ShardEntry, SlotTable};
 
@@ -45,6 +46,8 @@ unsafe impl Shared for ShardCounter {}
 unsafe impl Shared for Tally {}
 // SAFETY: arrays of the above.
 unsafe impl Shared for BackTally {}
+// SAFETY: a `Counter` and `u64`s.
+unsafe impl Shared for Moving {}
 // SAFETY: `repr(C)` of integers, padding explicit, size asserted beside the definition.
 unsafe impl Shared for Work {}
 // SAFETY: as above.

@@ -6,6 +6,7 @@
 //! a power of two, because a table of a million keys costs what its cache misses cost.
 
 use crate::config::Config;
+use crate::migrate::Move;
 use crate::overlay::{self, Chosen};
 use crate::prefix;
 use crate::shim::Signing;
@@ -327,8 +328,17 @@ pub trait Tables {
     {
         prefix::last_step::<LONG, Self>(self, first, count, address)
     }
-    /// The operators' word on a shard, of [`crate::overlay::shard_word`]; 0: none. As [`Tables::key_word`].
+    /// The word on a shard, of [`crate::overlay::shard_word`]; 0: none. As [`Tables::key_word`].
     fn shard_word(&self, shard: u32) -> u64;
+    /// How flows that were there before find their shard, by [`crate::migrate::key_move`] or [`crate::migrate::class_move`]. Asked only where
+    /// [`crate::config::Config::migrating`] is set, as the next three.
+    fn moving(&self, at: u32) -> Move;
+    /// A slot table of a placement before.
+    fn old_table(&self, index: u32) -> Option<&SlotTable>;
+    /// A slot of one of those.
+    fn old_slot(&self, index: u32) -> Option<Slot>;
+    /// What pins are dated by: seconds, and in the upper half the number of a span of them. User space counts.
+    fn epoch(&self) -> u64;
 }
 
 /// The ways out of the node that need the kernel's help.

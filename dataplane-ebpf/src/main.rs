@@ -1,6 +1,6 @@
 //! keysteer in the kernel: programs over `keysteer_common`.
 //!
-//! Thin by rule: [`hook`] and [`packet`] give bounded access to the frame, [`table`] and [`maps`] to the tables and counters,
+//! Thin by rule: [`hook`] and [`packet`] give bounded access to the frame, [`table`], [`maps`] and [`flows`] to the tables, counters and flows,
 //! and the entry points call [`keysteer_common::decide`]: one for each program and hook of [`keysteer_common::program`]. No decision is taken here.
 #![no_std]
 #![no_main]
@@ -8,6 +8,7 @@
 #![expect(internal_features, reason = "what is constant after inlining needs no mask (packet.rs)")]
 #![expect(unstable_features, reason = "inline assembly for BPF gives the verifier its ranges")]
 
+mod flows;
 mod hook;
 mod maps;
 mod nat;

@@ -13,6 +13,7 @@ use keysteer_common::account::{
 use keysteer_common::back::NOBODY;
 use keysteer_common::config::Config;
 use keysteer_common::headers::Work;
+use keysteer_common::migrate::Move;
 use keysteer_common::overlay::{self, Chosen};
 use keysteer_common::prefix;
 use keysteer_common::shim::Signing;
@@ -23,13 +24,14 @@ use keysteer_common::tables::{
 };
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
+use crate::flows;
 use crate::table::table;
 
 /// Inserts only what is not there: another packet on this CPU cannot have come between.
-const BPF_NOEXIST: u64 = 1;
+pub(crate) const NOEXIST: u64 = 1;
 
 /// `BPF_F_MMAPABLE`: user space fills tables by memory copy, without a system call per entry.
-const MMAPABLE: u32 = 1 << 10;
+pub(crate) const MMAPABLE: u32 = 1 << 10;
 
 /// Constant for a loaded program; written by user space before the load.
 #[unsafe(no_mangle)]
@@ -51,6 +53,8 @@ table!(
 table!(pairs, ".bss.pairs", u64, 0);
 table!(pods, ".bss.pods", Pod, Pod { v6: [[0; 8]; 2], v4: [0; 4], _pad: [0; 12] });
 table!(stamps, ".bss.stamps", u32, 0);
+table!(old_tables, ".bss.old_tables", SlotTable, SlotTable::new(0, 0, 0));
+table!(old_slots, ".bss.old_slots", Slot, 0);
 
 #[map]
 static SERVICES: Array<ServiceSet> = Array::with_max_entries(1, MMAPABLE);
@@ -259,6 +263,26 @@ impl<const APART: bool> Tables for Maps<APART> {
         // SAFETY: as in `key_word`.
         SHARD_WORDS.get_ptr(shard).map_or(0, |word| unsafe { word.read_volatile() })
     }
+
+    #[inline(always)]
+    fn moving(&self, at: u32) -> Move {
+        flows::moving(at)
+    }
+
+    #[inline(always)]
+    fn old_table(&self, index: u32) -> Option<&SlotTable> {
+        Some(old_tables::get(index as usize, self.config().bounds.old_tables))
+    }
+
+    #[inline(always)]
+    fn old_slot(&self, index: u32) -> Option<Slot> {
+        Some(*old_slots::get(index as usize, self.config().bounds.old_slots))
+    }
+
+    #[inline(always)]
+    fn epoch(&self) -> u64 {
+        flows::epoch()
+    }
 }
 
 impl<const TC: bool> Exits for Kernel<TC> {
@@ -419,7 +443,7 @@ impl<const TC: bool> Meters for Kernel<TC> {
         let key = claim(id, ingress);
         let counter = match CLAIMS.get_ptr_mut(&key) {
             Some(counter) => counter,
-            None if CLAIMS.insert(&key, &carried, BPF_NOEXIST).is_ok() => return,
+            None if CLAIMS.insert(&key, &carried, NOEXIST).is_ok() => return,
             None => match CLAIMS.get_ptr_mut(&0) {
                 Some(counter) => counter,
                 None => return,

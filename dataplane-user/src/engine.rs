@@ -8,10 +8,12 @@ use keysteer_common::back::{NOBODY, way_back};
 use keysteer_common::decide::{decide, decide_deep};
 use keysteer_common::forward::Action;
 use keysteer_common::headers::Work;
+use keysteer_common::migrate::Move;
 use keysteer_common::nat;
+use keysteer_common::pin::{Between, Moving, Pin, Pins, Said, Settle, settle};
 use keysteer_common::program::Program;
 use keysteer_common::slice::Frame;
-use keysteer_common::tables::{Datagram, Datagrams, Exits, ShardEntry, target};
+use keysteer_common::tables::{Datagram, Datagrams, Exits, ShardEntry, Tables, target};
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
 use crate::counters::{Back, Snapshot};
@@ -32,6 +34,10 @@ struct Counts<'a> {
     lost: Vec<u32>,
     /// The datagrams that are remembered; every one of them, where the kernel's table is bounded.
     datagrams: BTreeMap<Datagram, u32>,
+    /// Flows that opened while their key moves.
+    pins: BTreeMap<u64, Pin>,
+    room: usize,
+    moving: BTreeMap<u32, Moving>,
 }
 
 /// What became of a frame.
@@ -55,7 +61,15 @@ impl<'a> Engine<'a> {
         let snapshot = Snapshot::empty(keys as usize, image.shards.len());
         Self {
             image,
-            counts: Counts { snapshot, shards: &image.shards, lost: Vec::new(), datagrams: BTreeMap::new() },
+            counts: Counts {
+                snapshot,
+                shards: &image.shards,
+                lost: Vec::new(),
+                datagrams: BTreeMap::new(),
+                pins: BTreeMap::new(),
+                room: image.moves.pins as usize,
+                moving: BTreeMap::new(),
+            },
         }
     }
 
@@ -93,6 +107,16 @@ impl<'a> Engine<'a> {
         self.counts.lost.push(index.into());
     }
 
+    /// What was counted of moving keys, by unit.
+    pub fn moving(&self) -> &BTreeMap<u32, Moving> {
+        &self.counts.moving
+    }
+
+    /// How many flows are proved to be where they opened while their key moves.
+    pub fn proved(&self) -> u64 {
+        self.counts.pins.values().filter(|pin| pin.proved.is()).count() as u64
+    }
+
     /// What was counted so far.
     pub fn counters(&self) -> &Snapshot {
         &self.counts.snapshot
@@ -124,6 +148,48 @@ impl Datagrams for Counts<'_> {
 
     fn recall(&mut self, datagram: &Datagram) -> Option<u32> {
         self.datagrams.get(datagram).copied()
+    }
+}
+
+impl Settle for Counts<'_> {
+    fn settle<T: Tables>(
+        &mut self,
+        tables: &T,
+        flow: u64,
+        moving: Move,
+        between: Between,
+        said: Said,
+    ) -> u16 {
+        settle(self, tables, flow, moving, between, said)
+    }
+}
+
+impl Pins for Counts<'_> {
+    fn pin(&mut self, flow: u64) -> Option<Pin> {
+        self.pins.get(&flow).copied()
+    }
+
+    fn offer(&mut self, flow: u64, pin: Pin) -> bool {
+        let fits = self.pins.len() < self.room;
+        if fits {
+            self.pins.insert(flow, pin);
+        }
+        fits
+    }
+
+    fn renew(&mut self, flow: u64, pin: Pin) {
+        self.pins.insert(flow, pin);
+    }
+
+    fn left(&mut self, unit: u32, flow: u64, carried: Counter, span: u32) {
+        let moving = self.moving.entry(unit).or_default();
+        moving.left.add(carried);
+        moving.mark(flow, span);
+    }
+
+    fn opened_moving(&mut self, unit: u32, pinned: bool) {
+        let moving = self.moving.entry(unit).or_default();
+        *(if pinned { &mut moving.pinned } else { &mut moving.full }) += 1;
     }
 }
 

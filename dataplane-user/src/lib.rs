@@ -30,6 +30,8 @@ pub mod policy;
 
 pub mod placement;
 
+pub mod migration;
+
 pub mod compile;
 
 pub mod image;

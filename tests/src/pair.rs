@@ -225,6 +225,13 @@ impl<'i> Pair<'i> {
         Ok(kernel)
     }
 
+    /// What the host counted of moving keys: flows that opened, that found no room, and that are proved.
+    pub fn moving(&self) -> [u64; 3] {
+        let units = self.engine.moving().values();
+        let (opened, full) = units.fold((0, 0), |(opened, full), it| (opened + it.pinned, full + it.full));
+        [opened, full, self.engine.proved()]
+    }
+
     /// The frames that were let leave after the last one that was run, where there is a program for those.
     pub fn left(&self) -> &[Left] {
         self.tc.as_ref().map_or(&[], |tc| &tc.left)
@@ -241,6 +248,13 @@ impl<'i> Pair<'i> {
             && let Some(what) = unequal(&tc.kernel.counters()?, tc.engine.counters())
         {
             return Err(Difference::Counters(format!("at TC: {what}")));
+        }
+        let moving = self.kernel.moving(0)?;
+        for (unit, counted) in self.engine.moving() {
+            let there = moving.get(*unit as usize).map(|it| (it.left, it.pinned, it.full, it.marks));
+            if there != Some((counted.left, counted.pinned, counted.full, counted.marked(0))) {
+                return Err(Difference::Counters(format!("unit {unit}: kernel {there:?}, host {counted:?}")));
+            }
         }
         match unequal(&kernel, self.engine.counters()) {
             None => match unequal(&self.forwarding.counters()?, &kernel) {

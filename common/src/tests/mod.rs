@@ -8,6 +8,7 @@ mod flow;
 mod hash;
 mod inside;
 mod junk;
+mod migrate;
 mod nat;
 mod overlay;
 mod parse;

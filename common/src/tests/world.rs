@@ -1,11 +1,15 @@
 //! Tables as vectors, counters as a list of what was counted, and frames.
 
+use std::collections::BTreeMap;
+
 use etherparse::{Ethernet2Header, PacketBuilder, PacketBuilderStep};
 
 use crate::account::{Counter, Meters};
 use crate::config::{Config, LevelConfig, PrefixIndex, SchemaConfig};
 use crate::forward::Action;
 use crate::headers::{Headers, Work};
+use crate::migrate::Move;
+use crate::pin::{Between, Pin, Pins, Said, Settle, settle};
 use crate::program::Program;
 use crate::shim::Signing;
 use crate::slice::Frame;
@@ -52,6 +56,11 @@ pub(super) struct World {
     /// Operators' words.
     pub(super) key_words: Vec<(u32, u64)>,
     pub(super) shard_words: Vec<(u32, u64)>,
+    /// By index.
+    pub(super) moves: Vec<(u32, Move)>,
+    pub(super) old_tables: Vec<SlotTable>,
+    pub(super) old_slots: Vec<Slot>,
+    pub(super) epoch: u64,
 }
 
 /// Where counts and exits are noted.
@@ -62,6 +71,12 @@ pub(super) struct Noted {
     pub(super) gone: bool,
     /// Datagrams that are remembered.
     pub(super) datagrams: Vec<(Datagram, u32)>,
+    /// Flows that are pinned, and how many can be.
+    pub(super) pins: BTreeMap<u64, Pin>,
+    pub(super) room: usize,
+    /// What went elsewhere, by unit: packets; and flows that opened, pinned and not.
+    pub(super) left: BTreeMap<u32, u64>,
+    pub(super) opened: BTreeMap<u32, (u64, u64)>,
 }
 
 pub(super) const KEY_ID: u32 = 7;
@@ -176,6 +191,54 @@ impl Tables for World {
     }
     fn shard_word(&self, shard: u32) -> u64 {
         word(&self.shard_words, shard)
+    }
+    fn moving(&self, at: u32) -> Move {
+        self.moves.iter().find(|(index, _)| *index == at).map_or(Move::NONE, |(_, it)| *it)
+    }
+    fn old_table(&self, index: u32) -> Option<&SlotTable> {
+        self.old_tables.get(index as usize)
+    }
+    fn old_slot(&self, index: u32) -> Option<Slot> {
+        self.old_slots.get(index as usize).copied()
+    }
+    fn epoch(&self) -> u64 {
+        self.epoch
+    }
+}
+
+impl Settle for Noted {
+    fn settle<T: Tables>(
+        &mut self,
+        tables: &T,
+        flow: u64,
+        moving: Move,
+        between: Between,
+        said: Said,
+    ) -> u16 {
+        settle(self, tables, flow, moving, between, said)
+    }
+}
+
+impl Pins for Noted {
+    fn pin(&mut self, flow: u64) -> Option<Pin> {
+        self.pins.get(&flow).copied()
+    }
+    fn offer(&mut self, flow: u64, pin: Pin) -> bool {
+        let fits = self.pins.len() < self.room;
+        if fits {
+            assert_eq!(self.pins.insert(flow, pin), None);
+        }
+        fits
+    }
+    fn renew(&mut self, flow: u64, pin: Pin) {
+        assert!(self.pins.insert(flow, pin).is_some());
+    }
+    fn left(&mut self, unit: u32, _flow: u64, carried: Counter, _span: u32) {
+        *self.left.entry(unit).or_default() += carried.packets;
+    }
+    fn opened_moving(&mut self, unit: u32, pinned: bool) {
+        let (yes, no) = self.opened.entry(unit).or_default();
+        *(if pinned { yes } else { no }) += 1;
     }
 }
 

@@ -15,9 +15,9 @@ use super::steward::Posted;
 use crate::compile::{Host, compile_for, devices};
 use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
-use crate::image::{FieldInfo, Image, KeyInfo, Names, SchemaInfo, ShardInfo, Words};
-use crate::kernel;
+use crate::image::{FieldInfo, Image, KeyInfo, Moves, Names, SchemaInfo, ShardInfo, Words};
 use crate::kernel::interfaces::{Interface, Interfaces};
+use crate::kernel::{self, Seen, Tick};
 use crate::policy::{Policy, ValueMap};
 use crate::state::{Ids, Secrets};
 
@@ -307,6 +307,54 @@ impl Ground for Fake {
 
     fn tables(&self, number: u64) -> Result<Image, Cause> {
         Ok(self.pinned().generations.get(&number).cloned().unwrap_or_default())
+    }
+
+    fn set_moves(&mut self, number: u64, moves: Option<Moves>) -> Result<(), Cause> {
+        self.0.step(&format!("set moves {number}"))?;
+        if let Some(image) = self.pinned().generations.get_mut(&number) {
+            image.migrate(moves);
+        }
+        Ok(())
+    }
+
+    fn vary(&mut self, number: u64, tables: &Image) -> Result<(), Cause> {
+        self.0.step(&format!("vary {number}"))?;
+        self.pinned().generations.insert(number, tables.clone());
+        Ok(())
+    }
+
+    fn is_migrating(&self, number: u64) -> Result<bool, Cause> {
+        Ok(self.pinned().generations.get(&number).is_some_and(|image| image.config.migrating != 0))
+    }
+
+    fn moves(&self, number: u64) -> Result<Vec<(u32, u32)>, Cause> {
+        let pinned = self.pinned();
+        let words =
+            pinned.generations.get(&number).map(|image| image.moves.words.as_slice()).unwrap_or_default();
+        let moves = (0..).zip(words).map(|(at, word)| ((word >> 32) as u32, at));
+        Ok(moves.filter(|(unit, _)| *unit != 0).collect())
+    }
+
+    fn see_moves(&mut self, _: u64, _: Tick) -> Result<Seen, Cause> {
+        Ok(Seen::default())
+    }
+
+    fn epoch(&self) -> Result<(u32, u32), Cause> {
+        Ok((0, 0))
+    }
+
+    fn end_moves(&mut self, number: u64, indices: &[u32]) -> Result<(), Cause> {
+        self.0.step(&format!("end {} moves of {number}", indices.len()))?;
+        for at in indices {
+            if let Some(image) = self.pinned().generations.get_mut(&number) {
+                image.moves.words[*at as usize] = 0;
+            }
+        }
+        Ok(())
+    }
+
+    fn forget_flows(&mut self) -> Result<(), Cause> {
+        self.0.step("forget flows")
     }
 }
 

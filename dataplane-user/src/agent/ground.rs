@@ -10,9 +10,9 @@ use super::meter::Cause;
 use crate::compile::Device;
 use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
-use crate::image::{Image, Words};
-use crate::kernel::Pinned;
+use crate::image::{Image, Moves, Words};
 use crate::kernel::interfaces::Interface;
+use crate::kernel::{Pinned, Seen, Tick};
 use crate::policy::{AttachMode, Policy};
 use crate::state::{Ids, Secrets};
 
@@ -134,4 +134,12 @@ pub trait Ground: Send {
     fn foresee(&mut self, number: u64) -> Result<(), Cause>;
     /// Tables and words.
     fn tables(&self, number: u64) -> Result<Image, Cause>;
+    fn set_moves(&mut self, number: u64, moves: Option<Moves>) -> Result<(), Cause>;
+    fn vary(&mut self, number: u64, tables: &Image) -> Result<(), Cause>;
+    fn is_migrating(&self, number: u64) -> Result<bool, Cause>;
+    fn moves(&self, number: u64) -> Result<Vec<(u32, u32)>, Cause>;
+    fn see_moves(&mut self, number: u64, tick: Tick) -> Result<Seen, Cause>;
+    fn epoch(&self) -> Result<(u32, u32), Cause>;
+    fn end_moves(&mut self, number: u64, indices: &[u32]) -> Result<(), Cause>;
+    fn forget_flows(&mut self) -> Result<(), Cause>;
 }

@@ -11,10 +11,10 @@ use super::tags;
 use crate::compile::LOOPBACK;
 use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
-use crate::image::{Image, Words};
+use crate::image::{Image, Moves, Words};
 use crate::kernel::features::Features;
 use crate::kernel::interfaces::{Interface, Interfaces};
-use crate::kernel::{self, Attachment, KernelError, Pinned, Steering, WantedMode};
+use crate::kernel::{self, Attachment, KernelError, Pinned, Seen, Steering, Tick, WantedMode};
 use crate::policy::{AttachMode, Policy};
 use crate::signing::monotonic_ns;
 use crate::state::{Ids, Secrets};
@@ -218,5 +218,37 @@ impl Ground for Steering {
             now: monotonic_ns(),
             ..generation.tables_in_force()?
         })
+    }
+
+    fn set_moves(&mut self, number: u64, moves: Option<Moves>) -> Result<(), Cause> {
+        Ok(Self::set_moves(self, number, moves)?)
+    }
+
+    fn vary(&mut self, number: u64, tables: &Image) -> Result<(), Cause> {
+        Ok(Self::vary(self, number, tables)?)
+    }
+
+    fn is_migrating(&self, number: u64) -> Result<bool, Cause> {
+        Ok(Self::is_migrating(self, number)?)
+    }
+
+    fn moves(&self, number: u64) -> Result<Vec<(u32, u32)>, Cause> {
+        Ok(Self::moves(self, number)?)
+    }
+
+    fn see_moves(&mut self, number: u64, tick: Tick) -> Result<Seen, Cause> {
+        Ok(Self::see_moves(self, number, tick)?)
+    }
+
+    fn epoch(&self) -> Result<(u32, u32), Cause> {
+        Ok(Self::epoch(self)?)
+    }
+
+    fn end_moves(&mut self, number: u64, indices: &[u32]) -> Result<(), Cause> {
+        Ok(Self::end_moves(self, number, indices)?)
+    }
+
+    fn forget_flows(&mut self) -> Result<(), Cause> {
+        Ok(Self::forget_flows(self)?)
     }
 }

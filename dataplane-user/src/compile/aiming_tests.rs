@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 use keysteer_common::account::{Counter, Meters};
 use keysteer_common::decide::decide;
 use keysteer_common::headers::Work;
+use keysteer_common::migrate::Move;
+use keysteer_common::pin::{Between, Said, Settle};
 use keysteer_common::shim::Signing;
 use keysteer_common::slice::Frame;
 use keysteer_common::tables::{
@@ -121,10 +123,31 @@ impl Tables for Watched<'_> {
     fn shard_word(&self, shard: u32) -> u64 {
         self.0.shard_word(shard)
     }
+    fn moving(&self, _: u32) -> Move {
+        Move::NONE
+    }
+
+    fn old_table(&self, _: u32) -> Option<&SlotTable> {
+        None
+    }
+
+    fn old_slot(&self, _: u32) -> Option<Slot> {
+        None
+    }
+
+    fn epoch(&self) -> u64 {
+        0
+    }
 }
 
 /// Counts nothing but the last packet's class, and leads nowhere.
 struct Nothing(Option<Class>);
+
+impl Settle for Nothing {
+    fn settle<T: Tables>(&mut self, _: &T, _: u64, _: Move, between: Between, _: Said) -> u16 {
+        between.current
+    }
+}
 
 impl Meters for Nothing {
     fn node(&mut self, class: Class, _: Verdict, _: Reason, _: Counter, _: Option<u32>) {

@@ -48,7 +48,7 @@ use keysteer_common::vocabulary::Class;
 
 use crate::both::{MANY, both};
 use crate::display::Veil;
-use crate::image::{Image, Words};
+use crate::image::{Image, Moves, Words};
 use crate::kernel::interfaces::Interfaces;
 use crate::policy::{ClassAction, Diagnostic, Mode, Policy, Target};
 use crate::state::{Ids, Secrets};
@@ -285,6 +285,7 @@ pub fn compile_for(
         signing: Signing::default(),
         now: 0,
         words: Words::default(),
+        moves: Moves::default(),
         names,
         tc: false,
     })

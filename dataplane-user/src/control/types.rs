@@ -44,6 +44,9 @@ pub struct Status {
     /// The secrets that signed keys are verified with, by where they are.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub secrets: Vec<SecretStatus>,
+    /// What moves, if anything does.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub migration: Option<MigrationStatus>,
     /// Where it is attached.
     pub interfaces: Vec<InterfaceStatus>,
     /// The program in the kernel.
@@ -62,6 +65,54 @@ pub struct Status {
     /// Whether `received = Σ verdicts = Σ keys + Σ other classes` held in this reading. While packets
     /// flow, one can be seen between two counters; at rest it always holds.
     pub balanced: bool,
+}
+
+/// Keys that move to other shards, while flows that were there stay where they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MigrationStatus {
+    /// The generation that they move with.
+    pub generation: u64,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// Keys, and classes that are spread over pools, that still move.
+    pub moving: u64,
+    /// Of how many.
+    pub of: u64,
+    /// About how many flows went to shards that their keys leave, lately.
+    pub flows: u64,
+    /// What went there since it began.
+    pub left: Count,
+    /// Flows that opened on the new shards meanwhile.
+    pub pinned: u64,
+    /// Flows that opened on the shards before, because there was no room to remember them.
+    pub without_room: u64,
+    /// Flows that are remembered now.
+    pub pins: u32,
+    /// How many can be.
+    pub room: u32,
+    /// About how many flows were cut off at the deadline.
+    pub cut: u64,
+    /// How many seconds it takes if nothing more goes to shards before.
+    pub seconds_at_least: u64,
+    /// How many seconds it takes at most.
+    pub seconds_at_most: u64,
+    /// The keys that still move, those with the most flows first; a hundred at most.
+    pub keys: Vec<KeyMoving>,
+}
+
+/// A key that moves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyMoving {
+    /// Its name, or that of a class.
+    pub key: String,
+    /// What went to other shards than the new ones since it began.
+    pub left: Count,
+    /// About how many flows these were, lately.
+    pub flows: u64,
+    /// Flows that opened on the new shards.
+    pub pinned: u64,
+    /// Flows that opened on the shards before, because there was no room.
+    pub without_room: u64,
 }
 
 /// What leaves.

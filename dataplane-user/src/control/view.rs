@@ -48,6 +48,7 @@ pub fn status(
         last: posted.last,
         words: posted.words.to_vec(),
         secrets: posted.secrets.to_vec(),
+        migration: posted.migration.as_deref().cloned(),
         interfaces: node.interfaces.clone(),
         program,
         maps,

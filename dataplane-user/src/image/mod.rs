@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use keysteer_common::config::{Bounds, Config};
+use keysteer_common::migrate::Move;
 use keysteer_common::shared::{Shared, bytes_of};
 use keysteer_common::shim::Signing;
 use keysteer_common::tables::{
@@ -51,6 +52,8 @@ pub struct Image {
     pub now: u64,
     /// Operators' words, which hold over this policy and any other.
     pub words: Words,
+    /// What moves from a placement before.
+    pub moves: Moves,
     /// What the numbers are called.
     pub names: Names,
     /// Whether it may have to steer at TC, where a program of its own does.
@@ -64,6 +67,21 @@ pub struct Words {
     pub keys: BTreeMap<u32, u64>,
     /// By shard index, of [`keysteer_common::overlay::shard_word`].
     pub shards: BTreeMap<u32, u64>,
+}
+
+/// What moves from a placement before: see [`keysteer_common::migrate`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Moves {
+    /// By [`keysteer_common::migrate::class_move`] and [`keysteer_common::migrate::key_move`], how each finds its previous shard.
+    pub words: Vec<u64>,
+    /// Slot tables of the placement before.
+    pub tables: Vec<SlotTable>,
+    /// Their slots.
+    pub slots: Vec<Slot>,
+    /// The highest unit that something is counted by, plus one.
+    pub units: u32,
+    /// For how many flows there is room, where no other generation has made it.
+    pub pins: u32,
 }
 
 /// The constants hold secrets, and the tables are too long to read.
@@ -103,7 +121,22 @@ impl Image {
             key_probes: 0,
             record: 0,
             overlay: 0,
+            migrating: 0,
+            // While keys move, shards are kept that the policy does not have any more.
+            shards: if kernel.config.migrating == 0 { config.shards } else { 0 },
             ..*config
+        };
+        let same_shards = || {
+            let kept = self.shards.iter().zip(&kernel.shards);
+            kernel.config.migrating != 0
+                && kernel.shards.len() >= self.shards.len()
+                && kept.into_iter().all(|(ours, theirs)| ours == theirs || *ours == ShardEntry::default())
+        };
+        let same_pods = || {
+            let kept = self.pods.iter().zip(&kernel.pods);
+            kernel.config.migrating != 0
+                && kernel.pods.len() >= self.pods.len()
+                && kept.into_iter().all(|(ours, theirs)| ours == theirs || *ours == Pod::default())
         };
         constants(&self.config) == constants(&kernel.config)
             && same(&self.prefix_index, &kernel.prefix_index)
@@ -114,9 +147,9 @@ impl Image {
             && same(&self.keys_high, &kernel.keys_high)
             && same(&self.slot_tables, &kernel.slot_tables)
             && same(&self.slots, &kernel.slots)
-            && same(&self.shards, &kernel.shards)
+            && (same(&self.shards, &kernel.shards) || same_shards())
             && same(&self.pairs, &kernel.pairs)
-            && same(&self.pods, &kernel.pods)
+            && (same(&self.pods, &kernel.pods) || same_pods())
             && same(&self.stamps, &kernel.stamps)
     }
 
@@ -124,6 +157,12 @@ impl Image {
     pub fn heed(&mut self, words: Words) {
         self.words = words;
         self.config.overlay = self.has_words().into();
+    }
+
+    /// Has `moves` under way, or nothing.
+    pub fn migrate(&mut self, moves: Option<Moves>) {
+        self.config.migrating = moves.is_some().into();
+        self.moves = moves.unwrap_or_default();
     }
 
     /// Whether operators have a word to say.
@@ -226,5 +265,21 @@ impl Tables for Image {
 
     fn shard_word(&self, shard: u32) -> u64 {
         self.words.shards.get(&shard).copied().unwrap_or_default()
+    }
+
+    fn moving(&self, at: u32) -> Move {
+        Move(self.moves.words.get(at as usize).copied().unwrap_or_default())
+    }
+
+    fn old_table(&self, index: u32) -> Option<&SlotTable> {
+        self.moves.tables.get(index as usize)
+    }
+
+    fn old_slot(&self, index: u32) -> Option<Slot> {
+        self.moves.slots.get(index as usize).copied()
+    }
+
+    fn epoch(&self) -> u64 {
+        0
     }
 }

@@ -384,11 +384,11 @@ pub(super) fn open_map(path: &Path, name: &str, value: Option<usize>) -> Result<
     let data = MapData::from_pin(path).map_err(|error| strange(error.to_string()))?;
     let info = data.info().map_err(|error| strange(error.to_string()))?;
     let size = info.value_size() as usize;
-    let key = if name == "CLAIMS" { 8 } else { 4 };
+    let key = if matches!(name, "CLAIMS" | "PINS") { 8 } else { 4 };
     if info.key_size() != key || value.is_some_and(|value| value != size) {
         return Err(strange(format!("keys of {} and values of {size} bytes", info.key_size())));
     }
-    let flags = if name == "SERVICES" { MMAPABLE } else { 0 };
+    let flags = if matches!(name, "SERVICES" | "MOVES" | "EPOCH") { MMAPABLE } else { 0 };
     // The kernel adds to a section's flags that programs may only read it, and to a device map's the same.
     if info.map_flags() & !READ_ONLY != flags {
         return Err(strange(format!("flags {:#x}", info.map_flags())));
@@ -397,11 +397,18 @@ pub(super) fn open_map(path: &Path, name: &str, value: Option<usize>) -> Result<
     let map = Map::from_map_data(data).map_err(|error| strange(error.to_string()))?;
     let per_cpu = matches!(
         name,
-        "TALLIES" | "KEY_COUNTERS" | "KEY_EVENTS" | "VERSIONS" | "WORK" | "BACK_TALLIES" | "KEY_BACK"
+        "TALLIES"
+            | "KEY_COUNTERS"
+            | "KEY_EVENTS"
+            | "VERSIONS"
+            | "WORK"
+            | "BACK_TALLIES"
+            | "KEY_BACK"
+            | "MOVING"
     );
     let right = match (&map, name) {
         (Map::PerCpuArray(_), _) => per_cpu,
-        (Map::PerCpuHashMap(_), "CLAIMS") => true,
+        (Map::PerCpuHashMap(_), "CLAIMS") | (Map::HashMap(_), "PINS") => true,
         (Map::DevMap(_), "DEVICES" | "DEVICES_TC") | (Map::CpuMap(_), "CPUS") => true,
         (Map::Array(_), _) => !per_cpu,
         _ => false,

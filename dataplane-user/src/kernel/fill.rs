@@ -21,6 +21,7 @@ pub(super) fn fill(ebpf: &mut Ebpf, image: &Image) -> Result<(), KernelError> {
     let filler = Filler { megabytes: image.table_bytes() >> 20 };
     Tables::of(image)?.fill(ebpf).map_err(|(map, cause)| filler.failed(map, cause))?;
     filler.array(ebpf, "SERVICES", &image.services)?;
+    filler.array(ebpf, "MOVES", &image.moves.words)?;
     filler.exits(ebpf, image)
 }
 

@@ -10,6 +10,7 @@ use aya::programs::{ProgramError, ProgramFd, ProgramInfo, SchedClassifier, Xdp};
 use aya_obj::programs::XdpAttachType;
 use keysteer_common::config::{ABI, Config};
 use keysteer_common::headers::Work;
+use keysteer_common::pin::Moving;
 use keysteer_common::program::{Hook, Program};
 use keysteer_common::shared::from_bytes;
 use keysteer_common::tables::ServiceSet;
@@ -24,7 +25,7 @@ use super::{KernelError, sys};
 pub(super) const CONSTANTS: &str = ".rodata";
 
 /// The maps of a policy by their names in the object, and the file that each is pinned in.
-pub(super) const PINNED: [(&str, &str); 18] = [
+pub(super) const PINNED: [(&str, &str); 22] = [
     (CONSTANTS, "constants"),
     (".bss.prefix_index", "prefix_index"),
     (".bss.prefix_steps", "prefix_steps"),
@@ -37,6 +38,10 @@ pub(super) const PINNED: [(&str, &str); 18] = [
     (".bss.pairs", "pairs"),
     (".bss.pods", "pods"),
     (".bss.stamps", "stamps"),
+    (".bss.old_tables", "old_tables"),
+    (".bss.old_slots", "old_slots"),
+    ("MOVES", "moves"),
+    ("MOVING", "moving"),
     ("SIGNING", "signing"),
     ("SERVICES", "services"),
     ("WORK", "work"),
@@ -184,13 +189,15 @@ impl Home {
     pub(super) fn adopt(directory: &Path) -> Result<(Self, Shape), KernelError> {
         let mut maps = BTreeMap::new();
         let mut config = None;
-        let (mut services, mut devices) = (0, 0);
+        let (mut services, mut devices, mut moves, mut units) = (0, 0, 0, 0);
         for (name, file) in PINNED {
             let path = directory.join(file);
             let value = match name {
                 CONSTANTS => Some(size_of::<Config>()),
                 "SERVICES" => Some(size_of::<ServiceSet>()),
                 "WORK" => Some(size_of::<Work>()),
+                "MOVES" => Some(size_of::<u64>()),
+                "MOVING" => Some(size_of::<Moving>()),
                 "DEVICES" | "DEVICES_TC" | "CPUS" => Some(8),
                 _ => None,
             };
@@ -202,6 +209,8 @@ impl Home {
                 CONSTANTS => config = Some(constants(&map, &path)?),
                 "SERVICES" => services = entries,
                 "DEVICES" => devices = entries,
+                "MOVES" => moves = entries,
+                "MOVING" => units = entries,
                 _ => {}
             }
             maps.insert(name, map);
@@ -234,7 +243,15 @@ impl Home {
         if config.abi != ABI {
             return Err(PinError::strange(directory, format!("ABI version {}", config.abi)).into());
         }
-        let shape = Shape { config, services, devices, tc: classifiers.contains_key(&Hook::Tc) };
+        let shape = Shape {
+            config,
+            services,
+            devices,
+            moves,
+            units,
+            pins: 1,
+            tc: classifiers.contains_key(&Hook::Tc),
+        };
         Ok((Self::Adopted { program, classifiers, maps }, shape))
     }
 }

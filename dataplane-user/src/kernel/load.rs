@@ -13,10 +13,11 @@ use keysteer_common::shim::Signing;
 
 use super::counter_set::{Capacity, CounterSet, Counting};
 use super::fill::fill;
+use super::flows::Flows;
 use super::home::{CONSTANTS, Home, PINNED};
 use super::tables::{Tables, resize, sizes};
 use super::{About, Dataplane, KernelError};
-use crate::image::Image;
+use crate::image::{Image, Moves};
 
 /// The committed object; `build.rs` checks that it is as new as its sources.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("KEYSTEER_OBJECT"));
@@ -63,6 +64,12 @@ pub(super) struct Shape {
     pub(super) services: u32,
     /// Entries of the map of devices.
     pub(super) devices: u32,
+    /// Entries of the map of moves.
+    pub(super) moves: u32,
+    /// Entries of the map of what is counted of them.
+    pub(super) units: u32,
+    /// For how many flows there is room, where no other generation has made it.
+    pub(super) pins: u32,
     /// Whether there is a program for TC too.
     pub(super) tc: bool,
 }
@@ -79,7 +86,18 @@ impl Shape {
         let config =
             Config { bounds, key_probes, record: record.into(), overlay: overlay.into(), ..image.config };
         let (services, devices) = (entries(image.services.len()), entries(image.shards.len()));
-        Ok(Self { config, services, devices, tc: image.tc })
+        let Moves { words, units, pins, .. } = &image.moves;
+        let (moves, units, pins) = (entries(words.len()), (*units).max(1), (*pins).max(1));
+        Ok(Self { config, services, devices, moves, units, pins, tc: image.tc })
+    }
+
+    /// The same with nothing under way.
+    pub(super) fn steady(mut self) -> Self {
+        let none = Tables::none();
+        self.config.migrating = 0;
+        (self.config.bounds.old_tables, self.config.bounds.old_slots) = (none.old_tables, none.old_slots);
+        (self.moves, self.units, self.pins) = (1, 1, 1);
+        self
     }
 
     /// The hooks that it has a program for.
@@ -141,6 +159,11 @@ impl Dataplane {
         Self::load_tables(&tables, self.about.counted, variant)
     }
 
+    /// A variant that has `tables`, and counts what this program counts.
+    pub(super) fn load_like(&self, tables: &Image, variant: Variant<'_>) -> Result<Self, KernelError> {
+        Self::load_tables(tables, self.about.counted, variant)
+    }
+
     /// Makes the maps of a program of `shape`; its tables are empty, and shared by all that are made with the same
     /// `tables`, a directory for pins.
     pub(super) fn make(
@@ -161,11 +184,17 @@ impl Dataplane {
             .map_max_entries("DEVICES_TC", shape.devices)
             .map_max_entries("CPUS", entries(cpus))
             .map_max_entries("DATAGRAMS", shape.config.datagrams.max(1))
+            .map_max_entries("MOVES", shape.moves)
+            .map_max_entries("MOVING", shape.units)
+            .map_max_entries("PINS", shape.pins.max(1))
             .override_global("CONFIG", bytes_of(std::slice::from_ref(&shape.config)), true);
         for (name, file) in PINNED.into_iter().filter(|(name, _)| holds_policy(name)) {
             if let Some(tables) = tables {
                 loader.map_pin_path(name, tables.join(file));
             }
+        }
+        if let (Counting::Pinned(pins, _), true) = (counting, shape.config.migrating != 0) {
+            Flows::share(&mut loader, pins)?;
         }
         let capacity = counting.prepare(&mut loader);
         let mut ebpf = loader.load(&object).map_err(load_error)?;
@@ -203,7 +232,7 @@ impl Dataplane {
 
 /// Whether what a map holds is a policy's, and not the program's own.
 fn holds_policy(name: &str) -> bool {
-    !matches!(name, CONSTANTS | "WORK")
+    !matches!(name, CONSTANTS | "WORK" | "MOVING")
 }
 
 /// The object to load.

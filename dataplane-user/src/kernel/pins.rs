@@ -8,6 +8,7 @@
 //!    link-<index>     the program on the interface of that index
 //!    egress-<index>   the program on what leaves by it
 //!    link-<index>-filter, egress-<index>-filter, clsact-<index>     a directory, of a filter, which has no object: see `filter`
+//!    flows            flows that opened while placements change, shared by generations
 //!    spare            tables of a program that has no policy yet
 //!    intent-<n>       while generation n is being committed
 //! ```
@@ -99,6 +100,7 @@ const GENERATION: &str = "generation-";
 const VARIANT: &str = "variant-";
 pub(super) const LINK: &str = "link-";
 pub(super) const EGRESS: &str = "egress-";
+pub(super) const FLOWS: &str = "flows";
 const INTENT: &str = "intent-";
 
 impl Pins {
@@ -139,6 +141,11 @@ impl Pins {
     /// Where the tables of a program are that has no policy yet.
     pub(super) fn spare(&self) -> PathBuf {
         self.root.join("spare")
+    }
+
+    /// Where flows are pinned that opened while placements change.
+    pub(super) fn flows(&self) -> PathBuf {
+        self.root.join(FLOWS)
     }
 
     /// Numbers of the generations that have a variant pinned.
@@ -275,7 +282,7 @@ pub(super) fn own(directory: &Path) -> Result<File, PinError> {
     }
 }
 
-fn make(path: &Path) -> Result<(), PinError> {
+pub(super) fn make(path: &Path) -> Result<(), PinError> {
     fs::create_dir_all(path).map_err(PinError::io("create", path))
 }
 

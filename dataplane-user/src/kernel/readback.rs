@@ -11,7 +11,7 @@ use keysteer_common::tables::{ServiceSet, Slot};
 use super::home::Home;
 use super::tables::KEYS_MAP;
 use super::{Dataplane, KernelError, sys};
-use crate::image::Image;
+use crate::image::{Image, Moves};
 
 impl Dataplane {
     /// The tables that the program decides over, without their names; `config` is what it was loaded with. Each is at
@@ -30,6 +30,14 @@ impl Dataplane {
     /// The kernel does not let a map be read.
     pub fn tables_in_force(&self) -> Result<Image, KernelError> {
         self.tables(self.about.shape.config)
+    }
+
+    /// What moves, as it is now.
+    ///
+    /// # Errors
+    /// The kernel does not let a map be read.
+    pub(super) fn moves_in_force(&self) -> Result<Moves, KernelError> {
+        self.home.moves(&self.about.shape.config)
     }
 
     /// The slots alone.
@@ -59,8 +67,33 @@ impl Home {
             pairs: self.table(".bss.pairs")?,
             pods: self.table(".bss.pods")?,
             stamps: self.table(".bss.stamps")?,
+            moves: self.moves(&config)?,
             ..Image::default()
         })
+    }
+
+    /// What moves, of a program that was loaded for it.
+    pub(super) fn moves(&self, config: &Config) -> Result<Moves, KernelError> {
+        if config.migrating == 0 {
+            return Ok(Moves::default());
+        }
+        Ok(Moves {
+            words: self.array("MOVES")?,
+            tables: self.table(".bss.old_tables")?,
+            slots: self.table(".bss.old_slots")?,
+            units: self.map("MOVING").map(entries).transpose()?.unwrap_or_default(),
+            pins: 0,
+        })
+    }
+
+    /// The entries of an array of words.
+    fn array(&self, name: &'static str) -> Result<Vec<u64>, KernelError> {
+        let Some(map @ Map::Array(data)) = self.map(name) else {
+            return Err(KernelError::Object { what: format!("map {name}") });
+        };
+        let failed = |cause| KernelError::Map { operation: "read", map: name, megabytes: 0, cause };
+        let bytes = sys::read_batch(data.fd().as_fd(), entries(map)?, size_of::<u64>()).map_err(failed)?;
+        Ok(bytes.chunks_exact(size_of::<u64>()).filter_map(from_bytes).collect())
     }
 
     /// The entries of a table that is the only value of its map.
@@ -84,4 +117,13 @@ impl Home {
         let entries = map.iter().map(|entry| Ok(from_bytes(&entry?)));
         Ok(entries.collect::<Result<Vec<_>, _>>().map_err(failed)?.into_iter().flatten().collect())
     }
+}
+
+/// How many entries an array has.
+fn entries(map: &Map) -> Result<u32, KernelError> {
+    let (Map::Array(data) | Map::PerCpuArray(data)) = map else {
+        return Err(KernelError::Object { what: "an array".to_owned() });
+    };
+    let info = data.info().map_err(|error| KernelError::other("read a map's facts", error))?;
+    Ok(info.max_entries())
 }

@@ -36,7 +36,7 @@ pub(super) enum ResizeError {
 }
 
 /// How many tables there are.
-const TABLES: usize = 11;
+const TABLES: usize = 13;
 
 /// The sections, in the order of [`Bounds`].
 const SECTIONS: [&str; TABLES] = [
@@ -51,6 +51,8 @@ const SECTIONS: [&str; TABLES] = [
     ".bss.pairs",
     ".bss.pods",
     ".bss.stamps",
+    ".bss.old_tables",
+    ".bss.old_slots",
 ];
 
 /// The tables' sizes, in the order of [`Bounds`].
@@ -67,10 +69,26 @@ pub(super) fn sizes(bounds: &Bounds) -> [u32; TABLES] {
         pairs,
         pods,
         stamps,
+        old_tables,
+        old_slots,
         _pad: _,
     } = *bounds;
-    [prefix_index, prefix_steps, prefix_low, keys, keys_high, slot_tables, slots, shards, pairs, pods, stamps]
-        .map(|bound| bound.saturating_add(1))
+    [
+        prefix_index,
+        prefix_steps,
+        prefix_low,
+        keys,
+        keys_high,
+        slot_tables,
+        slots,
+        shards,
+        pairs,
+        pods,
+        stamps,
+        old_tables,
+        old_slots,
+    ]
+    .map(|bound| bound.saturating_add(1))
 }
 
 /// One table.
@@ -101,7 +119,14 @@ impl<'a> Tables<'a> {
             table(8, bytes_of(&image.pairs), size_of::<u64>())?,
             table(9, bytes_of(&image.pods), 32)?,
             table(10, bytes_of(&image.stamps), size_of::<u64>())?,
+            table(11, bytes_of(&image.moves.tables), 16)?,
+            table(12, bytes_of(&image.moves.slots), size_of::<u64>())?,
         ]))
+    }
+
+    /// What a program masks its offsets with where there are no tables at all.
+    pub(super) fn none() -> Bounds {
+        Tables::of(&Image::default()).map(|tables| tables.bounds()).unwrap_or_default()
     }
 
     /// What the program masks its offsets with.
@@ -118,6 +143,8 @@ impl<'a> Tables<'a> {
             pairs,
             pods,
             stamps,
+            old_tables,
+            old_slots,
         ] = self.0.each_ref().map(|table| table.size - 1);
         Bounds {
             prefix_index,
@@ -131,6 +158,8 @@ impl<'a> Tables<'a> {
             pairs,
             pods,
             stamps,
+            old_tables,
+            old_slots,
             _pad: 0,
         }
     }

@@ -10,9 +10,9 @@ use super::types::{Changed, Changes, Difference, FieldChange, LISTED, Named};
 use crate::display::Veil;
 use crate::policy::versions::span_text;
 use crate::policy::{
-    Carriers, ClassAction, Destination, Egress, Field, InterfaceTrust, Mode, Policy, Pool, Schema, Shard,
-    Share, Signing, SigningSecret, StampValue, Target, Tier, Trust, TrustMode, TrustRule, Width, mac_text,
-    service_text,
+    Carriers, ClassAction, Destination, Egress, Field, InterfaceTrust, Migration, Mode, Policy, Pool, Schema,
+    Shard, Share, Signing, SigningSecret, StampValue, Target, Tier, Trust, TrustMode, TrustRule, Udp, Width,
+    mac_text, service_text,
 };
 
 /// What changes from one policy to another; from nothing, everything is new.
@@ -132,6 +132,9 @@ fn settings(policy: &Policy) -> Fields {
     found.extend(policy.residency.as_ref().map(|region| field("residency.field", region)));
     found.extend(policy.signing.iter().flat_map(signing));
     found.extend(policy.egress.iter().flat_map(|egress| leaving(policy, egress)));
+    if policy.migration != Some(Migration::default()) {
+        found.push(field("migration", &migration(policy.migration)));
+    }
     // Not of the schema: how a value is shown changes no key.
     let hiding = policy.schemas.iter().flat_map(|schema| &schema.fields).filter(|it| it.display.hides());
     // Every version of the schema shows a field alike.
@@ -168,6 +171,12 @@ fn leaving(policy: &Policy, egress: &Egress) -> Fields {
         found.push(field(&format!("egress.stamp.{}", stamp.carrier.name()), &value));
     }
     found
+}
+
+/// How flows are treated while their keys move.
+fn migration(migration: Option<Migration>) -> String {
+    let Some(Migration { idle, deadline, pins }) = migration else { return "none".to_owned() };
+    format!("idle {}, deadline {}, {pins} pins", span_text(idle), span_text(deadline))
 }
 
 /// How signed keys are verified.
@@ -350,6 +359,9 @@ fn pool(side: Side<'_>, pool: &Pool, veil: &Veil) -> (String, Fields) {
             ("region".to_owned(), Text::of(region.to_string(), names.shown_region(veil, region)))
         }),
     );
+    if pool.udp != Udp::default() {
+        found.push(field("udp", pool.udp.name()));
+    }
     (pool.name.clone(), found)
 }
 

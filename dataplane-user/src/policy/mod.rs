@@ -19,6 +19,7 @@ mod egress;
 pub mod examples;
 mod json_schema;
 mod lint;
+mod migration;
 mod model;
 mod reader;
 mod share;
@@ -41,6 +42,7 @@ pub use date::Date;
 pub use diagnostic::{Diagnostic, Place, PolicyError};
 pub use egress::{Addresses, Egress, Leaving, Stamp, StampValue};
 pub use json_schema::json_schema;
+pub use migration::{Migration, Udp};
 pub use model::{
     AttachMode, BlastRadius, Carriers, ClassAction, Classes, Destination, Field, Interface, Key, Mode,
     Policy, Pool, PrefixTable, Schema, Shard, Spelling, Target, Tier, Width, mac_text,

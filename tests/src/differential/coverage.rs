@@ -65,6 +65,9 @@ const WITHIN: [(u32, &str); 14] = [
 const WORDS: [&str; 4] = ["denied", "allowed", "around", "nowhere"];
 /// What becomes of what leaves: whose it is, and what is done to it.
 const LEFT: [&str; 3] = ["assigned", "foreign", "stamped"];
+/// What becomes of flows while keys move: they stay where they were, open where they will be, find no room; or are elsewhere than their key
+/// is or was.
+const MOVING: [&str; 4] = ["stays", "opens", "full", "proved"];
 /// What is translated: packets, and ICMP errors that quote others, to a pod and from it.
 const TRANSLATED: [&str; 4] = ["in", "error in", "out", "error out"];
 const WIDTHS: [&str; 3] = ["one", "several", "all"];
@@ -146,6 +149,18 @@ impl Coverage {
         self.add("word", word);
     }
 
+    /// Notes what became of a frame of a key that moves, which will go elsewhere once that is over (`still`); and what was `counted` so far:
+    /// flows that opened, that found no room, and that were proved.
+    pub(super) fn note_moving(&mut self, still: &Decision, decision: &Decision, counted: [u64; 3]) {
+        if still.shard != NO_SHARD && decision.shard != NO_SHARD && still.shard != decision.shard {
+            self.add("moving", "stays");
+        }
+        for (name, counted) in ["opens", "full", "proved"].into_iter().zip(counted) {
+            let met = self.0.entry(("moving", name.to_owned())).or_default();
+            *met = (*met).max(counted);
+        }
+    }
+
     /// Notes what became of a frame that left.
     pub(super) fn note_left(&mut self, left: &Left) {
         if let Some(class) = left.class {
@@ -191,6 +206,7 @@ impl Coverage {
             .chain(TARGETS.map(|(_, name)| ("target", name.to_owned())))
             .chain(WIDTHS.map(|name| ("width", name.to_owned())))
             .chain(WORDS.map(|name| ("word", name.to_owned())))
+            .chain(MOVING.map(|name| ("moving", name.to_owned())))
             .chain(LEFT.map(|name| ("left", name.to_owned())))
             .chain(TRANSLATED.map(|name| ("translated", name.to_owned())))
             .chain(FACTS.map(|(_, name)| ("fact", name.to_owned())))

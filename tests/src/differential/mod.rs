@@ -14,6 +14,7 @@
 mod aim;
 mod coverage;
 mod deep;
+mod flows;
 mod mutate;
 mod nest;
 mod signed;
@@ -27,6 +28,7 @@ pub use coverage::Coverage;
 pub use subjects::{Subject, subjects, subjects_on};
 
 use keysteer::engine::Engine;
+use keysteer::image::Image;
 use keysteer::policy::Policy;
 
 use crate::captures;
@@ -147,6 +149,12 @@ pub fn compare(
                     mutate::mutate(&mut frame, &mut dice);
                 }
                 run.frame(at, &frame, dice.one(ingresses))?;
+                // Where keys move it matters what a flow said before.
+                while subject.still.is_some() && !dice.once_in(3) {
+                    let Some(next) = flows::next(&frame, &mut dice) else { break };
+                    frame = next;
+                    run.frame(at, &frame, dice.one(ingresses))?;
+                }
             }
         }
         run.counters()?;
@@ -180,6 +188,8 @@ struct Run<'s> {
     pairs: Vec<Pair<'s>>,
     /// The host's, without operators' words, where there are any.
     deaf: Vec<Option<Engine<'s>>>,
+    /// The host's, with nothing that moves, where something does.
+    still: Vec<Option<Engine<'s>>>,
     coverage: Coverage,
     seed: u64,
     packets: u64,
@@ -194,15 +204,16 @@ impl<'s> Run<'s> {
             Ok(pair)
         };
         let pairs = subjects.iter().map(load).collect::<Result<_, Failure>>()?;
-        let deaf = |subject: &'s Subject| {
-            let mut engine = Engine::new(subject.deaf.as_ref()?);
+        let engine = |subject: &'s Subject, image: &'s Option<Image>| {
+            let mut engine = Engine::new(image.as_ref()?);
             subject.doomed().for_each(|shard| engine.lose_exit(shard));
             Some(engine)
         };
-        let deaf = subjects.iter().map(deaf).collect();
+        let deaf = subjects.iter().map(|subject| engine(subject, &subject.deaf)).collect();
+        let still = subjects.iter().map(|subject| engine(subject, &subject.still)).collect();
         // The kernel takes it out of every map of exits.
         lab.delete(DOOMED).map_err(Failure::Setup)?;
-        Ok(Self { subjects, pairs, deaf, coverage: Coverage::default(), seed, packets: 0 })
+        Ok(Self { subjects, pairs, deaf, still, coverage: Coverage::default(), seed, packets: 0 })
     }
 
     fn frame(&mut self, at: usize, frame: &[u8], ingress: u32) -> Result<(), Failure> {
@@ -221,6 +232,11 @@ impl<'s> Run<'s> {
         if let Some(Some(deaf)) = self.deaf.get_mut(at) {
             let without = deaf.decide(&mut frame.to_vec(), ingress);
             self.coverage.note_words(&without.work.record.decision, &outcome.work.record.decision);
+        }
+        if let Some(Some(still)) = self.still.get_mut(at) {
+            let after = still.decide(&mut frame.to_vec(), ingress);
+            let moving = pair.moving();
+            self.coverage.note_moving(&after.work.record.decision, &outcome.work.record.decision, moving);
         }
         self.packets += 1;
         Ok(())

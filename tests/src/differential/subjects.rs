@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use keysteer::image::{Image, Words};
 use keysteer::kernel::interfaces::Interfaces;
+use keysteer::migration::{Settings, begin};
 use keysteer::policy::{Policy, Target};
 use keysteer_common::headers::NO_SHARD;
 use keysteer_common::overlay::{key_word, shard_word};
@@ -46,6 +47,15 @@ const SPOKEN_OF: [(&str, &str); 3] = [
     ("transport", "transport, with words"),
     (CROWDED, "crowd, with words"),
 ];
+/// Policies whose keys move, and what these subjects are called.
+const MOVING: [(&str, &str); 4] = [
+    ("composite", "composite, moving"),
+    ("transport", "transport, moving"),
+    ("back", "back, moving"),
+    (CROWDED, "crowd, moving"),
+];
+/// Room for so many flows that open while keys move: few, so that there is none left sometimes.
+const PINS: u32 = 24;
 /// The policy of many keys.
 const CROWDED: &str = "crowd";
 /// The policy whose image is damaged after it is compiled.
@@ -66,6 +76,8 @@ pub struct Subject {
     pub image: Image,
     /// The same without operators' words, where there are any.
     pub deaf: Option<Image>,
+    /// The same with nothing that moves, where something does.
+    pub still: Option<Image>,
 }
 
 impl Subject {
@@ -98,13 +110,18 @@ pub fn subjects_on(interfaces: &Interfaces) -> Result<Vec<Subject>, String> {
     let texts: Vec<_> = POLICIES.into_iter().chain([(CROWDED, crowd.as_str())]).collect();
     let spoken = SPOKEN_OF.into_iter().filter_map(|(of, name)| {
         let (_, text) = texts.iter().find(|(policy, _)| *policy == of)?;
-        Some((name, *text, true))
+        Some((name, *text, Besides::Words))
+    });
+    let moving = MOVING.into_iter().filter_map(|(of, name)| {
+        let (_, text) = texts.iter().find(|(policy, _)| *policy == of)?;
+        Some((name, *text, Besides::Moves))
     });
     texts
         .iter()
-        .map(|(name, text)| (*name, *text, false))
+        .map(|(name, text)| (*name, *text, Besides::Nothing))
         .chain(spoken)
-        .map(|(name, text, words)| {
+        .chain(moving)
+        .map(|(name, text, besides)| {
             let (policy, mut image) = compile(interfaces, text, name)?;
             if name == GAPS {
                 damage(&mut image);
@@ -112,13 +129,47 @@ pub fn subjects_on(interfaces: &Interfaces) -> Result<Vec<Subject>, String> {
             if policy.schemas.iter().any(|schema| schema.is_signed()) {
                 image.signing = signed::signing();
             }
-            let deaf = words.then(|| image.clone());
-            if words {
-                image.heed(say(&image));
+            let deaf = (besides == Besides::Words).then(|| image.clone());
+            let still = (besides == Besides::Moves).then(|| image.clone());
+            match besides {
+                Besides::Nothing => {}
+                Besides::Words => image.heed(say(&image)),
+                Besides::Moves => set_moving(&mut image),
             }
-            Ok(Subject { name, policy, image, deaf })
+            Ok(Subject { name, policy, image, deaf, still })
         })
         .collect()
+}
+
+/// What there is besides a policy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Besides {
+    Nothing,
+    Words,
+    Moves,
+}
+
+/// Has keys move: half of the slots come from the next shard, some of what moves from one further on, before that was over. One shard is
+/// down, and one recovers.
+fn set_moving(image: &mut Image) {
+    let shards = u16::try_from(image.config.shards).unwrap_or(1);
+    let turned = |image: &Image, by: u16, every: usize| {
+        let mut old = image.clone();
+        let direct = old.keys.iter_mut().filter(|entry| entry.meta.is_direct()).map(|entry| &mut entry.place);
+        let slots = direct.chain(old.slots.iter_mut()).enumerate().filter(|(at, _)| at % every == 0);
+        slots.filter(|(_, slot)| **slot < shards).for_each(|(_, slot)| *slot = (*slot + by) % shards);
+        old
+    };
+    let settings = Settings { pins: PINS, holds: &|first| first % 2 == 0, exists: &|_| true };
+    let mut before = turned(image, 1, 2);
+    let moves = begin(&turned(image, 2, 7), &mut before, &settings);
+    before.migrate(moves);
+    let moves = begin(&before, image, &settings);
+    image.migrate(moves);
+    let word = |shard: u16, word| (u32::from(shard), word);
+    let recovers = shard_word::RECOVERING | 100 << shard_word::SHARE;
+    let shards = [word(0, recovers), word(shards.saturating_sub(1), shard_word::DOWN)];
+    image.heed(Words { shards: shards.into(), ..Words::default() });
 }
 
 /// Some of the keys denied, some allowed, a few both; and a shard disabled.

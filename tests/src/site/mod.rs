@@ -301,6 +301,10 @@ fn host(label: &str) -> Result<Namespace, WorldError> {
 /// Joins the node and the client, with the tenants' addresses.
 fn plug_client(node: &Namespace, client: &Namespace, mtu: u32) -> Result<(), WorldError> {
     link(node, UP0, UP0_MAC, client, CLIENT_MAC, mtu, 0)?;
+    // Permanent, so that no test hangs on how long a machine takes to find a neighbour out.
+    for node in link_addresses(0, 1) {
+        client.neighbour(ETH0, node, UP0_MAC)?;
+    }
     for tenant in 1..=TENANTS {
         for number in 1..=ADDRESSES {
             for address in [v4(tenant, number), v6(tenant, number)] {

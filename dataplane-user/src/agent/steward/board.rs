@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::control::types::{GenerationStatus, SecretStatus, Standing};
+use crate::control::types::{GenerationStatus, MigrationStatus, SecretStatus, Standing};
 use crate::state::Timestamp;
 use crate::state::audit::{Event, Outcome};
 
@@ -16,6 +16,8 @@ pub struct Posted {
     pub secrets: Arc<[SecretStatus]>,
     /// The generations that are remembered, the newest first.
     pub generations: Arc<[GenerationStatus]>,
+    /// What moves, if anything does.
+    pub migration: Option<Arc<MigrationStatus>>,
     /// The generation that a rollback makes live.
     pub last: Option<u64>,
     /// When a policy was put in force last.
@@ -39,6 +41,7 @@ impl Default for Posted {
             words: Arc::new([]),
             secrets: Arc::new([]),
             generations: Arc::new([]),
+            migration: None,
             last: None,
             applied_at: None,
             changes: SHOWN.into_iter().flat_map(none).collect(),

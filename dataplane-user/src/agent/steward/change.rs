@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use super::moves::migrate;
 use super::planning::Draft;
 use super::secrets::give_secrets;
 use super::{ChangeError, Desk, Steward};
@@ -113,6 +114,10 @@ impl Steward {
         let number = desk.generations.next_number();
         let mut draft = self.draft(desk, &apply.bundle, Some(number))?;
         draft.compiled.image.heed(desk.words());
+        if desk.policy.is_some() {
+            let exists = self.has_interface()?;
+            migrate(&draft.beside.tables, &draft.policy, &mut draft.compiled.image, &exists);
+        }
         let image = &draft.compiled.image;
         // The tables of many keys are loaded while the plan is made and written down.
         let early = image.names.keys.len() >= MANY;
@@ -140,6 +145,7 @@ impl Steward {
         // What is put in force first is new, unless another agent had it.
         let news = self.node().generation != 0 || apply.action == "start";
         self.take(desk, number, draft.policy, draft.compiled.image, news);
+        self.take_up_moves(desk, number)?;
         desk.interfaces = self.platform.interfaces().map_err(ChangeError::Kernel)?;
         Ok(Applied { generation: number, changed: true, plan, millis: elapsed(begun) })
     }
@@ -298,6 +304,7 @@ impl Steward {
         let bundle: Bundle = desk.generations.bundle(number)?;
         let (policy, compiled) = self.compile_at(&mut desk, &bundle)?;
         self.take(&mut desk, number, policy, compiled.image, true);
+        self.take_up_moves(&mut desk, number)?;
         Ok(RolledBack { generation: number, from: from.unwrap_or_default(), micros })
     }
 
@@ -312,6 +319,7 @@ impl Steward {
         };
         let live = desk.generations.live().map(|record| record.number);
         let wanted = desk.wanted.get(&number).cloned().unwrap_or_default();
+        self.ready_to_go_back(desk, number)?;
         let mut ground = self.ground();
         let statuses = ground.commit(number, &wanted).map_err(ChangeError::Kernel)?;
         if let Err(error) = desk.generations.swap() {

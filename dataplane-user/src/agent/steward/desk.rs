@@ -42,6 +42,8 @@ pub(super) struct Desk {
     pub(super) signing: super::secrets::Secrets,
     /// How each interface is attached.
     pub(super) attached: BTreeMap<u32, InterfaceStatus>,
+    /// What moves, if anything does.
+    pub(super) moving: Option<super::moves::UnderWay>,
     /// The interfaces as they were when the live generation was compiled or attached last.
     pub(super) interfaces: Vec<Interface>,
 }

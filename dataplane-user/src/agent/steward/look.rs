@@ -48,6 +48,7 @@ impl Steward {
                 }
             }
         }
+        self.look_at_moves(desk);
         self.look_at_interfaces(desk);
         self.look_at_secrets(desk);
     }

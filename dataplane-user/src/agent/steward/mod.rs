@@ -13,6 +13,7 @@ mod change;
 mod desk;
 mod error;
 mod look;
+mod moves;
 mod planning;
 mod recover;
 mod secrets;
@@ -126,6 +127,7 @@ impl Steward {
             signing: secrets::Secrets::default(),
             attached: BTreeMap::new(),
             interfaces: Vec::new(),
+            moving: None,
         };
         told.iter().try_for_each(|told| desk.tell(told))?;
         let steward = Self {

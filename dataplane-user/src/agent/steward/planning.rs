@@ -2,12 +2,11 @@
 
 use std::sync::PoisonError;
 
-use keysteer_common::tables::Slot;
-
 use super::{ChangeError, Desk, Steward};
 use crate::agent::ground::Compiled;
 use crate::agent::meter::Source as _;
 use crate::both::both;
+use crate::image::Image;
 use crate::plan::words::overruled;
 use crate::plan::{Base, Context, Guard, Plan, Side, Traffic, plan};
 use crate::policy::{Bundle, Policy};
@@ -25,14 +24,14 @@ pub(super) struct Draft {
     /// Whether its bundle is kept already.
     pub(super) kept: bool,
     /// What the plan compares it with.
-    beside: Beside,
+    pub(super) beside: Beside,
 }
 
 /// What is read of the policy in force while another is compiled.
 #[derive(Default)]
-struct Beside {
-    /// Its slots.
-    slots: Vec<Slot>,
+pub(super) struct Beside {
+    /// Its tables.
+    pub(super) tables: Image,
     /// Recent traffic.
     traffic: Option<Traffic>,
 }
@@ -88,8 +87,8 @@ impl Steward {
 
     fn beside(&self, live: Option<u64>) -> Result<Beside, ChangeError> {
         let Some(live) = live else { return Ok(Beside::default()) };
-        let slots = self.ground().slots(live).map_err(ChangeError::Kernel)?;
-        Ok(Beside { slots, traffic: self.traffic() })
+        let tables = self.ground().tables(live).map_err(ChangeError::Kernel)?;
+        Ok(Beside { tables, traffic: self.traffic() })
     }
 
     /// What changes between the policy in force and `draft`.
@@ -112,7 +111,7 @@ impl Steward {
             now: Timestamp::now(),
             reveal,
         };
-        let slots = &draft.beside.slots;
+        let slots = &draft.beside.tables.slots;
         let old = desk.policy.as_ref().map(|policy| Side { policy, names: &node.names, slots });
         let image = &draft.compiled.image;
         let new = Side { policy: &draft.policy, names: &image.names, slots: &image.slots };

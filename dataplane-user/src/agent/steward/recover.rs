@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
+use super::moves::UnderWay;
 use super::secrets::give_secrets;
 use super::{Apply, ChangeError, Desk, Steward};
 use crate::agent::ground::Ground;
@@ -93,7 +94,16 @@ impl Steward {
             self.forget_prepared(&mut desk, None)?;
             desk.interfaces = self.platform.interfaces().map_err(ChangeError::Kernel)?;
             desk.wanted.insert(number, compiled.wanted);
+            let migration = policy.migration;
             self.take(&mut desk, number, policy, compiled.image, false);
+            if ground.is_migrating(number).map_err(ChangeError::Kernel)? {
+                let since = desk.generations.get(number).map_or_else(Timestamp::now, |record| record.made_at);
+                let spent = Timestamp::now().since(since);
+                let settings = migration.unwrap_or_default();
+                desk.moving = Some(UnderWay::resume(&**ground, number, settings, since, spent)?);
+                drop(ground);
+                self.post_moves(&desk);
+            }
             return Ok(Some(number));
         }
         // The program is not there (the host was started anew), or the host is another: the policy is loaded again.

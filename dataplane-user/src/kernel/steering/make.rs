@@ -105,7 +105,7 @@ impl Steering {
     /// # Errors
     /// The kernel refuses.
     pub fn foresee(&mut self, number: u64) -> Result<(), KernelError> {
-        let shape = self.generation(number)?.about.shape;
+        let shape = self.generation(number)?.about.shape.steady();
         let newest = self.sets.iter().next_back();
         let Some((set, capacity)) = newest.map(|(number, set)| (*number, set.capacity)) else {
             return Ok(());

@@ -30,9 +30,11 @@ mod back;
 mod commit;
 mod counted;
 mod make;
+mod moves;
 mod words;
 
 pub use counted::Counted;
+pub use moves::{Seen, Tick};
 
 /// A steered interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

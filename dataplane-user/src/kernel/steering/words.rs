@@ -3,10 +3,10 @@
 use super::Steering;
 use crate::fault::{Step, point};
 use crate::image::Words;
-use crate::kernel::KernelError;
 use crate::kernel::counter_set::CounterSet;
 use crate::kernel::load::Variant;
 use crate::kernel::pins::PinError;
+use crate::kernel::{Dataplane, KernelError};
 
 impl Steering {
     /// Operators' words.
@@ -41,10 +41,15 @@ impl Steering {
             Some((set, it)) => (self.pins.counters(*set), it.capacity),
             None => return Ok(()),
         };
+        let variant = Variant { overlay: true, counters: Some((&set, capacity)), ..Variant::default() };
+        let new = self.generation(number)?.load_beside(variant)?;
+        self.take_place(number, new)
+    }
+
+    /// Puts another variant of a generation in its place.
+    pub(super) fn take_place(&mut self, number: u64, mut new: Dataplane) -> Result<(), KernelError> {
         let old = self.generation(number)?;
         let programs = old.programs()?;
-        let variant = Variant { overlay: true, counters: Some((&set, capacity)), ..Variant::default() };
-        let mut new = old.load_beside(variant)?;
         if let Some(signing) = old.signing()? {
             new.write_signing(&signing)?;
         }

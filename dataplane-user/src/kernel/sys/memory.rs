@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use keysteer_common::shared::{Shared, bytes_of};
 
@@ -104,5 +105,57 @@ impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: the mapping that `new` made, which nobody uses any more.
         unsafe { libc::munmap(self.memory.as_ptr().cast(), self.bytes) };
+    }
+}
+
+/// Words of an array map, which programs read while they are written.
+#[derive(Debug)]
+pub(in crate::kernel) struct Words {
+    memory: ptr::NonNull<AtomicU64>,
+    words: usize,
+}
+
+// SAFETY: the mapping belongs to the process, and its words are read and written as atomics alone.
+unsafe impl Send for Words {}
+
+impl Words {
+    /// Maps the first `words` entries of `map`, which must be mmapable and have as many, of 8 bytes.
+    pub(in crate::kernel) fn new(map: BorrowedFd<'_>, words: usize) -> io::Result<Self> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new shared mapping at an address of the kernel's choice; it fails unless the map is mmapable and at least this long.
+        let memory = unsafe {
+            libc::mmap(ptr::null_mut(), words * 8, protection, libc::MAP_SHARED, map.as_raw_fd(), 0)
+        };
+        if memory == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        match ptr::NonNull::new(memory.cast()) {
+            Some(memory) => Ok(Self { memory, words }),
+            None => Err(io::Error::other("a map was mapped at address 0")),
+        }
+    }
+
+    fn word(&self, at: usize) -> Option<&AtomicU64> {
+        // SAFETY: inside the mapping, which is page-aligned and lives as long as `self`; a program reads whole words.
+        (at < self.words).then(|| unsafe { self.memory.add(at).as_ref() })
+    }
+
+    /// The word at an index; 0 beyond.
+    pub(in crate::kernel) fn load(&self, at: usize) -> u64 {
+        self.word(at).map_or(0, |word| word.load(Ordering::Acquire))
+    }
+
+    /// Writes the word at an index at once; beyond, nothing.
+    pub(in crate::kernel) fn store(&self, at: usize, value: u64) {
+        if let Some(word) = self.word(at) {
+            word.store(value, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Words {
+    fn drop(&mut self) {
+        // SAFETY: the mapping that `new` made, which nobody uses any more.
+        unsafe { libc::munmap(self.memory.as_ptr().cast(), self.words * 8) };
     }
 }

@@ -20,7 +20,7 @@ pub(super) use links::{
     BPF_TCX_EGRESS, BPF_TCX_INGRESS, BPF_XDP, LINK_TCX, count_at_tc, create_link, get_pinned, link_info, pin,
     update_link,
 };
-pub(super) use memory::{Mapping, create_mapped_array, fill_array};
+pub(super) use memory::{Mapping, Words, create_mapped_array, fill_array};
 pub(super) use programs::{load_syscall_program, load_xdp_program, run_syscall_program, run_xdp_program};
 pub(super) use values::{read_batch, read_value, write_value};
 

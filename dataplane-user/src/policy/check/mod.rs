@@ -187,6 +187,7 @@ pub(super) fn check(
         residency: residency.field,
         signing,
         egress,
+        migration: document.migration,
         warnings: Vec::new(),
         findings: checker.findings,
     };

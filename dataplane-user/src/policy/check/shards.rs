@@ -63,7 +63,7 @@ pub(super) fn check<'d>(checker: &mut Checker<'_>, document: &'d Document<'_>) -
             }
         }
         let region = raw.region.as_ref().map(|region| region.value.into());
-        pools.push(Pool { name: raw.name.value.clone(), shards: members, region });
+        pools.push(Pool { name: raw.name.value.clone(), shards: members, region, udp: raw.udp });
     }
     let tiers = document
         .tiers

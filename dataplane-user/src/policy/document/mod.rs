@@ -4,6 +4,7 @@
 mod carriers;
 mod egress;
 mod key;
+mod migration;
 mod places;
 mod signing;
 mod trust;
@@ -15,6 +16,7 @@ use ipnet::IpNet;
 use crate::display::Display;
 
 use super::date::Date;
+use super::migration::Migration;
 use super::model::{AttachMode, Interface, Mode};
 use super::reader::{At, Context, Cursor};
 use super::values;
@@ -75,6 +77,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         "residency",
         "signing",
         "egress",
+        "migration",
     ];
     let fields = spec.fields(&allowed, context)?;
     let environment = fields.require("environment", context).and_then(|at| at.parsed(context, values::name));
@@ -107,6 +110,10 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
     let residency = fields.get("residency").and_then(|at| places::residency(&at, context));
     let signing = fields.get("signing").and_then(|at| signing::signing(&at, context));
     let egress = fields.get("egress").and_then(|at| egress::egress(&at, context));
+    let migration = match fields.get("migration") {
+        Some(at) => migration::migration(&at, context),
+        None => Some(Some(Migration::default())),
+    };
     Some(Document {
         name,
         environment: environment?.value,
@@ -128,6 +135,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         residency,
         signing,
         egress,
+        migration: migration?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The shape of shards, pools, tiers and classes.
 
 use crate::policy::diagnostic::{Problem, quoted};
+use crate::policy::migration::Udp;
 use crate::policy::model::Target;
 use crate::policy::reader::{At, Context, Cursor, Fields};
 use crate::policy::values;
@@ -79,13 +80,17 @@ fn exit(
 }
 
 pub(super) fn pool<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawPool<'n>> {
-    let fields = at.fields(&["name", "shards", "region"], context)?;
+    let fields = at.fields(&["name", "shards", "region", "udp"], context)?;
     let name = fields.require("name", context).and_then(|at| at.parsed(context, values::name));
     let shards = fields
         .require("shards", context)
         .and_then(|at| filled(&at, context, |item, context| item.text(context)));
     let region = fields.get("region").and_then(|at| super::key::region(&at, context));
-    Some(RawPool { name: name?, shards: shards?, region })
+    let udp = match fields.get("udp") {
+        Some(at) => at.choice("behaviour of datagrams", &Udp::ALL, context),
+        None => Some(Udp::default()),
+    };
+    Some(RawPool { name: name?, shards: shards?, region, udp: udp? })
 }
 
 pub(super) fn tier<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawTier<'n>> {

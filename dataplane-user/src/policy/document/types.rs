@@ -7,6 +7,7 @@ use keysteer_common::tables::Service;
 
 use crate::display::Display;
 use crate::policy::date::Date;
+use crate::policy::migration::{Migration, Udp};
 use crate::policy::model::{Interface, Mode, Target, Width};
 use crate::policy::reader::At;
 use crate::policy::share::Share;
@@ -37,6 +38,7 @@ pub(in crate::policy) struct Document<'n> {
     pub(in crate::policy) residency: Option<At<&'n str>>,
     pub(in crate::policy) signing: Option<RawSigning>,
     pub(in crate::policy) egress: Option<RawEgress<'n>>,
+    pub(in crate::policy) migration: Option<Migration>,
 }
 
 /// An entry of the scope.
@@ -127,6 +129,7 @@ pub(in crate::policy) struct RawPool<'n> {
     pub(in crate::policy) name: At<String>,
     pub(in crate::policy) shards: Vec<At<&'n str>>,
     pub(in crate::policy) region: Option<At<&'n str>>,
+    pub(in crate::policy) udp: Udp,
 }
 
 /// A tier.

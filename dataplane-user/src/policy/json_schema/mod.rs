@@ -22,6 +22,7 @@ mod carriers;
 mod egress;
 mod keys;
 mod leaves;
+mod migration;
 mod signing;
 
 /// The schema.
@@ -98,6 +99,7 @@ fn spec() -> Value {
             },
             "signing": signing::schema(),
             "egress": egress::schema(),
+            "migration": migration::schema(),
         },
         "required": ["environment", "interfaces", "scope", "schemas"],
         "additionalProperties": false,
@@ -314,6 +316,7 @@ fn pool() -> Value {
             "name": name("What the pool is called."),
             "shards": filled("The names of its shards.", &name("A shard.")),
             "region": region("The region that its shards are in."),
+            "udp": migration::udp(),
         },
         "required": ["name", "shards"],
         "additionalProperties": false,

@@ -11,6 +11,7 @@ use keysteer_common::tables::Service;
 use super::date::Date;
 use super::diagnostic::{Diagnostic, Place};
 use super::egress::{Addresses, Egress};
+use super::migration::{Migration, Udp};
 use super::share::Share;
 use super::signing::Signing;
 use super::trust::Trust;
@@ -62,6 +63,8 @@ pub struct Policy {
     pub signing: Option<Signing>,
     /// What is done on the way back.
     pub egress: Option<Egress>,
+    /// How flows are treated while their keys move; `None`: they move at once.
+    pub migration: Option<Migration>,
     /// What is not wrong but looks like a slip, or personal.
     pub warnings: Vec<Diagnostic>,
     /// How many of its texts that are shown look personal or secret; each text once.
@@ -239,6 +242,8 @@ pub struct Pool {
     pub shards: Vec<usize>,
     /// The region that its shards are in: in canonical text where a field is the region.
     pub region: Option<Arc<str>>,
+    /// What its datagrams do while their keys move.
+    pub udp: Udp,
 }
 
 /// Over how many shards of its pool a key spreads.

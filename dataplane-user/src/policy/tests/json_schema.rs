@@ -50,7 +50,7 @@ fn full() -> Value {
                 {"name": "c", "target": {"interface": {"name": "veth-c", "mac": "02:00:00:00:00:0c"}}},
                 {"name": "d", "target": {"nextHop": {"interface": "eth0", "mac": "02:00:00:00:00:0d"}}},
             ],
-            "pools": [{"name": "general", "shards": ["a", "b", "c", "d"], "region": "34"}],
+            "pools": [{"name": "general", "shards": ["a", "b", "c", "d"], "region": "34", "udp": "hold"}],
             "tiers": [{
                 "name": "gold", "pool": "general", "width": 2, "owner": "team", "costCentre": "cc-1", "account": "acct-1",
                 "rank": 2, "vip": true,
@@ -85,6 +85,7 @@ fn full() -> Value {
                 "interfaces": ["eth0"], "count": true, "senders": {"10.9.0.0/16": "acme"},
                 "stamp": {"ip.dscp": "product", "ipv6.flow_label": {"acme": 7}}, "probes": false,
             },
+            "migration": {"idle": "30s", "deadline": "2h", "pins": 4096},
         },
     })
 }

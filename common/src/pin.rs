@@ -1,0 +1,312 @@
+//! Flows that opened while their key was moving: which shard each is with. There is no other memory of flows, and this one only
+//! for as long as a placement changes (see [`crate::migrate`]).
+//!
+//! ```text
+//!  opens    offered: the current shard and the opening sequence number     no room: the previous shard, nothing is lost
+//!  proves   a segment just behind that number: the flow is the shard's     until then nothing but such a segment is diverted
+//!  goes on  near the last sequence number: the same shard                  anything else is another flow's: the previous shard
+//! ```
+//! So a forged SYN cannot capture a live flow: its sequence numbers are elsewhere (a window of 2^14 of 2^32). A newer SYN
+//! takes the place of what was offered before, never of what was proved. QUIC has no sequence numbers that can be read: an Initial
+//! packet offers, a Handshake packet proves, and until then long headers alone are diverted (RFC 9000, 17.2).
+//!
+//! A pin is two words, each written at once; it holds no address: it is found by 64 bits of SipHash over the flow, under the node's
+//! secret. Two of 2^16 flows meet with a chance of 2^-33, and then one of them goes to a shard of the same key.
+
+use crate::account::Counter;
+use crate::migrate::Move;
+use crate::overlay::takes;
+use crate::seeded::bug;
+use crate::tables::Tables;
+
+/// What a packet says of its flow.
+pub mod sign {
+    /// Nothing: a datagram, a fragment, a protocol without a beginning.
+    pub const LOOSE: u32 = 0;
+    /// A TCP segment that opens one.
+    pub const OPENS: u32 = 1;
+    /// Any other TCP segment.
+    pub const SEGMENT: u32 = 2;
+    /// A QUIC packet that opens one (Initial).
+    pub const INITIAL: u32 = 3;
+    /// A QUIC packet of its beginning (0-RTT).
+    pub const EARLY: u32 = 4;
+    /// A QUIC packet that only who was answered can send (Handshake).
+    pub const HANDSHAKE: u32 = 5;
+    /// Any other QUIC packet.
+    pub const SHORT: u32 = 6;
+    /// An ICMP error about it, or an answer: it goes where the flow goes and says nothing.
+    pub const ABOUT: u32 = 7;
+}
+
+/// How far behind the opening sequence number a segment proves a flow: more than any first window (RFC 6928), and 2^-18 of all numbers.
+pub const PROOF: u32 = 1 << 14;
+
+/// How far from the last sequence number seen a segment is still the flow's. Larger windows are possible (RFC 7323) and not seen; what is
+/// beyond would be taken for an older flow's.
+pub const REACH: u32 = 1 << 27;
+
+/// From so much progress on the last sequence number is written anew.
+const STRIDE: u32 = 1 << 20;
+
+/// A flow that opened while its key moves.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pin {
+    /// The shard that it was proved to be with, and its last sequence number.
+    pub proved: Side,
+    /// The shard that it was offered to, and the opening sequence number.
+    pub offered: Side,
+    /// [`Tables::epoch`] when it was last seen.
+    pub seen: u64,
+}
+
+const _: () = assert!(size_of::<Pin>() == 24);
+
+/// One shard of a pin, in a word.
+///
+/// ```text
+///  63          32 31   17  16    15     0
+///  [ sequence   | -      | is  | shard  ]       0: none
+/// ```
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Side(pub u64);
+
+impl Side {
+    /// No shard.
+    pub const NONE: Self = Self(0);
+
+    const IS: u64 = 1 << 16;
+
+    /// A shard, and a sequence number.
+    #[inline(always)]
+    pub const fn new(shard: u16, sequence: u32) -> Self {
+        Self((sequence as u64) << 32 | Self::IS | shard as u64)
+    }
+
+    /// Whether there is one.
+    #[inline(always)]
+    pub const fn is(self) -> bool {
+        self.0 & Self::IS != 0
+    }
+
+    /// The shard.
+    #[inline(always)]
+    pub const fn shard(self) -> u16 {
+        self.0 as u16
+    }
+
+    /// The sequence number.
+    #[inline(always)]
+    pub const fn sequence(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
+
+/// What is counted of one [unit](Move::unit) of a migration, per CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moving {
+    /// What went to another shard than the current one.
+    pub left: Counter,
+    /// Flows that opened on the current shard and were pinned to it.
+    pub pinned: u64,
+    /// Flows that opened, found no room for a pin, and went to the previous shard.
+    pub full: u64,
+    /// The span of the epoch that something went to another shard in last.
+    pub span: u64,
+    /// Which of [`MARKS`] hashes the flows had that went to another shard, in that span and the one before, by even and odd: how many flows
+    /// these were can be estimated from it (linear counting: Whang et al. 1990).
+    pub marks: [[u64; 4]; 2],
+}
+
+const _: () = assert!(size_of::<Moving>() == 104);
+
+impl Moving {
+    /// Marks a flow that went to another shard in span `span`.
+    #[inline(always)]
+    pub const fn mark(&mut self, flow: u64, span: u32) {
+        let at = span as usize & 1;
+        if self.span != span as u64 {
+            if self.span + 1 != span as u64 {
+                self.marks[1 - at] = [0; 4];
+            }
+            self.marks[at] = [0; 4];
+            self.span = span as u64;
+        }
+        let mark = flow as u32 & (MARKS - 1);
+        self.marks[at][(mark >> 6) as usize & 3] |= 1 << (mark & 63);
+    }
+
+    /// What was marked in span `span` and the one before.
+    pub const fn marked(&self, span: u32) -> [u64; 4] {
+        let [even, odd] = self.marks;
+        match (span as u64).wrapping_sub(self.span) {
+            0 => [even[0] | odd[0], even[1] | odd[1], even[2] | odd[2], even[3] | odd[3]],
+            1 => self.marks[self.span as usize & 1],
+            _ => [0; 4],
+        }
+    }
+}
+
+/// How many hashes [`Moving::marks`] tells apart.
+pub const MARKS: u32 = 256;
+
+/// The bounded memory of flows, and what is counted of those that move.
+pub trait Pins {
+    /// The pin of a flow.
+    fn pin(&mut self, flow: u64) -> Option<Pin>;
+    /// Remembers a flow that has no pin; false where there is no room.
+    fn offer(&mut self, flow: u64, pin: Pin) -> bool;
+    /// Writes a flow's pin anew, word by word.
+    fn renew(&mut self, flow: u64, pin: Pin);
+    /// Counts what went to another shard than the current one.
+    fn left(&mut self, unit: u32, flow: u64, carried: Counter, span: u32);
+    /// Counts a flow that opened, and whether it was pinned.
+    fn opened_moving(&mut self, unit: u32, pinned: bool);
+}
+
+/// Who knows where a flow of a moving key is: [`settle`] over its [`Pins`], which the kernel home has as a function of its own.
+pub trait Settle {
+    /// The shard that a packet goes to.
+    fn settle<T: Tables>(&mut self, tables: &T, flow: u64, moving: Move, between: Between, said: Said)
+    -> u16;
+}
+
+/// The shards that a packet may go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Between {
+    /// Where its key's flows go in the end.
+    pub current: u16,
+    /// Where those go that were there before.
+    pub previous: u16,
+    /// Where a flow opens now: the current shard, but of one that recovers slowly.
+    pub opens: u16,
+}
+
+impl Between {
+    /// As one number.
+    #[inline(always)]
+    pub const fn pack(self) -> u64 {
+        self.current as u64 | (self.previous as u64) << 16 | (self.opens as u64) << 32
+    }
+
+    /// From [`Between::pack`].
+    #[inline(always)]
+    pub const fn unpack(word: u64) -> Self {
+        Self { current: word as u16, previous: (word >> 16) as u16, opens: (word >> 32) as u16 }
+    }
+}
+
+/// What a packet says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// One of [`sign`].
+    pub sign: u32,
+    /// Its sequence number, of a TCP segment.
+    pub sequence: u32,
+    /// What it counts as; no packets: nothing is counted.
+    pub carried: Counter,
+}
+
+/// Bits of [`Said::pack`] for bytes: 64 GiB.
+const BYTES: u32 = 36;
+
+impl Said {
+    /// As two numbers.
+    #[inline(always)]
+    pub const fn pack(self) -> (u64, u64) {
+        let said = self.sign as u64 | (self.sequence as u64) << 32;
+        (said, self.carried.packets << BYTES | self.carried.bytes & ((1 << BYTES) - 1))
+    }
+
+    /// From [`Said::pack`].
+    #[inline(always)]
+    pub const fn unpack(said: u64, carried: u64) -> Self {
+        let carried = Counter { packets: carried >> BYTES, bytes: carried & ((1 << BYTES) - 1) };
+        Self { sign: said as u32, sequence: (said >> 32) as u32, carried }
+    }
+}
+
+/// The shard that a packet of a moving key goes to.
+#[inline(always)]
+pub fn settle<T: Tables, H: Pins>(
+    home: &mut H,
+    tables: &T,
+    flow: u64,
+    moving: Move,
+    between: Between,
+    said: Said,
+) -> u16 {
+    let epoch = tables.epoch();
+    let mut shard = if said.sign == sign::LOOSE {
+        if moving.holds() { between.previous } else { between.current }
+    } else if between.current == between.previous && !moving.has_strays() {
+        between.current
+    } else {
+        with_pin(home, flow, moving, between, said, epoch)
+    };
+    // A shard that died takes nobody's flows with it.
+    if shard != between.current && tables.config().overlay != 0 && !takes(tables, shard) {
+        shard = between.current;
+    }
+    if shard != between.current && said.carried.packets != 0 {
+        home.left(moving.unit(), flow, said.carried, (epoch >> 32) as u32);
+    }
+    shard
+}
+
+/// The shard that a flow's pin says, or the previous one.
+#[inline(always)]
+fn with_pin<H: Pins>(home: &mut H, flow: u64, moving: Move, between: Between, said: Said, epoch: u64) -> u16 {
+    let Between { previous, opens, .. } = between;
+    let Said { sign, sequence, .. } = said;
+    let opening = sign == sign::OPENS || sign == sign::INITIAL;
+    let Some(mut pin) = home.pin(flow) else {
+        if !opening || opens == previous {
+            return previous;
+        }
+        let offered = Side::new(opens, sequence);
+        let pinned = home.offer(flow, Pin { offered, seen: epoch, ..Pin::default() });
+        home.opened_moving(moving.unit(), pinned);
+        // Without room it is as if it had been there before: slower to move, and whole.
+        return if bug!(Migrate, pinned, true) { opens } else { previous };
+    };
+    if sign == sign::ABOUT {
+        return if pin.proved.is() { pin.proved.shard() } else { pin.offered.shard() };
+    }
+    let before = pin;
+    // Of a QUIC flow that is proved an Initial packet may still come, with an acknowledgement.
+    let shard = if opening && !(sign == sign::INITIAL && pin.proved.is()) {
+        // One that is sent again goes where the first went.
+        if !(pin.offered.is() && pin.offered.sequence() == sequence) {
+            pin.offered = Side::new(opens, sequence);
+        }
+        pin.offered.shard()
+    } else {
+        let behind = sequence.wrapping_sub(pin.offered.sequence());
+        let ahead = sequence.wrapping_sub(pin.proved.sequence());
+        let proves =
+            if sign == sign::SEGMENT { behind >= 1 && behind <= PROOF } else { sign == sign::HANDSHAKE };
+        if pin.offered.is() && proves {
+            pin.proved = Side::new(pin.offered.shard(), sequence);
+            pin.offered = Side::NONE;
+            pin.proved.shard()
+        } else if pin.offered.is() && sign == sign::EARLY {
+            pin.offered.shard()
+        } else if pin.proved.is() && (ahead <= REACH || ahead.wrapping_neg() <= REACH) {
+            if ahead > STRIDE && ahead <= REACH {
+                pin.proved = Side::new(pin.proved.shard(), sequence);
+            }
+            pin.proved.shard()
+        } else {
+            return previous;
+        }
+    };
+    pin.seen = epoch;
+    if pin != before {
+        home.renew(flow, pin);
+    }
+    shard
+}

@@ -1,0 +1,271 @@
+//! Migrations: what moves with a change, and its end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use keysteer_common::vocabulary::{CLASSES, Class};
+
+use super::{ChangeError, Desk, Steward};
+use crate::agent::ground::Ground;
+use crate::agent::meter::Source as _;
+use crate::control::types::{KeyMoving, MigrationStatus};
+use crate::image::{Image, Moves, Names};
+use crate::kernel::flows::{Left, Room};
+use crate::kernel::{Seen, Tick};
+use crate::migration::{Ended, Progress, Settings, Unit, begin};
+use crate::policy::{Bundle, Migration, Policy, Udp};
+use crate::state::audit::{Event, Outcome};
+use crate::state::{Timestamp, Who};
+
+/// After how many seconds a flow is forgotten that was opened and never went on.
+const HANDSHAKE: u32 = 10;
+
+/// How many keys that move are shown one by one.
+const SHOWN: usize = 100;
+
+/// A migration under way.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    number: u64,
+    progress: Progress,
+    settings: Migration,
+    since: Timestamp,
+    began: Instant,
+    /// What flows are dated by at that moment.
+    epoch: (u32, u32),
+    room: Room,
+    looked: Instant,
+}
+
+impl UnderWay {
+    /// Goes on with what moves in generation `number`, of which `spent` has passed.
+    pub(super) fn resume(
+        ground: &dyn Ground,
+        number: u64,
+        settings: Migration,
+        since: Timestamp,
+        spent: Duration,
+    ) -> Result<Self, ChangeError> {
+        let moves = ground.moves(number).map_err(ChangeError::Kernel)?;
+        let deadline = settings.deadline.saturating_sub(spent);
+        let now = Instant::now();
+        Ok(Self {
+            number,
+            progress: Progress::new(moves, settings.idle, deadline),
+            settings,
+            since,
+            began: now,
+            epoch: ground.epoch().map_err(ChangeError::Kernel)?,
+            room: Room::default(),
+            looked: now,
+        })
+    }
+
+    fn tick(&self) -> Tick {
+        let seconds = |span: Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX);
+        let idle = seconds(self.settings.idle).max(1);
+        let passed = seconds(self.began.elapsed());
+        let (before, span) = self.epoch;
+        Tick {
+            seconds: before.wrapping_add(passed),
+            span: span.wrapping_add(passed / idle),
+            idle,
+            handshake: HANDSHAKE,
+        }
+    }
+
+    fn status(&self, names: &Names) -> MigrationStatus {
+        let remaining = self.progress.remaining();
+        let units = self.progress.units();
+        let sum = |part: fn(&Left) -> u64| units.iter().map(|unit| part(&unit.counted)).sum();
+        let mut moving: Vec<&Unit> = self.progress.moving().collect();
+        moving.sort_by_key(|unit| std::cmp::Reverse((unit.counted.flows(), unit.counted.left.packets)));
+        let keys = moving.iter().take(SHOWN).map(|unit| KeyMoving {
+            key: name(names, unit.at),
+            left: unit.counted.left.into(),
+            flows: unit.counted.flows(),
+            pinned: unit.counted.pinned,
+            without_room: unit.counted.full,
+        });
+        MigrationStatus {
+            generation: self.number,
+            since: self.since.to_string(),
+            moving: remaining.moving as u64,
+            of: remaining.of as u64,
+            flows: remaining.flows,
+            left: keysteer_common::account::Counter {
+                packets: sum(|it| it.left.packets),
+                bytes: sum(|it| it.left.bytes),
+            }
+            .into(),
+            pinned: sum(|it| it.pinned),
+            without_room: sum(|it| it.full),
+            pins: self.room.used,
+            room: self.room.room,
+            cut: self.progress.cut(),
+            seconds_at_least: remaining.at_least.as_secs(),
+            seconds_at_most: remaining.at_most.as_secs(),
+            keys: keys.collect(),
+        }
+    }
+}
+
+/// What a move is called.
+fn name(names: &Names, at: u32) -> String {
+    match at.checked_sub(CLASSES as u32) {
+        None => Class::from_number(at as u8).map_or("_fragments", Class::name).to_owned(),
+        Some(id) => names.key(id).map_or_else(|| format!("key {id}"), |key| key.name.clone()),
+    }
+}
+
+/// What moves when `image`, of `policy`, takes the place of `live`; it then has that under way.
+pub(super) fn migrate(live: &Image, policy: &Policy, image: &mut Image, exists: &dyn Fn(u32) -> bool) {
+    let Some(Migration { pins, .. }) = policy.migration else { return };
+    let holding: Vec<u32> = image
+        .names
+        .tables
+        .iter()
+        .filter(|table| policy.pools.iter().any(|pool| pool.name == table.pool && pool.udp == Udp::Hold))
+        .map(|table| table.first)
+        .collect();
+    let holds = |first: u32| holding.contains(&first);
+    let moves = begin(live, image, &Settings { pins, holds: &holds, exists });
+    image.migrate(moves);
+}
+
+impl Steward {
+    /// The tables in force, where there are any to compare with.
+    pub(super) fn moves_from(&self, desk: &Desk) -> Option<Image> {
+        let live = desk.policy.as_ref().and(desk.live())?;
+        self.ground().tables(live).ok()
+    }
+
+    /// Whether there is an interface of an index.
+    pub(super) fn has_interface(&self) -> Result<impl Fn(u32) -> bool + use<>, ChangeError> {
+        let now = self.platform.interfaces().map_err(ChangeError::Kernel)?;
+        Ok(move |index| now.iter().any(|interface| interface.index == index))
+    }
+
+    /// Takes up what moves in generation `number`, which has just come into force, if anything does.
+    pub(super) fn take_up_moves(&self, desk: &mut Desk, number: u64) -> Result<(), ChangeError> {
+        let mut ground = self.ground();
+        let settings = desk.policy.as_ref().and_then(|policy| policy.migration);
+        desk.moving = match settings {
+            Some(settings) if ground.is_migrating(number).map_err(ChangeError::Kernel)? => {
+                let (now, none) = (Timestamp::now(), Duration::ZERO);
+                Some(UnderWay::resume(&**ground, number, settings, now, none)?)
+            }
+            _ => {
+                if desk.moving.is_some() {
+                    ground.forget_flows().map_err(ChangeError::Kernel)?;
+                }
+                None
+            }
+        };
+        self.post_moves(desk);
+        Ok(())
+    }
+
+    /// Shows how far it is.
+    pub(super) fn post_moves(&self, desk: &Desk) {
+        let status = desk.moving.as_ref().map(|it| Arc::new(it.status(&self.node().names)));
+        self.board.post(|posted| posted.migration = status);
+    }
+
+    /// Looks at what moves: ends what is quiet, and the whole once all is.
+    pub(super) fn look_at_moves(&self, desk: &mut Desk) {
+        let Some(moving) = &mut desk.moving else { return };
+        if moving.looked.elapsed() < EVERY {
+            return;
+        }
+        moving.looked = Instant::now();
+        let number = moving.number;
+        let looked = {
+            let mut ground = self.ground();
+            let tick = moving.tick();
+            ground.see_moves(number, tick).and_then(|Seen { room, units }| {
+                moving.room = room;
+                let ended = moving.progress.look(moving.began.elapsed(), &units);
+                if !ended.moves.is_empty() {
+                    ground.end_moves(number, &ended.moves)?;
+                }
+                Ok(ended)
+            })
+        };
+        let Ended { moves, cut, all } = match looked {
+            Ok(ended) => ended,
+            Err(error) => {
+                tracing::error!(%error, "keys that move cannot be looked at");
+                return;
+            }
+        };
+        if !moves.is_empty() {
+            tracing::info!(
+                generation = number,
+                keys = moves.len(),
+                cut,
+                "moved: nothing is left on shards before"
+            );
+        }
+        if all {
+            match self.end_migration(desk) {
+                Ok(()) => {}
+                // As it is, nothing moves any more; only the steady program is not there yet.
+                Err(error) => tracing::error!(%error, "a migration cannot be ended"),
+            }
+        }
+        self.post_moves(desk);
+    }
+
+    /// Puts the steady program in the place of the one that moves keys.
+    pub(super) fn end_migration(&self, desk: &mut Desk) -> Result<(), ChangeError> {
+        let Some(moving) = &desk.moving else { return Ok(()) };
+        let (number, cut) = (moving.number, moving.progress.cut());
+        let bundle: Bundle = desk.generations.bundle(number)?;
+        let (_, mut compiled) = self.compile_at(desk, &bundle)?;
+        compiled.image.heed(desk.words());
+        {
+            let mut ground = self.ground();
+            ground.vary(number, &compiled.image).map_err(ChangeError::Kernel)?;
+            ground.forget_flows().map_err(ChangeError::Kernel)?;
+        }
+        desk.moving = None;
+        desk.journal(Event {
+            to: Some(number),
+            detail: Some(match cut {
+                0 => "no flow was cut off".to_owned(),
+                cut => format!("about {cut} flows were cut off at the deadline"),
+            }),
+            ..Event::new(Who::this(), "migrated", Outcome::Ok)
+        })?;
+        Ok(())
+    }
+
+    /// Makes generation `number` ready to be gone back to: flows stay where they are. Nothing is loaded where nothing moves.
+    pub(super) fn ready_to_go_back(&self, desk: &mut Desk, number: u64) -> Result<(), ChangeError> {
+        let (Some(live), Some(Migration { .. })) =
+            (self.moves_from(desk), desk.policy.as_ref().and_then(|policy| policy.migration))
+        else {
+            return Ok(());
+        };
+        let exists = self.has_interface()?;
+        let quick = {
+            let ground = self.ground();
+            let mut there = ground.tables(number).map_err(ChangeError::Kernel)?;
+            let settings = Settings { pins: 1, holds: &|_| false, exists: &exists };
+            let moves: Option<Moves> = begin(&live, &mut there, &settings);
+            moves.is_none() && !ground.is_migrating(number).map_err(ChangeError::Kernel)?
+        };
+        if quick {
+            return Ok(());
+        }
+        let bundle: Bundle = desk.generations.bundle(number)?;
+        let (policy, mut compiled) = self.compile_at(desk, &bundle)?;
+        compiled.image.heed(desk.words());
+        migrate(&live, &policy, &mut compiled.image, &exists);
+        self.ground().vary(number, &compiled.image).map_err(ChangeError::Kernel)
+    }
+}
+
+/// How often keys that move are looked at.
+const EVERY: Duration = Duration::from_millis(900);
