@@ -25,12 +25,15 @@ mod arrange;
 mod columns;
 mod next;
 mod order;
+mod pools;
 mod repair;
 mod settle;
 mod share;
+mod text;
 mod zones;
 
 pub use next::{GONE, Moved, moved, next_one, next_rows};
+pub use pools::{Member, Placement, PoolPlacement, Table};
 pub use zones::Zones;
 
 pub use keysteer_common::tables::SLOTS;

@@ -34,6 +34,11 @@ impl Zones {
         (!names.is_empty()).then_some(Self { names, of })
     }
 
+    /// Their names, in ascending order.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.names.len()
@@ -71,6 +76,34 @@ impl Zones {
                 return bounds.into_iter().map(|bound| bound.unwrap_or((least, most))).collect();
             }
         }
+    }
+}
+
+impl Zones {
+    /// How many cells each zone should have.
+    fn cells(&self, shards: &[Candidate<'_>], width: usize) -> Vec<usize> {
+        let weight = |zone: usize| -> u64 {
+            let members = shards.iter().zip(&self.of).filter(|(_, of)| **of == zone);
+            members.map(|(shard, _)| u64::from(shard.weight)).sum()
+        };
+        let weights: Vec<u64> = (0..self.names.len()).map(weight).collect();
+        bounded(&weights, &self.bounds(width), width.min(shards.len()) * ROWS, ROWS)
+    }
+
+    /// How many cells each shard should have, in the order of names.
+    pub(super) fn shares(&self, shards: &[Candidate<'_>], width: usize) -> Vec<usize> {
+        let mut shares = vec![0; shards.len()];
+        for (zone, cells) in self.cells(shards, width).into_iter().enumerate() {
+            let members = || self.of.iter().enumerate().filter(|(_, of)| **of == zone).map(|(at, _)| at);
+            let weights: Vec<u64> =
+                members().filter_map(|at| Some(u64::from(shards.get(at)?.weight))).collect();
+            for (at, share) in members().zip(capped(&weights, cells, ROWS)) {
+                if let Some(to) = shares.get_mut(at) {
+                    *to = share;
+                }
+            }
+        }
+        shares
     }
 }
 
@@ -113,8 +146,7 @@ impl Lattice<'_> {
     pub(super) fn settle(&self, previous: &[u16]) -> Parts {
         let count = self.zones.names.len();
         let bounds = self.zones.bounds(self.width);
-        let weights: Vec<u64> = (0..count).map(|zone| self.weight(zone)).collect();
-        let shares = bounded(&weights, &bounds, self.width.min(self.shards.len()) * ROWS, ROWS);
+        let shares = self.zones.cells(self.shards, self.width);
         let mut lengths: Vec<Vec<u16>> =
             bounds.iter().map(|(least, _)| vec![u16::try_from(*least).unwrap_or(u16::MAX); ROWS]).collect();
         let more = self.more(&bounds).max(1);
@@ -131,11 +163,6 @@ impl Lattice<'_> {
                 .map(|((zone, bounds), lengths)| self.part(zone, bounds.1, lengths, previous))
                 .collect(),
         }
-    }
-
-    fn weight(&self, zone: usize) -> u64 {
-        let members = self.shards.iter().zip(&self.zones.of).filter(|(_, of)| **of == zone);
-        members.map(|(shard, _)| u64::from(shard.weight)).sum()
     }
 
     /// How many zones of a row give one more than the others.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::planning::Draft;
 use super::secrets::give_secrets;
-use super::{ChangeError, Desk, Steward};
+use super::{ChangeError, Desk, Made, Steward};
 use crate::agent::ground::Places;
 use crate::agent::meter::{Cause, Source as _};
 use crate::agent::probe;
@@ -17,6 +17,7 @@ use crate::plan::{Base, Guard};
 use crate::policy::Bundle;
 use crate::state::Who;
 use crate::state::audit::{Event, Outcome};
+use crate::state::generations::set_imported;
 
 /// How far a change is, told to whoever asked for it.
 pub type Progress<'p> = &'p (dyn Fn(&str) + Sync);
@@ -111,7 +112,7 @@ impl Steward {
         let begun = Instant::now();
         (apply.progress)("compiling");
         let number = desk.generations.next_number();
-        let mut draft = self.draft(desk, &apply.bundle, Some(number))?;
+        let mut draft = self.draft(desk, &apply.bundle, Some(number), plans)?;
         draft.compiled.image.heed(desk.words());
         let image = &draft.compiled.image;
         // The tables of many keys are loaded while the plan is made and written down.
@@ -139,7 +140,10 @@ impl Steward {
         desk.wanted.insert(number, draft.compiled.wanted);
         // What is put in force first is new, unless another agent had it.
         let news = self.node().generation != 0 || apply.action == "start";
-        self.take(desk, number, draft.policy, draft.compiled.image, news);
+        self.take(desk, number, (draft.policy, draft.compiled.image, draft.placement), news);
+        if plans && desk.imported.take().is_some() {
+            set_imported(desk.state.path(), None)?;
+        }
         desk.interfaces = self.platform.interfaces().map_err(ChangeError::Kernel)?;
         Ok(Applied { generation: number, changed: true, plan, millis: elapsed(begun) })
     }
@@ -172,7 +176,10 @@ impl Steward {
                 let message = format!("the plan is refused: {}", refusals.join("\n"));
                 return Err(ChangeError::Refused { message, plan: Box::new(plan) });
             }
-            if plan.is_empty() {
+            // Tables that were imported are taken over also where no key moves.
+            let imports = desk.imported.is_some()
+                && desk.placement.as_ref().is_none_or(|live| live.digest() != draft.placement.digest());
+            if plan.is_empty() && !imports {
                 return Ok((None, digest));
             }
         }
@@ -185,6 +192,7 @@ impl Steward {
         if !draft.kept {
             desk.generations.put_bundle(number, &apply.bundle)?;
         }
+        desk.generations.put_placement(number, &draft.placement)?;
         desk.generations.put(record)?;
         Ok((Some(number), digest))
     }
@@ -296,8 +304,8 @@ impl Steward {
         desk.journal(Event { to: Some(number), ..event(Outcome::Ok) })?;
         // Packets have the old policy again; its names follow.
         let bundle: Bundle = desk.generations.bundle(number)?;
-        let (policy, compiled) = self.compile_at(&mut desk, &bundle)?;
-        self.take(&mut desk, number, policy, compiled.image, true);
+        let Made { policy, compiled, placement } = self.compile_at(&mut desk, number, &bundle)?;
+        self.take(&mut desk, number, (policy, compiled.image, placement), true);
         Ok(RolledBack { generation: number, from: from.unwrap_or_default(), micros })
     }
 
