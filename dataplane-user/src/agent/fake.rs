@@ -12,12 +12,13 @@ use super::ground::{Attached, Compiled, Counted, Ground, Places, Platform, Wante
 use super::meter::{Cause, Meter, Source};
 use super::node::Node;
 use super::steward::Posted;
-use crate::compile::{Host, compile_for, devices};
+use crate::compile::{Host, compile_placed, devices};
 use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
 use crate::image::{FieldInfo, Image, KeyInfo, Moves, Names, SchemaInfo, ShardInfo, Words};
 use crate::kernel::interfaces::{Interface, Interfaces};
 use crate::kernel::{self, Seen, Tick};
+use crate::placement::Placement;
 use crate::policy::{Policy, ValueMap};
 use crate::state::{Ids, Secrets};
 
@@ -33,6 +34,7 @@ pub(crate) fn image(keys: &[&str]) -> Image {
         pool: "general".into(),
         width: 1,
         shards: Arc::new(["a".into()]),
+        pinned: false,
         tier: Some("gold".into()),
         owner: Some(format!("team-{name}").into()),
         cost_centre: None,
@@ -134,10 +136,17 @@ fn interfaces() -> Vec<Interface> {
 }
 
 impl Platform for Fake {
-    fn compile(&self, policy: &Policy, secrets: &Secrets, ids: &mut Ids) -> Result<Compiled, Cause> {
+    fn compile(
+        &self,
+        policy: &Policy,
+        secrets: &Secrets,
+        ids: &mut Ids,
+        placement: &Placement,
+    ) -> Result<Compiled, Cause> {
         self.0.step("compile")?;
         let here = Interfaces(interfaces());
-        let image = compile_for(policy, Host { interfaces: &here, cpus: &[0] }, secrets, ids)?;
+        let host = Host { interfaces: &here, cpus: &[0] };
+        let image = compile_placed(policy, host, secrets, ids, placement)?;
         let devices = devices(policy, &here)?;
         let steer = devices.into_iter().map(Wanted::from).collect();
         Ok(Compiled { image, wanted: Places { steer, ..Places::default() } })

@@ -13,6 +13,7 @@ use crate::counters::Snapshot;
 use crate::image::{Image, Moves, Words};
 use crate::kernel::interfaces::Interface;
 use crate::kernel::{Pinned, Seen, Tick};
+use crate::placement::Placement;
 use crate::policy::{AttachMode, Policy};
 use crate::state::{Ids, Secrets};
 
@@ -70,11 +71,17 @@ pub struct Compiled {
 
 /// The host: what a policy is compiled for, and the ground that it steers on.
 pub trait Platform: Send + Sync {
-    /// The tables of a policy on this host.
+    /// The tables of a policy on this host, where keys' flows go by `placement`, which is of this policy.
     ///
     /// # Errors
     /// The host lacks something that the policy names.
-    fn compile(&self, policy: &Policy, secrets: &Secrets, ids: &mut Ids) -> Result<Compiled, Cause>;
+    fn compile(
+        &self,
+        policy: &Policy,
+        secrets: &Secrets,
+        ids: &mut Ids,
+        placement: &Placement,
+    ) -> Result<Compiled, Cause>;
 
     /// Opens what is pinned in `directory`.
     ///

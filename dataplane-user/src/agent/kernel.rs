@@ -15,6 +15,7 @@ use crate::image::{Image, Moves, Words};
 use crate::kernel::features::Features;
 use crate::kernel::interfaces::{Interface, Interfaces};
 use crate::kernel::{self, Attachment, KernelError, Pinned, Seen, Steering, Tick, WantedMode};
+use crate::placement::Placement;
 use crate::policy::{AttachMode, Policy};
 use crate::signing::monotonic_ns;
 use crate::state::{Ids, Secrets};
@@ -24,9 +25,15 @@ use crate::state::{Ids, Secrets};
 pub struct Kernel;
 
 impl Platform for Kernel {
-    fn compile(&self, policy: &Policy, secrets: &Secrets, ids: &mut Ids) -> Result<Compiled, Cause> {
+    fn compile(
+        &self,
+        policy: &Policy,
+        secrets: &Secrets,
+        ids: &mut Ids,
+        placement: &Placement,
+    ) -> Result<Compiled, Cause> {
         let interfaces = Interfaces::read()?;
-        let mut image = crate::compile::compile(policy, &interfaces, secrets, ids)?;
+        let mut image = crate::compile::compile_here(policy, &interfaces, secrets, ids, placement)?;
         let devices = crate::compile::devices(policy, &interfaces)?;
         let mut wanted: Vec<Wanted> = devices.into_iter().map(Wanted::from).collect();
         if tags::reads_tags(policy) {

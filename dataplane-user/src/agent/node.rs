@@ -1,5 +1,6 @@
 //! What is constant while one policy is in force.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use keysteer_common::tables::{ShardEntry, target};
@@ -8,6 +9,7 @@ use crate::control::types::{InterfaceStatus, PolicyStatus, SchemaStatus};
 use crate::explain::Generation;
 use crate::image::{Image, Names};
 use crate::kernel::interfaces::Interfaces;
+use crate::placement::Placement;
 
 /// This agent's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -19,6 +21,8 @@ pub struct Node {
     pub generation: u64,
     /// Digest of its policy.
     pub digest: String,
+    /// The tables that it is compiled to.
+    pub placement: Arc<Placement>,
     /// Names behind the numbers of the counters.
     pub names: Names,
     /// Version of the first schema.
@@ -41,6 +45,7 @@ impl Node {
         Self {
             generation: 0,
             digest: String::new(),
+            placement: Arc::default(),
             schema: image.names.first_version().into(),
             names: image.names,
             file,

@@ -18,6 +18,7 @@ mod man;
 pub mod output;
 mod plan;
 mod policy;
+mod pool;
 mod progress;
 mod replay;
 mod shard;
@@ -75,6 +76,7 @@ enum Command {
     Status(status::StatusArgs),
     Key(key::KeyArgs),
     Shard(shard::ShardArgs),
+    Pool(pool::PoolArgs),
     Explain(explain::ExplainArgs),
     Audit(audit::AuditArgs),
     Policy(policy::PolicyArgs),
@@ -145,6 +147,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Key(args) => key::run(&args),
         Command::Shard(args) => shard::run(&args),
+        Command::Pool(args) => pool::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Policy(args) => policy::run(&args),
@@ -215,6 +218,10 @@ mod tests {
             "keysteer replay --policy p --reveal a.pcap",
             "keysteer explain --hex 0200 --reveal",
             "keysteer shard list -v",
+            "keysteer pool show",
+            "keysteer pool show general -o json",
+            "keysteer pool export --out f",
+            "keysteer pool import f --socket /tmp/a.sock",
             "keysteer explain --src 10.1.0.1 --dst 203.0.113.10 --dport 443 --policy p -o json",
             "keysteer explain --src ::1 --dst ::2 --proto 47 --vlan 7 --inner-vlan 8 --pcp 5 --dscp 46 --flow-label 0x12345",
             "keysteer explain --src ::1 --dst ::2 --dport 1 --tcp-flags syn,ack --eth-src 02:00:00:00:00:0a --length 1500",
@@ -283,6 +290,7 @@ mod tests {
             "keysteer sign 42 --secret-file s --secret-id 1 --raw -o json",
             "keysteer sign acme --secret-file s --secret-id 1",
             "keysteer completions tcsh",
+            "keysteer pool import",
             "keysteer agent --policy p --log-format xml",
             "keysteer doctor p",
             "keysteer doctor --policy p --state-dir s",

@@ -29,9 +29,9 @@ pub(super) struct Placed {
 }
 
 /// The first entry of each key, in the order of the policy; then those that keys have beside.
-pub(super) fn entries(
-    policy: &Policy,
-    slots: &mut Slots<'_>,
+pub(super) fn entries<'p>(
+    policy: &'p Policy,
+    slots: &mut Slots<'p>,
     ids: &mut KeyIds,
 ) -> Result<Vec<Placed>, CompileError> {
     let mut entries = Vec::with_capacity(policy.keys.len());
@@ -48,19 +48,20 @@ pub(super) fn entries(
             identities.write(key, &mut identity);
         }
         let way = match (key.pool, last) {
-            (Some(_), Some((of, way))) if of == (key.pool, key.width) => way,
-            (Some(pool), _) => slots.way(pool, key.width)?,
+            (Some(_), Some((of, way))) if of == (key.pool, key.width, key.shards.as_deref()) => way,
+            (Some(pool), _) => slots.way_of(pool, key)?,
             // Without a pool the key is denied, and its place is never asked for.
             (None, _) => Way::One { first: u32::MAX, table: 0 },
         };
-        last = Some(((key.pool, key.width), way));
+        last = Some(((key.pool, key.width, key.shards.as_deref()), way));
         let (id, denied, restricted) = (ids.id(&identity), key.denied.is_some(), key.sources.is_some());
         let entry = |spelling: Spelling| {
             let (place, meta) = match way {
                 Way::One { first, table } => {
                     (slots.shard(first, slot), KeyMeta::direct(spelling.level, table))
                 }
-                Way::Several { table } => (slot, KeyMeta::spread(spelling.level, table)),
+                Way::Pinned { shard, table } => (shard, KeyMeta::direct(spelling.level, table)),
+                Way::Several { table, rows } => (row(slot, rows), KeyMeta::spread(spelling.level, table)),
             };
             let key = halves(spelling.key);
             Placed {
@@ -73,6 +74,11 @@ pub(super) fn entries(
     }
     entries.append(&mut more);
     Ok(entries)
+}
+
+/// The row of a slot in a table of so many rows.
+fn row(slot: u16, rows: u32) -> u16 {
+    u16::try_from(u32::from(slot) % rows.max(1)).unwrap_or(slot)
 }
 
 /// An arranged table.

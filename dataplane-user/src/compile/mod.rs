@@ -50,6 +50,7 @@ use crate::both::{MANY, both};
 use crate::display::Veil;
 use crate::image::{Image, Moves, Words};
 use crate::kernel::interfaces::Interfaces;
+use crate::placement::Placement;
 use crate::policy::{ClassAction, Diagnostic, Mode, Policy, Target};
 use crate::state::{Ids, Secrets};
 
@@ -116,6 +117,16 @@ pub enum CompileError {
         /// How many there can be.
         most: u16,
     },
+    /// The tables are those of another policy.
+    #[error(
+        "pool {pool} has no table of width {width} among those that the policy is compiled to: they are another policy's"
+    )]
+    Placement {
+        /// Which pool.
+        pool: String,
+        /// Of which width.
+        width: u16,
+    },
     /// A table is longer than its 32-bit index reaches.
     #[error(
         "the {what} would have {entries} entries, more than an index of 32 bits reaches: use narrower widths or fewer pools"
@@ -137,7 +148,8 @@ pub struct Host<'a> {
     pub cpus: &'a [u32],
 }
 
-/// Compiles a policy for this host. Keys that have no id yet get one from `ids`.
+/// Compiles a policy for this host, to the tables that it has where none were before. Keys that have no id yet get one from
+/// `ids`.
 ///
 /// # Errors
 /// The host lacks what the policy names, or a table cannot be built.
@@ -147,16 +159,30 @@ pub fn compile(
     secrets: &Secrets,
     ids: &mut Ids,
 ) -> Result<Image, CompileError> {
+    compile_here(policy, interfaces, secrets, ids, &Placement::next(None, policy))
+}
+
+/// Compiles a policy for this host, to the tables of `placement`, which must be of this policy.
+///
+/// # Errors
+/// The host lacks what the policy names, or a table cannot be built.
+pub fn compile_here(
+    policy: &Policy,
+    interfaces: &Interfaces,
+    secrets: &Secrets,
+    ids: &mut Ids,
+    placement: &Placement,
+) -> Result<Image, CompileError> {
     let needs_cpus = policy.shards.iter().any(|shard| matches!(shard.target, Target::Cpu(_)));
     let cpus = if needs_cpus {
         aya::util::online_cpus().map_err(|(path, cause)| CompileError::Cpus { path, cause })?
     } else {
         Vec::new()
     };
-    compile_for(policy, Host { interfaces, cpus: &cpus }, secrets, ids)
+    compile_placed(policy, Host { interfaces, cpus: &cpus }, secrets, ids, placement)
 }
 
-/// Compiles a policy for a host that need not be this one.
+/// Compiles a policy for a host that need not be this one, to the tables that it has where none were before.
 ///
 /// # Errors
 /// The host lacks what the policy names, or a table cannot be built.
@@ -165,6 +191,20 @@ pub fn compile_for(
     host: Host<'_>,
     secrets: &Secrets,
     ids: &mut Ids,
+) -> Result<Image, CompileError> {
+    compile_placed(policy, host, secrets, ids, &Placement::next(None, policy))
+}
+
+/// Compiles a policy for a host that need not be this one, to the tables of `placement`, which must be of this policy.
+///
+/// # Errors
+/// The host lacks what the policy names, or a table cannot be built.
+pub fn compile_placed(
+    policy: &Policy,
+    host: Host<'_>,
+    secrets: &Secrets,
+    ids: &mut Ids,
+    placement: &Placement,
 ) -> Result<Image, CompileError> {
     let indices = shards::indices(policy, &mut ids.shards)?;
     let shards = shards::compile(policy, host, &indices)?;
@@ -193,7 +233,7 @@ pub fn compile_for(
         reads |= schema::reads(schema);
     }
     let wide = policy.schemas.iter().any(schema::is_wide);
-    let mut slots = slots::Slots::new(policy, &indices);
+    let mut slots = slots::Slots::new(policy, &indices, placement);
     let mut class = |action| -> Result<ClassConfig, CompileError> {
         Ok(match action {
             ClassAction::Pass => ClassConfig { slots: 0, action: class_action::PASS },

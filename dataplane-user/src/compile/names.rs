@@ -152,6 +152,7 @@ impl<'p> Held<'p> {
             width,
             tier: tier.cloned(),
             shards,
+            pinned: key.shards.is_some(),
             owner: key.owner.clone(),
             cost_centre: key.cost_centre.clone(),
             account: key.account.clone(),

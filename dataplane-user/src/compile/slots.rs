@@ -1,4 +1,8 @@
-//! Slot tables: one for each pool and width that something uses.
+//! Slot tables: one for each pool and width that something uses, and one for each set of shards that keys are pinned to.
+//!
+//! A set's table has a row for each of its shards, which begins with that one; keys have a row by their slot. It falls back
+//! to nowhere, a table without shards that all sets share, so that their keys never leave them: 2 bytes for each pair of a
+//! set's shards, and 128 KiB once.
 
 use std::collections::HashMap;
 
@@ -7,8 +11,8 @@ use keysteer_common::tables::{SLOT_TABLES, SLOTS, Slot, SlotTable, WIDTH_ALL};
 
 use super::CompileError;
 use crate::image::TableInfo;
-use crate::placement::{Candidate, table};
-use crate::policy::{Policy, Width};
+use crate::placement::Placement;
+use crate::policy::{Key, Policy, Width};
 
 /// Slot tables as they are asked for.
 #[derive(Debug)]
@@ -16,9 +20,14 @@ pub(super) struct Slots<'p> {
     policy: &'p Policy,
     /// The index of each of its shards.
     indices: &'p [u16],
+    placement: &'p Placement,
     slots: Vec<Slot>,
     first: HashMap<(usize, u16), u32>,
     numbers: HashMap<(u32, u32), u16>,
+    /// The slot table of each set.
+    sets: HashMap<&'p [usize], u16>,
+    /// Where the slots without shards begin.
+    nowhere: Option<u32>,
     list: Vec<SlotTable>,
     names: Vec<TableInfo>,
 }
@@ -33,10 +42,19 @@ pub(super) enum Way {
         /// Number of the slot table that spreads over the pool, for fall-backs.
         table: u16,
     },
+    /// Width 1: to this shard, whatever the pool's table says.
+    Pinned {
+        /// Its index.
+        shard: u16,
+        /// Number of the slot table that spreads over the pool, for fall-backs.
+        table: u16,
+    },
     /// By the flow, in a row of this slot table.
     Several {
         /// Its number.
         table: u16,
+        /// How many rows it has.
+        rows: u32,
     },
 }
 
@@ -51,15 +69,69 @@ pub(super) struct SlotTables {
 }
 
 impl<'p> Slots<'p> {
-    pub(super) fn new(policy: &'p Policy, indices: &'p [u16]) -> Self {
+    pub(super) fn new(policy: &'p Policy, indices: &'p [u16], placement: &'p Placement) -> Self {
         Self {
             policy,
             indices,
+            placement,
             slots: Vec::new(),
             first: HashMap::new(),
             numbers: HashMap::new(),
+            sets: HashMap::new(),
+            nowhere: None,
             list: Vec::new(),
             names: Vec::new(),
+        }
+    }
+
+    /// How a key of `pool` finds its shard.
+    pub(super) fn way_of(&mut self, pool: usize, key: &'p Key) -> Result<Way, CompileError> {
+        match key.shards.as_deref() {
+            None | Some([]) => self.way(pool, key.width),
+            Some([shard]) => {
+                let first = self.first(pool, 1)?;
+                let shard = self.indices.get(*shard).copied().unwrap_or(NO_SHARD);
+                Ok(Way::Pinned { shard, table: self.number(first, WIDTH_ALL, first)? })
+            }
+            Some(set) => self.set(pool, set),
+        }
+    }
+
+    /// How keys that are pinned to several shards find theirs.
+    fn set(&mut self, pool: usize, set: &'p [usize]) -> Result<Way, CompileError> {
+        let rows = u32::try_from(set.len()).unwrap_or(u32::MAX);
+        if let Some(table) = self.sets.get(set) {
+            return Ok(Way::Several { table: *table, rows });
+        }
+        let nowhere = match self.nowhere {
+            Some(nowhere) => nowhere,
+            None => {
+                let first = self.begin(SLOTS as usize)?;
+                self.slots.resize(self.slots.len() + SLOTS as usize, NO_SHARD);
+                self.names.push(TableInfo { first, pool: String::new(), width: 1 });
+                *self.nowhere.insert(first)
+            }
+        };
+        let first = self.begin(set.len() * set.len())?;
+        let indices: Vec<Slot> =
+            set.iter().map(|shard| self.indices.get(*shard).copied().unwrap_or(NO_SHARD)).collect();
+        for row in 0..indices.len() {
+            self.slots.extend(indices.iter().cycle().skip(row).take(indices.len()));
+        }
+        let name = self.policy.pools.get(pool).map_or("", |pool| &pool.name);
+        let width = u16::try_from(set.len()).unwrap_or(u16::MAX);
+        self.names.push(TableInfo { first, pool: name.to_owned(), width });
+        let table = self.number(first, rows, nowhere)?;
+        self.sets.insert(set, table);
+        Ok(Way::Several { table, rows })
+    }
+
+    /// Where the next `many` slots begin.
+    fn begin(&self, many: usize) -> Result<u32, CompileError> {
+        let first = self.slots.len();
+        match (u32::try_from(first), u32::try_from(first + many)) {
+            (Ok(first), Ok(_)) => Ok(first),
+            _ => Err(CompileError::TooLarge { what: "slots", entries: first + many }),
         }
     }
 
@@ -77,7 +149,7 @@ impl<'p> Slots<'p> {
         };
         let pool = self.first(at, 1)?;
         let first = if columns == 1 { pool } else { self.first(at, columns)? };
-        Ok(Way::Several { table: self.number(first, width, pool)? })
+        Ok(Way::Several { table: self.number(first, width, pool)?, rows: SLOTS })
     }
 
     /// The number of a slot table.
@@ -107,19 +179,23 @@ impl<'p> Slots<'p> {
         }
         let (name, members) =
             self.policy.pools.get(pool).map_or(("", [].as_slice()), |pool| (&pool.name, &pool.shards));
-        let shards = members.iter().filter_map(|at| self.policy.shards.get(*at));
-        let candidates: Vec<Candidate<'_>> =
-            shards.map(|shard| Candidate { name: &shard.name, weight: shard.weight }).collect();
-        let first = self.slots.len();
-        let end = first + SLOTS as usize * usize::from(width);
-        let (Ok(first), Ok(_)) = (u32::try_from(first), u32::try_from(end)) else {
-            return Err(CompileError::TooLarge { what: "slots", entries: end });
-        };
-        let cells = table(&candidates, usize::from(width));
-        self.slots.extend(cells.iter().map(|cell| {
-            let shard = members.get(usize::from(*cell)).and_then(|shard| self.indices.get(*shard));
-            shard.copied().unwrap_or(NO_SHARD)
-        }));
+        let missing = || CompileError::Placement { pool: name.to_owned(), width };
+        let placed = self.placement.pools.get(name).ok_or_else(missing)?;
+        let table = placed.tables.get(&width).ok_or_else(missing)?;
+        // Tables have shards by their place among the names.
+        let by_name: HashMap<&str, Slot> = members
+            .iter()
+            .filter_map(|at| Some((self.policy.shards.get(*at)?.name.as_str(), *self.indices.get(*at)?)))
+            .collect();
+        let shards: Vec<Slot> = placed
+            .shards
+            .iter()
+            .map(|shard| by_name.get(shard.name.as_str()).copied().ok_or_else(missing))
+            .collect::<Result<_, _>>()?;
+        let first = self.begin(table.cells.len())?;
+        self.slots.extend(
+            table.cells.iter().map(|cell| shards.get(usize::from(*cell)).copied().unwrap_or(NO_SHARD)),
+        );
         self.first.insert((pool, width), first);
         self.names.push(TableInfo { first, pool: name.to_owned(), width });
         Ok(first)

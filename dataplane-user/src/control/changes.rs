@@ -38,6 +38,7 @@ pub fn router(steward: Arc<Steward>) -> Router {
         .route("/v1/plan", post(plan).layer(DefaultBodyLimit::max(LARGEST)))
         .route("/v1/apply", post(apply).layer(DefaultBodyLimit::max(LARGEST)))
         .route("/v1/rollback", post(rollback))
+        .route("/v1/placement", get(export).post(import).layer(DefaultBodyLimit::max(LARGEST)))
         .route("/v1/keys/{name}/{verb}", post(key))
         .route("/v1/shards/{name}/{verb}", post(shard))
         .with_state(steward)
@@ -140,6 +141,28 @@ async fn rollback(
         let who = operator(&peer)?;
         let RollbackRequest { from } = read(body)?;
         steward.rollback(&who, from).map_err(ChangeError::answer)
+    })
+    .await
+}
+
+/// The tables in force, as a file.
+async fn export(State(steward): State<Arc<Steward>>) -> Response {
+    match tokio::task::spawn_blocking(move || steward.exported()).await {
+        Ok(bytes) => ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response(),
+        Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+/// Such a file of another node.
+async fn import(
+    State(steward): State<Arc<Steward>>,
+    ConnectInfo(peer): Peered,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    answer_with(move || {
+        let who = operator(&peer)?;
+        let body = body.map_err(|error| (StatusCode::BAD_REQUEST, Problem { error: error.to_string() }))?;
+        steward.import(&body, who).map_err(ChangeError::answer)
     })
     .await
 }

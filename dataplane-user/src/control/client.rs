@@ -132,6 +132,22 @@ impl Client {
         self.ask(Method::POST, path, body.into())
     }
 
+    /// `GET path`, whose answer is bytes. As [`Client::get`].
+    ///
+    /// # Errors
+    /// Nobody answers, or the answer is a problem.
+    pub fn get_bytes(&self, path: &str) -> Result<Bytes, ClientError> {
+        self.ask_bytes(Method::GET, path, Bytes::new())
+    }
+
+    /// `POST path`, with bytes for a question. As [`Client::post`].
+    ///
+    /// # Errors
+    /// As [`Client::post`].
+    pub fn post_bytes<T: DeserializeOwned>(&self, path: &str, question: Vec<u8>) -> Result<T, ClientError> {
+        self.ask(Method::POST, path, question.into())
+    }
+
     /// `POST /v1/apply`, telling `progress` of each stage. Interrupted, the change is called off if it can be.
     ///
     /// # Errors
@@ -173,6 +189,12 @@ impl Client {
     }
 
     fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {
+        let body = self.ask_bytes(method, path, body)?;
+        let nonsense = |cause| ClientError::Nonsense { request: path.to_owned(), cause };
+        serde_json::from_slice(&body).map_err(nonsense)
+    }
+
+    fn ask_bytes(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, ClientError> {
         let patience = if method == Method::POST { LONG_PATIENCE } else { PATIENCE };
         let (status, body) = self
             .runtime(path)?
@@ -180,7 +202,7 @@ impl Client {
             .map_err(|_| ClientError::Silent { path: self.path.clone(), patience })??;
         let nonsense = |cause| ClientError::Nonsense { request: path.to_owned(), cause };
         if status.is_success() {
-            return serde_json::from_slice(&body).map_err(nonsense);
+            return Ok(body);
         }
         let problem: Problem = serde_json::from_slice(&body).map_err(nonsense)?;
         Err(ClientError::Refused(problem.error))

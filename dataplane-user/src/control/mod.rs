@@ -5,6 +5,7 @@ pub mod changes;
 pub mod claims;
 pub mod client;
 pub mod peer;
+pub mod pools;
 mod reveal;
 pub mod server;
 pub mod socket;

@@ -14,6 +14,7 @@ use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
 use super::peer::Peer;
+use super::pools::Pools;
 use super::reveal::Reveal;
 use super::types::{ProbeRequest, Problem};
 use super::view;
@@ -68,6 +69,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/keys/{name}", get(key))
         .route("/v1/claims", get(claims))
         .route("/v1/shards", get(shards))
+        .route("/v1/pools", get(pools))
         .route("/v1/probe", post(probe))
         .route("/v1/explain", post(explain).layer(DefaultBodyLimit::max(QUESTION)))
         .fallback(unknown)
@@ -149,6 +151,10 @@ async fn shards(State(api): State<Api>) -> Response {
     .await
 }
 
+async fn pools(State(api): State<Api>) -> Response {
+    answer(move || Ok(Pools::of(&api.source.node().placement))).await
+}
+
 /// Why one frame would go where: by the tables in the kernel, which are only read. No counter is touched.
 async fn explain(
     State(api): State<Api>,
@@ -206,13 +212,14 @@ async fn unknown(uri: Uri) -> Response {
     problem(
         StatusCode::NOT_FOUND,
         format!(
-            "no such path: {uri}; try /v1/status, /v1/keys, /v1/keys/NAME, /v1/claims, /v1/shards, /v1/probe, /v1/explain, /v1/generations, /v1/words, /v1/plan, /v1/apply or /v1/rollback"
+            "no such path: {uri}; try /v1/status, /v1/keys, /v1/keys/NAME, /v1/claims, /v1/shards, /v1/pools, /v1/placement, /v1/probe, /v1/explain, /v1/generations, /v1/words, /v1/plan, /v1/apply or /v1/rollback"
         ),
     )
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Response {
-    let reads = ["/v1/status", "/v1/keys", "/v1/claims", "/v1/shards", "/v1/generations", "/v1/words"];
+    let reads =
+        ["/v1/status", "/v1/keys", "/v1/claims", "/v1/shards", "/v1/pools", "/v1/generations", "/v1/words"];
     let read = reads.contains(&uri.path()) || method == Method::POST;
     let right = if read { Method::GET } else { Method::POST };
     problem(StatusCode::METHOD_NOT_ALLOWED, format!("{method} {uri} is not possible; use {right}"))

@@ -224,6 +224,8 @@ pub struct KeyInfo {
     pub width: u16,
     /// Names of the shards it may use, its slot's row in column order (all of the pool for width 0).
     pub shards: Arc<[Arc<str>]>,
+    /// Whether the policy pins it to them, in place of its pool's placement.
+    pub pinned: bool,
     /// Its tier.
     pub tier: Option<Arc<str>>,
     /// Who answers for it.

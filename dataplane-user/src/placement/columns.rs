@@ -11,15 +11,19 @@ use super::{Candidate, ROWS};
 /// A cell without a shard; there are fewer shards than this.
 pub(super) const FREE: u16 = u16::MAX;
 
-/// The cells of a table, row after row, as indices into `shards`, which are in the order of their names.
-pub(super) fn fill(shards: &[Candidate<'_>], width: usize) -> Vec<u16> {
+/// The cells of a table, row after row, as indices into `shards`, which are in the order of their names. The first column
+/// is `column`, where there is one.
+pub(super) fn fill(shards: &[Candidate<'_>], width: usize, column: Option<&[u16]>) -> Vec<u16> {
     if shards.is_empty() || width == 0 {
         return Vec::new();
     }
     let weights: Vec<u64> = shards.iter().map(|shard| u64::from(shard.weight)).collect();
     let mut table = Table { cells: vec![FREE; ROWS * width], width };
     let first = divide(&weights, ROWS);
-    table.fill_column(shards, 0, &first);
+    match column {
+        Some(column) => column.iter().enumerate().for_each(|(row, shard)| table.set(row, 0, *shard)),
+        None => drop(table.fill_column(shards, 0, &first)),
+    }
 
     let total = over_rows(shards, width);
     let mut left: Vec<usize> =

@@ -50,7 +50,7 @@ pub use types::{Base, Guard, Plan, Refusal, Request};
 use guards::Guards;
 use hanging::{classes, overlaps, shards};
 use rows::Rows;
-use survey::{FIELDS, Mask, Single, Sum, Survey};
+use survey::{FIELDS, Mask, Single, Sum, Survey, pinned};
 use traffic::share;
 use types::{
     FieldChange, KeyChanged, KeyNamed, Keys, LISTED, List, Move, Moves, SHARDS_LISTED, Totals, VERSION,
@@ -324,6 +324,7 @@ fn field_changes(
                 let versions = names.versions_of(key).into_iter().map(|version| version.to_string());
                 Some(versions.collect::<Vec<_>>().join(" "))
             }
+            "shards" => pinned(key).map(|shards| shards.join(" ")),
             "sources" => key
                 .sources
                 .as_ref()

@@ -2,8 +2,9 @@
 //! node: both are compiled as if the host had everything that they name.
 
 use super::{Context, Guard, Plan, Side, plan};
-use crate::compile::{CompileError, Imagined, compile_for};
+use crate::compile::{CompileError, Imagined, compile_placed};
 use crate::image::Image;
+use crate::placement::Placement;
 use crate::policy::{Bundle, Policy, PolicyError};
 use crate::state::{Ids, Secrets, StateError, Timestamp, for_trial};
 
@@ -39,8 +40,9 @@ pub fn compare(
     now: Timestamp,
 ) -> Result<Plan, OfflineError> {
     let (secrets, mut ids) = for_trial(None)?;
-    let old = old.map(|old| Compiled::with(old, &secrets, &mut ids)).transpose()?;
-    let compiled = Compiled::with(new, &secrets, &mut ids)?;
+    let old = old.map(|old| Compiled::with(old, None, &secrets, &mut ids)).transpose()?;
+    let before = old.as_ref().map(|old| &old.placement);
+    let compiled = Compiled::with(new, before, &secrets, &mut ids)?;
     let context = Context { bundle: new.digest(), allow, now, reveal, ..Context::default() };
     Ok(plan(old.as_ref().map(Compiled::side), compiled.side(), &context))
 }
@@ -49,16 +51,24 @@ pub fn compare(
 pub(super) struct Compiled {
     pub(super) policy: Policy,
     pub(super) image: Image,
+    pub(super) placement: Placement,
 }
 
 impl Compiled {
     /// Checks and compiles a policy. Neither shards nor slots hang on secrets, only what is shown of hashed values.
-    fn with(bundle: &Bundle, secrets: &Secrets, ids: &mut Ids) -> Result<Self, OfflineError> {
+    /// Its tables begin with those of `before`.
+    fn with(
+        bundle: &Bundle,
+        before: Option<&Placement>,
+        secrets: &Secrets,
+        ids: &mut Ids,
+    ) -> Result<Self, OfflineError> {
         let policy = bundle.parse()?;
+        let placement = Placement::next(before, &policy);
         let imagined = Imagined::of(&policy);
-        let image = compile_for(&policy, imagined.host(), secrets, ids)
+        let image = compile_placed(&policy, imagined.host(), secrets, ids, &placement)
             .map_err(|cause| OfflineError::Compile { file: bundle.name.clone(), cause })?;
-        Ok(Self { policy, image })
+        Ok(Self { policy, image, placement })
     }
 
     pub(super) fn side(&self) -> Side<'_> {
@@ -70,6 +80,6 @@ impl Compiled {
 impl Compiled {
     /// The same, with fixed secrets.
     pub(super) fn of(bundle: &Bundle, ids: &mut Ids) -> Result<Self, OfflineError> {
-        Self::with(bundle, &Secrets::from_bytes(&[0; 32]), ids)
+        Self::with(bundle, None, &Secrets::from_bytes(&[0; 32]), ids)
     }
 }

@@ -345,7 +345,9 @@ fn shard(shard: &Shard) -> (String, Fields) {
         }
         Target::NextHop { interface, mac } => format!("next hop {} by {interface}", mac_text(*mac)),
     };
-    (shard.name.clone(), vec![field("weight", &shard.weight), field("target", &target)])
+    let mut found = vec![field("weight", &shard.weight), field("target", &target)];
+    found.extend(shard.zone.as_ref().map(|zone| field("zone", zone)));
+    (shard.name.clone(), found)
 }
 
 fn pool(side: Side<'_>, pool: &Pool, veil: &Veil) -> (String, Fields) {

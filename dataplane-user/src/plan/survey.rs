@@ -14,7 +14,7 @@ use super::{Side, overlap};
 use crate::image::{KeyInfo, Names};
 
 /// The fields of a key that can change, each by its name in the policy. Its bit is its index.
-pub(super) const FIELDS: [&str; 13] = [
+pub(super) const FIELDS: [&str; 14] = [
     "name",
     "tier",
     "pool",
@@ -28,6 +28,7 @@ pub(super) const FIELDS: [&str; 13] = [
     "aliasOf",
     "schema",
     "sources",
+    "shards",
 ];
 
 /// A set of [`FIELDS`].
@@ -358,6 +359,7 @@ impl Same {
             one.alias_of != other.alias_of,
             self.versions.differ(one, other),
             one.sources != other.sources,
+            pinned(one) != pinned(other),
         ];
         (0..).zip(differ).fold(0, |mask, (bit, differ)| mask | Mask::from(differ) << bit)
     }
@@ -375,4 +377,13 @@ impl Same {
             }
         }
     }
+}
+
+/// The shards that a policy pins a key to, in the order of their names.
+pub(super) fn pinned(key: &KeyInfo) -> Option<Vec<&str>> {
+    key.pinned.then(|| {
+        let mut shards: Vec<&str> = key.shards.iter().map(|shard| &**shard).collect();
+        shards.sort_unstable();
+        shards
+    })
 }

@@ -128,6 +128,17 @@ impl Kind {
         self.write(path, &body)
     }
 
+    /// `body`, framed.
+    pub(super) fn framed(&self, body: &[u8]) -> Vec<u8> {
+        [self.seal(body).header.line().as_bytes(), body].concat()
+    }
+
+    /// The body of what is framed, checked; `path` is what it is called in errors.
+    pub(super) fn body<'b>(&self, path: &Path, framed: &'b [u8]) -> Result<&'b [u8], StateError> {
+        let (_, begin) = self.check(path, framed)?;
+        Ok(framed.get(begin..).unwrap_or_default())
+    }
+
     /// The file `path`, checked; `None` where there is none.
     pub(super) fn open(&self, path: &Path) -> Result<Option<Opened>, StateError> {
         let Some(bytes) = disk::read(path)? else { return Ok(None) };

@@ -6,6 +6,7 @@ use crate::agent::ground::Platform;
 use crate::agent::steward::ChangeError;
 use crate::image::Image;
 use crate::kernel::Pinned;
+use crate::placement::Placement;
 use crate::policy::{Bundle, Policy};
 use crate::state::{Ids, Secrets};
 
@@ -23,7 +24,10 @@ impl Source {
         secrets: &Secrets,
     ) -> Result<Self, ChangeError> {
         let policy = bundle.parse().map_err(|error| ChangeError::Invalid(error.to_string()))?;
-        let image = platform.compile(&policy, secrets, &mut Ids::default()).map_err(kernel)?.image;
+        // Ids and names do not hang on where keys go.
+        let placement = Placement::next(None, &policy);
+        let image =
+            platform.compile(&policy, secrets, &mut Ids::default(), &placement).map_err(kernel)?.image;
         Ok(Self { policy, image })
     }
 }

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use keysteer_common::config::{Config, FieldConfig, LevelConfig, PrefixTable, class_action};
-use keysteer_common::tables::{SLOTS, ShardEntry, target};
+use keysteer_common::tables::{KeyEntry, SLOTS, ShardEntry, target};
 
 use crate::compile::Identities;
 use crate::image::Image;
@@ -142,16 +142,31 @@ pub(super) fn shards(image: &Image, pinned: &Image) -> Vec<(String, u16)> {
 
 /// The indices of shards that something is sent to.
 fn in_use(pinned: &Image) -> BTreeSet<u16> {
-    // Behind the last slot the kernel has zeros, which are nobody's.
-    let ends = pinned.slot_tables.iter().map(|table| table.first + SLOTS * table.width.max(1));
+    // Behind the last slot the kernel has zeros, which are nobody's; and a table need not have a row for each slot.
+    let pools = pinned.slot_tables.iter().map(|table| table.pool);
     let classes = pinned.config.classes.iter().filter(|class| class.action == class_action::STEER);
-    let end = ends.chain(classes.map(|class| class.slots + SLOTS)).max().unwrap_or_default() as usize;
+    let pools: BTreeSet<u32> = pools.chain(classes.map(|class| class.slots)).collect();
+    let in_pools = pools.into_iter().flat_map(|first| slots(pinned, first, SLOTS));
+    let keys = pinned.keys.iter().filter(|entry| !entry.meta.is_empty());
+    let (direct, spread): (Vec<&KeyEntry>, Vec<&KeyEntry>) = keys.partition(|entry| entry.meta.is_direct());
+    let rows: BTreeSet<(u32, u32)> = spread
+        .into_iter()
+        .filter_map(|entry: &KeyEntry| {
+            let table = pinned.slot_tables.get(entry.meta.table() as usize)?;
+            Some((table.first.checked_add(u32::from(entry.place).checked_mul(table.width)?)?, table.width))
+        })
+        .collect();
+    let in_rows = rows.into_iter().flat_map(|(first, width)| slots(pinned, first, width));
     let mut used = vec![false; usize::from(u16::MAX) + 1];
-    let direct = pinned.keys.iter().filter(|entry| !entry.meta.is_empty() && entry.meta.is_direct());
-    for index in pinned.slots.iter().take(end).copied().chain(direct.map(|entry| entry.place)) {
+    for index in in_pools.chain(in_rows).chain(direct.into_iter().map(|entry| entry.place)) {
         if let Some(used) = used.get_mut(usize::from(index)) {
             *used = true;
         }
     }
     (0..=u16::MAX).zip(used).filter(|(_, used)| *used).map(|(index, _)| index).collect()
+}
+
+/// So many slots from `first` on.
+fn slots(pinned: &Image, first: u32, many: u32) -> impl Iterator<Item = u16> {
+    pinned.slots.iter().skip(first as usize).take(many as usize).copied()
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::moves::migrate;
 use super::planning::Draft;
 use super::secrets::give_secrets;
-use super::{ChangeError, Desk, Steward};
+use super::{ChangeError, Desk, Made, Steward};
 use crate::agent::ground::Places;
 use crate::agent::meter::{Cause, Source as _};
 use crate::agent::probe;
@@ -18,6 +18,7 @@ use crate::plan::{Base, Guard};
 use crate::policy::Bundle;
 use crate::state::Who;
 use crate::state::audit::{Event, Outcome};
+use crate::state::generations::set_imported;
 
 /// How far a change is, told to whoever asked for it.
 pub type Progress<'p> = &'p (dyn Fn(&str) + Sync);
@@ -112,7 +113,7 @@ impl Steward {
         let begun = Instant::now();
         (apply.progress)("compiling");
         let number = desk.generations.next_number();
-        let mut draft = self.draft(desk, &apply.bundle, Some(number))?;
+        let mut draft = self.draft(desk, &apply.bundle, Some(number), plans)?;
         draft.compiled.image.heed(desk.words());
         if desk.policy.is_some() {
             let exists = self.has_interface()?;
@@ -144,8 +145,11 @@ impl Steward {
         desk.wanted.insert(number, draft.compiled.wanted);
         // What is put in force first is new, unless another agent had it.
         let news = self.node().generation != 0 || apply.action == "start";
-        self.take(desk, number, draft.policy, draft.compiled.image, news);
+        self.take(desk, number, (draft.policy, draft.compiled.image, draft.placement), news);
         self.take_up_moves(desk, number)?;
+        if plans && desk.imported.take().is_some() {
+            set_imported(desk.state.path(), None)?;
+        }
         desk.interfaces = self.platform.interfaces().map_err(ChangeError::Kernel)?;
         Ok(Applied { generation: number, changed: true, plan, millis: elapsed(begun) })
     }
@@ -178,7 +182,10 @@ impl Steward {
                 let message = format!("the plan is refused: {}", refusals.join("\n"));
                 return Err(ChangeError::Refused { message, plan: Box::new(plan) });
             }
-            if plan.is_empty() {
+            // Tables that were imported are taken over also where no key moves.
+            let imports = desk.imported.is_some()
+                && desk.placement.as_ref().is_none_or(|live| live.digest() != draft.placement.digest());
+            if plan.is_empty() && !imports {
                 return Ok((None, digest));
             }
         }
@@ -191,6 +198,7 @@ impl Steward {
         if !draft.kept {
             desk.generations.put_bundle(number, &apply.bundle)?;
         }
+        desk.generations.put_placement(number, &draft.placement)?;
         desk.generations.put(record)?;
         Ok((Some(number), digest))
     }
@@ -302,8 +310,8 @@ impl Steward {
         desk.journal(Event { to: Some(number), ..event(Outcome::Ok) })?;
         // Packets have the old policy again; its names follow.
         let bundle: Bundle = desk.generations.bundle(number)?;
-        let (policy, compiled) = self.compile_at(&mut desk, &bundle)?;
-        self.take(&mut desk, number, policy, compiled.image, true);
+        let Made { policy, compiled, placement } = self.compile_at(&mut desk, number, &bundle)?;
+        self.take(&mut desk, number, (policy, compiled.image, placement), true);
         self.take_up_moves(&mut desk, number)?;
         Ok(RolledBack { generation: number, from: from.unwrap_or_default(), micros })
     }

@@ -18,6 +18,7 @@ use crate::control::types::InterfaceStatus;
 use crate::image::Words;
 use crate::kernel::interfaces::Interface;
 use crate::messages::warn;
+use crate::placement::Placement;
 use crate::policy::Policy;
 use crate::state::audit::{Event, Outcome, Subject};
 use crate::state::generations::{Record, Status};
@@ -38,6 +39,10 @@ pub(super) struct Desk {
     pub(super) wanted: BTreeMap<u64, Places>,
     /// The live generation's policy, without its keys, of which the node knows.
     pub(super) policy: Option<Policy>,
+    /// The tables that it is compiled to.
+    pub(super) placement: Option<Arc<Placement>>,
+    /// Tables of another node, with which the next apply begins.
+    pub(super) imported: Option<Arc<Placement>>,
     /// The secrets of signed keys.
     pub(super) signing: super::secrets::Secrets,
     /// How each interface is attached.

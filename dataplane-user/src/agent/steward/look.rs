@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use super::{Apply, Desk, Steward};
+use super::{Apply, Desk, Made, Steward};
 use crate::agent::ground::Places;
 use crate::kernel::interfaces::same_devices;
 use crate::policy::Bundle;
@@ -62,7 +62,7 @@ impl Steward {
         let Some(number) = desk.generations.live().map(|record| record.number) else { return };
         let Ok(bundle) = desk.generations.bundle::<Bundle>(number) else { return };
         // An interface that the policy names may be away: then nothing can be done until it is back.
-        let Ok((_, compiled)) = self.compile_at(desk, &bundle) else { return };
+        let Ok(Made { compiled, .. }) = self.compile_at(desk, number, &bundle) else { return };
         desk.interfaces = now;
         let same = desk.wanted.get(&number).is_some_and(|wanted| {
             let (now, before) = (&compiled.wanted, wanted);

@@ -12,6 +12,7 @@ mod board;
 mod change;
 mod desk;
 mod error;
+mod import;
 mod look;
 mod moves;
 mod planning;
@@ -37,8 +38,9 @@ use crate::control::types::{GenerationStatus, InterfaceStatus, MapStatus, Progra
 use crate::counters::Snapshot;
 use crate::fault::{Step, point};
 use crate::image::Image;
+use crate::placement::Placement;
 use crate::policy::{Bundle, Policy};
-use crate::state::{Ids, Secrets, Timestamp};
+use crate::state::{Ids, Secrets, Timestamp, generations};
 
 pub use board::Posted;
 pub use change::{Apply, Progress};
@@ -60,6 +62,13 @@ pub struct Steward {
     board: Arc<Board>,
     /// Counters a while ago, for plans.
     earlier: Mutex<Option<(Instant, Snapshot)>>,
+}
+
+/// A policy that is compiled.
+struct Made {
+    policy: Policy,
+    compiled: Compiled,
+    placement: Arc<Placement>,
 }
 
 /// The desk, for whoever makes a change.
@@ -124,12 +133,15 @@ impl Steward {
             state,
             wanted: BTreeMap::new(),
             policy: None,
+            placement: None,
+            imported: None,
             signing: secrets::Secrets::default(),
             attached: BTreeMap::new(),
             interfaces: Vec::new(),
             moving: None,
         };
         told.iter().try_for_each(|told| desk.tell(told))?;
+        desk.imported = generations::imported(desk.state.path())?.map(Arc::new);
         let steward = Self {
             platform,
             desk: Mutex::new(desk),
@@ -202,8 +214,14 @@ impl Steward {
         });
     }
 
-    fn compile_at(&self, desk: &mut Desk, bundle: &Bundle) -> Result<(Policy, Compiled), ChangeError> {
-        self.compile(&desk.secrets, &mut desk.ids, bundle)
+    /// Compiles the bundle of generation `number` to the tables that this was compiled to.
+    fn compile_at(&self, desk: &mut Desk, number: u64, bundle: &Bundle) -> Result<Made, ChangeError> {
+        let kept = desk.generations.placement(number)?;
+        let tables = move |policy: &Policy| match kept.filter(|kept| kept.fits(policy)) {
+            Some(kept) => Arc::new(kept),
+            None => Arc::new(Placement::next(None, policy)),
+        };
+        self.compile(&desk.secrets, &mut desk.ids, bundle, tables)
     }
 
     fn compile(
@@ -211,18 +229,22 @@ impl Steward {
         secrets: &Secrets,
         ids: &mut Ids,
         bundle: &Bundle,
-    ) -> Result<(Policy, Compiled), ChangeError> {
+        tables: impl FnOnce(&Policy) -> Arc<Placement>,
+    ) -> Result<Made, ChangeError> {
         let policy = bundle.parse().map_err(|error| ChangeError::Invalid(error.to_string()))?;
+        let placement = tables(&policy);
         let compiled = self
             .platform
-            .compile(&policy, secrets, ids)
+            .compile(&policy, secrets, ids, &placement)
             .map_err(|error| ChangeError::Invalid(error.to_string()))?;
-        Ok((policy, compiled))
+        Ok(Made { policy, compiled, placement })
     }
 
     /// Makes a generation what is shown as in force, and logs which keys came and went; if it is `news`, and not what
     /// another agent had in force.
-    fn take(&self, desk: &mut Desk, number: u64, mut policy: Policy, image: Image, news: bool) {
+    fn take(&self, desk: &mut Desk, number: u64, made: (Policy, Image, Arc<Placement>), news: bool) {
+        let (mut policy, image, placement) = made;
+        desk.placement = Some(Arc::clone(&placement));
         let keys = std::mem::take(&mut policy.keys);
         let findings = policy.findings;
         desk.policy = Some(policy);
@@ -238,6 +260,7 @@ impl Steward {
         let node = Node {
             generation: number,
             digest: digest.to_owned(),
+            placement,
             back: wanted.back.iter().map(|interface| interface.name.clone()).collect(),
             ..Node::new(image, self.file.clone(), interfaces)
         };

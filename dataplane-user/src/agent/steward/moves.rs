@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use keysteer_common::vocabulary::{CLASSES, Class};
 
-use super::{ChangeError, Desk, Steward};
+use super::{ChangeError, Desk, Made, Steward};
 use crate::agent::ground::Ground;
 use crate::agent::meter::Source as _;
 use crate::control::types::{KeyMoving, MigrationStatus};
@@ -222,7 +222,7 @@ impl Steward {
         let Some(moving) = &desk.moving else { return Ok(()) };
         let (number, cut) = (moving.number, moving.progress.cut());
         let bundle: Bundle = desk.generations.bundle(number)?;
-        let (_, mut compiled) = self.compile_at(desk, &bundle)?;
+        let Made { mut compiled, .. } = self.compile_at(desk, number, &bundle)?;
         compiled.image.heed(desk.words());
         {
             let mut ground = self.ground();
@@ -260,7 +260,7 @@ impl Steward {
             return Ok(());
         }
         let bundle: Bundle = desk.generations.bundle(number)?;
-        let (policy, mut compiled) = self.compile_at(desk, &bundle)?;
+        let Made { policy, mut compiled, .. } = self.compile_at(desk, number, &bundle)?;
         compiled.image.heed(desk.words());
         migrate(&live, &policy, &mut compiled.image, &exists);
         self.ground().vary(number, &compiled.image).map_err(ChangeError::Kernel)

@@ -1,12 +1,13 @@
 //! What a policy would change: it is compiled beside the one in force, and the two are compared.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
-use super::{ChangeError, Desk, Steward};
+use super::{ChangeError, Desk, Made, Steward};
 use crate::agent::ground::Compiled;
 use crate::agent::meter::Source as _;
 use crate::both::both;
 use crate::image::Image;
+use crate::placement::Placement;
 use crate::plan::words::overruled;
 use crate::plan::{Base, Context, Guard, Plan, Side, Traffic, plan};
 use crate::policy::{Bundle, Policy};
@@ -19,6 +20,7 @@ const LONG: usize = 1 << 20;
 pub(super) struct Draft {
     pub(super) policy: Policy,
     pub(super) compiled: Compiled,
+    pub(super) placement: Arc<Placement>,
     /// Its bundle's.
     pub(super) digest: String,
     /// Whether its bundle is kept already.
@@ -51,26 +53,30 @@ impl Steward {
         let mut desk = self.free_desk()?;
         // Ids that are given for a plan alone are not kept.
         let ids = desk.ids.clone();
-        let draft = self.draft(&mut desk, bundle, None);
+        let draft = self.draft(&mut desk, bundle, None, true);
         desk.ids = ids;
         Ok(self.plan_of(&desk, &draft?, allow, base, reveal))
     }
 
     /// Compiles a policy; meanwhile what it will be compared with is read, and if it is to be generation `number` and is
-    /// long, it is kept, and what it will need in the kernel loaded.
+    /// long, it is kept, and what it will need in the kernel loaded. Its tables begin with those in force, or, if it `imports`,
+    /// with those of another node that were imported.
     pub(super) fn draft(
         &self,
         desk: &mut Desk,
         bundle: &Bundle,
         number: Option<u64>,
+        imports: bool,
     ) -> Result<Draft, ChangeError> {
         // On a host that was started anew, what is recorded as live is not there to compare with.
         let live = desk.policy.as_ref().and(desk.generations.live()).map(|record| record.number);
-        let Desk { secrets, ids, generations, .. } = desk;
+        let Desk { secrets, ids, generations, placement, imported, .. } = desk;
+        let before = imported.clone().filter(|_| imports).or_else(|| placement.clone());
+        let tables = move |policy: &Policy| Arc::new(Placement::next(before.as_deref(), policy));
         let number = number.filter(|_| bundle.bytes() >= LONG);
         let (compiled, beside) = both(
             true,
-            || self.compile(secrets, ids, bundle),
+            || self.compile(secrets, ids, bundle, tables),
             || -> Result<_, ChangeError> {
                 let beside = self.beside(live)?;
                 if let Some(number) = number {
@@ -80,9 +86,9 @@ impl Steward {
                 Ok((beside, bundle.digest()))
             },
         );
-        let (policy, compiled) = compiled?;
+        let Made { policy, compiled, placement } = compiled?;
         let (beside, digest) = beside?;
-        Ok(Draft { policy, compiled, digest, kept: number.is_some(), beside })
+        Ok(Draft { policy, compiled, placement, digest, kept: number.is_some(), beside })
     }
 
     fn beside(&self, live: Option<u64>) -> Result<Beside, ChangeError> {

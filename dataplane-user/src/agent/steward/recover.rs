@@ -1,17 +1,18 @@
 //! Taking a node over: from another agent, from a crash, from a host that was started anew.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::moves::UnderWay;
 use super::secrets::give_secrets;
-use super::{Apply, ChangeError, Desk, Steward};
+use super::{Apply, ChangeError, Desk, Made, Steward};
 use crate::agent::ground::Ground;
 use crate::agent::rebuild::Told;
 use crate::fault::{Step, point};
 use crate::policy::Bundle;
 use crate::state::audit::{Event, Outcome};
 use crate::state::generations::Record;
-use crate::state::{Part, StateError, Timestamp, Who, followed};
+use crate::state::{Generations, Part, StateError, Timestamp, Who, followed};
 
 impl Steward {
     /// Whether the policy file was taken up as it is now; a policy that came another way stands until the file changes.
@@ -66,7 +67,9 @@ impl Steward {
             Some((of, bundle)) if of == number => bundle,
             _ => desk.generations.bundle(number)?,
         };
-        let (policy, compiled) = self.compile_at(&mut desk, &bundle)?;
+        let Made { policy, compiled, placement } = self.compile_at(&mut desk, number, &bundle)?;
+        // What is made of it, should it have to be loaded again, has its tables.
+        desk.placement = Some(Arc::clone(&placement));
         let there = pinned.contains(&number);
         let adopted = there && ground.adopt(number, &compiled.image).map_err(ChangeError::Kernel)?;
         let words = desk.words();
@@ -95,7 +98,7 @@ impl Steward {
             desk.interfaces = self.platform.interfaces().map_err(ChangeError::Kernel)?;
             desk.wanted.insert(number, compiled.wanted);
             let migration = policy.migration;
-            self.take(&mut desk, number, policy, compiled.image, false);
+            self.take(&mut desk, number, (policy, compiled.image, placement), false);
             if ground.is_migrating(number).map_err(ChangeError::Kernel)? {
                 let since = desk.generations.get(number).map_or_else(Timestamp::now, |record| record.made_at);
                 let spent = Timestamp::now().since(since);
@@ -133,6 +136,12 @@ impl Steward {
             }
             ground.pinned().map_err(ChangeError::Kernel)?
         };
+        for number in pinned.iter().rev() {
+            // The tables may be there where the records are not.
+            if desk.placement.is_none() {
+                desk.placement = Generations::placement_of(desk.state.path(), *number)?.map(Arc::new);
+            }
+        }
         let none = AtomicBool::new(false);
         let applied = self.carry_out(&mut desk, &Apply::by_agent(bundle, REBUILD, &none), false)?;
         let words = desk.words();
@@ -181,7 +190,7 @@ impl Steward {
         }
         let adopted = pinned.contains(&number)
             && bundle.is_ok_and(|bundle| {
-                self.compile_at(desk, &bundle).is_ok_and(|(policy, compiled)| {
+                self.compile_at(desk, number, &bundle).is_ok_and(|Made { policy, compiled, .. }| {
                     desk.wanted.insert(number, compiled.wanted);
                     ground.adopt(number, &compiled.image).unwrap_or(false)
                         && give_secrets(&mut desk.signing, ground, number, Some(live), &policy, false).is_ok()

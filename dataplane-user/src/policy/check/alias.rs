@@ -24,6 +24,7 @@ pub(super) fn said(rest: &KeyRest<'_>) -> Option<(Option<Place>, &'static str)> 
         .or_else(|| at("costCentre", text(&rest.cost_centre)))
         .or_else(|| at("account", text(&rest.account)))
         .or_else(|| at("region", text(&rest.region)))
+        .or_else(|| at("shards", rest.shards.as_ref().map(|it| it.at)))
         .or_else(|| at("sources", rest.sources.as_ref().map(|it| it.at)))
         .or_else(|| rest.vip.map(|_| (None, "vip")))
 }

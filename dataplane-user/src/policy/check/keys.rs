@@ -16,6 +16,7 @@ use crate::policy::reader::At;
 use super::Checker;
 use super::alias::{self, Alias};
 use super::duplicates::duplicates;
+use super::pin;
 use super::residency::{Residency, misplaced};
 use super::shards::{Places, too_wide};
 use super::spelling::{Lenses, Spelled};
@@ -46,6 +47,8 @@ pub(super) struct Keys<'c> {
     personal: Vec<(Option<usize>, Place, &'static str, String)>,
     /// The same of lists of sources.
     sources: HashSet<Arc<[IpNet]>>,
+    /// The same of shards that keys are pinned to.
+    pinned: HashSet<Arc<[usize]>>,
     found: Vec<Key>,
     /// By key: its index in `spec.keys`.
     indices: Vec<Option<usize>>,
@@ -66,6 +69,7 @@ impl<'c> Keys<'c> {
             texts: HashSet::new(),
             personal: Vec::new(),
             sources: HashSet::new(),
+            pinned: HashSet::new(),
             found: Vec::new(),
             indices: Vec::new(),
             aliases: Vec::new(),
@@ -129,6 +133,12 @@ impl<'c> Keys<'c> {
             Some(_) => (None, None, Width::Shards(1)),
             None => self.place(draft, &mut fail),
         };
+        let pinned = match (&rest.shards, &rest.alias_of) {
+            (Some(names), None) => pin::pinned(self.places, rest, names, pool, &mut fail),
+            _ => None,
+        };
+        let width = pinned.as_ref().map_or(width, |(_, width)| *width);
+        let shards = pinned.map(|(shards, _)| self.keep_shards(shards));
         if let (Some(of), Some((at, field))) = (&rest.alias_of, alias::said(rest)) {
             let problem = format!("an alias has it from \"{}\": leave it out", of.value);
             fail(at.unwrap_or(draft.name.at), field, problem.into());
@@ -154,6 +164,7 @@ impl<'c> Keys<'c> {
             alias_of: None,
             pool,
             width,
+            shards,
             tier,
             owner: self.shared(draft, "owner", &rest.owner).or_else(|| tier_entry?.owner.clone()),
             cost_centre: self
@@ -204,6 +215,7 @@ impl<'c> Keys<'c> {
         }
         // Without a width or a pool of its own it is the tier that is too wide, and that is reported.
         let (at, field) = match (&rest.width, &rest.pool) {
+            _ if rest.shards.is_some() => return (tier, pool, width),
             (Some(width), _) => (width.at, "width"),
             (None, Some(pool)) => (pool.at, "pool"),
             (None, None) => return (tier, pool, width),
@@ -291,6 +303,16 @@ impl<'c> Keys<'c> {
         }
         let kept: Arc<[IpNet]> = sources.into();
         self.sources.insert(kept.clone());
+        kept
+    }
+
+    /// The shards of a key, once for all keys that have the same.
+    fn keep_shards(&mut self, shards: Vec<usize>) -> Arc<[usize]> {
+        if let Some(kept) = self.pinned.get(shards.as_slice()) {
+            return kept.clone();
+        }
+        let kept: Arc<[usize]> = shards.into();
+        self.pinned.insert(kept.clone());
         kept
     }
 

@@ -13,7 +13,7 @@ use super::Checker;
 use super::keys::{Draft, Keys};
 
 /// Columns other than `match.<field>`.
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 15] = [
     "name",
     "tier",
     "pool",
@@ -28,6 +28,7 @@ const COLUMNS: [&str; 14] = [
     "schema",
     "aliasOf",
     "sources",
+    "shards",
 ];
 
 /// What a column holds.
@@ -177,6 +178,10 @@ impl<'r> Row<'r> {
                         fail(cell.at, "width", problem);
                     }
                 },
+                Column::Named("shards") => {
+                    let names = cell.value.split_whitespace().map(|name| At { value: name, at: cell.at });
+                    rest.shards = Some(At { value: names.collect(), at: cell.at });
+                }
                 Column::Named("sources") => match values::prefixes(cell.value) {
                     Ok(prefixes) => rest.sources = Some(At { value: prefixes, at: cell.at }),
                     Err(problem) => {

@@ -9,6 +9,7 @@ mod field_value;
 mod keys;
 mod keys_file;
 mod normalise;
+mod pin;
 mod residency;
 mod schema;
 mod scope;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::policy::diagnostic::Place;
-use crate::policy::document::{CLASSES, Document, RawClass, RawTier};
+use crate::policy::document::{CLASSES, Document, RawClass, RawPool, RawTier};
 use crate::policy::lint;
 use crate::policy::model::{ClassAction, Classes, Key, Pool, Shard, Tier, Width};
 use crate::policy::reader::At;
@@ -17,6 +17,7 @@ pub(super) struct Places<'d> {
     pub(super) pools: Vec<Pool>,
     pub(super) tiers: Vec<Tier>,
     pub(super) classes: Classes,
+    pub(super) shard_names: Names<'d>,
     pub(super) pool_names: Names<'d>,
     pub(super) tier_names: Names<'d>,
 }
@@ -42,6 +43,7 @@ pub(super) fn check<'d>(checker: &mut Checker<'_>, document: &'d Document<'_>) -
             name: raw.name.value.clone(),
             weight: raw.weight,
             target: raw.target.value.clone(),
+            zone: raw.zone.as_ref().map(|zone| zone.value.clone()),
             at: raw.target.at,
         })
         .collect();
@@ -62,6 +64,7 @@ pub(super) fn check<'d>(checker: &mut Checker<'_>, document: &'d Document<'_>) -
                 checker.error(name.at, path, format!("the pool lists shard \"{}\" twice", name.value));
             }
         }
+        zones(checker, document, raw, index, &members);
         let region = raw.region.as_ref().map(|region| region.value.into());
         pools.push(Pool { name: raw.name.value.clone(), shards: members, region, udp: raw.udp });
     }
@@ -72,7 +75,28 @@ pub(super) fn check<'d>(checker: &mut Checker<'_>, document: &'d Document<'_>) -
         .map(|(index, raw)| tier(checker, raw, index, &pool_names, &pools))
         .collect();
     let classes = classes(checker, document, &pool_names);
-    Places { shards, pools, tiers, classes, pool_names, tier_names }
+    Places { shards, pools, tiers, classes, shard_names, pool_names, tier_names }
+}
+
+/// All shards of a pool are in zones, or none is.
+fn zones(
+    checker: &mut Checker<'_>,
+    document: &Document<'_>,
+    raw: &RawPool<'_>,
+    index: usize,
+    members: &[usize],
+) {
+    let of = |zoned: bool| {
+        let mut shards = members.iter().filter_map(|at| document.shards.get(*at));
+        shards.find(|shard| shard.zone.is_some() == zoned)
+    };
+    if let (Some(with), Some(without)) = (of(true), of(false)) {
+        let problem = format!(
+            "shard \"{}\" of the pool has a zone and shard \"{}\" has none: give all shards of a pool a zone, or none",
+            with.name.value, without.name.value
+        );
+        checker.error(raw.name.at, format!("spec.pools[{index}].shards"), problem);
+    }
 }
 
 fn tier(

@@ -10,7 +10,7 @@ use super::filled;
 use super::types::{KeyRest, RawKey};
 
 /// The fields of a key.
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 16] = [
     "name",
     "match",
     "tier",
@@ -26,6 +26,7 @@ const FIELDS: [&str; 15] = [
     "schema",
     "aliasOf",
     "sources",
+    "shards",
 ];
 
 pub(super) fn key<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawKey<'n>> {
@@ -46,6 +47,7 @@ pub(super) fn key<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<
         schema: fields.get("schema").and_then(|at| at.number(1, 255, context)),
         alias_of: fields.get("aliasOf").and_then(|at| free_text(&at, context)),
         sources: fields.get("sources").and_then(|at| sources(&at, context)),
+        shards: fields.get("shards").and_then(|at| shards(&at, context)),
     };
     Some(RawKey { name: name?, values: values?, rest })
 }
@@ -96,6 +98,12 @@ pub(super) fn region<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Opti
 fn sources(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<At<Vec<IpNet>>> {
     let prefixes = filled(at, context, |item, context| item.parsed(context, values::prefix))?;
     Some(At { value: prefixes.into_iter().map(|prefix| prefix.value).collect(), at: at.node.at })
+}
+
+/// Names of shards.
+fn shards<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<At<Vec<At<&'n str>>>> {
+    let names = filled(at, context, |item, context| item.text(context))?;
+    Some(At { value: names, at: at.node.at })
 }
 
 /// A width: a number, or `all`.

@@ -28,7 +28,7 @@ pub(super) use signing::{RawSecret, RawSigning};
 pub(super) use trust::{RawTrust, RawTrustRule};
 use types::RawLevel;
 pub(super) use types::{
-    Document, KeyRest, RawClass, RawField, RawKey, RawOption, RawSchema, RawScope, RawTable, RawTier,
+    Document, KeyRest, RawClass, RawField, RawKey, RawOption, RawPool, RawSchema, RawScope, RawTable, RawTier,
 };
 
 /// The only `apiVersion`.

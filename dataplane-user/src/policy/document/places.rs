@@ -11,14 +11,18 @@ use super::types::{RawBlastRadius, RawClass, RawPool, RawShard, RawTier};
 use super::{CLASSES, filled};
 
 pub(super) fn shard(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<RawShard> {
-    let fields = at.fields(&["name", "weight", "target"], context)?;
+    let fields = at.fields(&["name", "weight", "target", "zone"], context)?;
     let name = fields.require("name", context).and_then(|at| at.parsed(context, values::name));
     let weight = match fields.get("weight") {
         Some(at) => at.number(1, 65_535, context).map(|at| at.value),
         None => Some(1),
     };
     let target = fields.require("target", context).and_then(|at| target(&at, context));
-    Some(RawShard { name: name?, weight: weight?, target: target? })
+    let zone = match fields.get("zone") {
+        Some(at) => Some(at.parsed(context, values::name)?),
+        None => None,
+    };
+    Some(RawShard { name: name?, weight: weight?, target: target?, zone })
 }
 
 /// The forms a target can have.

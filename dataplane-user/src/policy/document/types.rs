@@ -121,6 +121,7 @@ pub(in crate::policy) struct RawShard {
     pub(in crate::policy) name: At<String>,
     pub(in crate::policy) weight: u32,
     pub(in crate::policy) target: At<Target>,
+    pub(in crate::policy) zone: Option<At<String>>,
 }
 
 /// A pool.
@@ -171,6 +172,8 @@ pub(in crate::policy) struct KeyRest<'n> {
     pub(in crate::policy) schema: Option<At<u32>>,
     pub(in crate::policy) alias_of: Option<At<&'n str>>,
     pub(in crate::policy) sources: Option<At<Vec<IpNet>>>,
+    /// The shards of its pool that it is pinned to.
+    pub(in crate::policy) shards: Option<At<Vec<At<&'n str>>>>,
 }
 
 /// How much may hang on one shard.

@@ -48,6 +48,7 @@ pub(super) fn key() -> Value {
             "vip": boolean("Whether it is a VIP, which may not come to a tier of lower rank; the tier's where not given."),
             "schema": integer("The version of the schema that it is of alone; every one that it fits where not given.", 1, 255),
             "aliasOf": text("The key that it is another spelling of: it goes where that one does."),
+            "shards": filled("The shards of its pool that it is pinned to, in place of the pool's placement.", &name("A shard of the pool.")),
             "sources": filled("The source addresses that may use it; all where not given.", &prefix()),
         },
         "required": ["name", "match"],

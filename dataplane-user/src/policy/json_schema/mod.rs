@@ -286,6 +286,7 @@ fn shard() -> Value {
         "properties": {
             "name": name("What the shard is called; it also decides which slots the shard prefers."),
             "weight": integer("Its share relative to the others of a pool.", 1, 65_535),
+            "zone": name("Where it is: keys of more than one shard have theirs in different zones. All shards of a pool have one, or none."),
             "target": {
                 "description": "How the shard is reached.",
                 "oneOf": [

@@ -202,6 +202,8 @@ pub struct Shard {
     pub weight: u32,
     /// How it is reached.
     pub target: Target,
+    /// Where it is: rows of shards are spread over zones. All shards of a pool have one, or none.
+    pub zone: Option<String>,
     /// Where the policy names what the host must have: the interface or the CPU.
     pub at: Place,
 }
@@ -302,6 +304,9 @@ pub struct Key {
     pub pool: Option<usize>,
     /// Over how many shards of its pool it spreads.
     pub width: Width,
+    /// Indices of the shards of its pool that it is pinned to, in place of its pool's placement: in the order of their names,
+    /// each once, as many as `width` says.
+    pub shards: Option<Arc<[usize]>>,
     /// Index of its tier.
     pub tier: Option<usize>,
     /// Who answers for it.

@@ -45,10 +45,10 @@ fn full() -> Value {
                 "since": "2026-01-31", "deprecated": "2099-12-31", "dualAccept": "30d",
             }],
             "shards": [
-                {"name": "a", "weight": 2, "target": "pass"},
-                {"name": "b", "target": {"cpu": 1}},
-                {"name": "c", "target": {"interface": {"name": "veth-c", "mac": "02:00:00:00:00:0c"}}},
-                {"name": "d", "target": {"nextHop": {"interface": "eth0", "mac": "02:00:00:00:00:0d"}}},
+                {"name": "a", "weight": 2, "target": "pass", "zone": "east"},
+                {"name": "b", "target": {"cpu": 1}, "zone": "east"},
+                {"name": "c", "target": {"interface": {"name": "veth-c", "mac": "02:00:00:00:00:0c"}}, "zone": "west"},
+                {"name": "d", "target": {"nextHop": {"interface": "eth0", "mac": "02:00:00:00:00:0d"}}, "zone": "west"},
             ],
             "pools": [{"name": "general", "shards": ["a", "b", "c", "d"], "region": "34", "udp": "hold"}],
             "tiers": [{
@@ -57,7 +57,7 @@ fn full() -> Value {
             }],
             "keys": [
                 {
-                    "name": "acme", "match": {"tenant": "acme"}, "tier": "gold", "pool": "general", "width": "all",
+                    "name": "acme", "match": {"tenant": "acme"}, "tier": "gold", "pool": "general", "width": 2, "shards": ["a", "b"],
                     "owner": "team-acme", "costCentre": "cc-2", "account": "acct-2", "region": 34, "vip": false, "schema": 1,
                     "sources": ["10.1.0.0/16", "2001:db8::1"],
                 },

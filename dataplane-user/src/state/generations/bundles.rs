@@ -28,6 +28,11 @@ pub(super) struct BundleBody<T> {
 
 /// The files of bundles in a directory, also unfinished ones, with the number of each that is finished.
 pub(super) fn bundles(directory: &Path) -> Result<Vec<(Option<u64>, PathBuf)>, StateError> {
+    files(directory, BUNDLE)
+}
+
+/// The files of generations whose names end with `ending`, in the same way.
+pub(super) fn files(directory: &Path, ending: &str) -> Result<Vec<(Option<u64>, PathBuf)>, StateError> {
     let failed =
         |cause| StateError::Io { operation: "read the directory", path: directory.to_owned(), cause };
     let entries = match fs::read_dir(directory) {
@@ -43,7 +48,7 @@ pub(super) fn bundles(directory: &Path) -> Result<Vec<(Option<u64>, PathBuf)>, S
             Some(name) => (false, name),
             None => (true, name),
         };
-        let number = name.strip_suffix(BUNDLE).and_then(|rest| rest.strip_suffix('.')?.parse::<u64>().ok());
+        let number = name.strip_suffix(ending).and_then(|rest| rest.strip_suffix('.')?.parse::<u64>().ok());
         if let Some(number) = number {
             found.push((finished.then_some(number), path));
         }

@@ -1,5 +1,5 @@
 //! The generations that there were: a record of each, and the bundle (the policy's text and all that it reads) of those that
-//! can still become live.
+//! can still become live; beside each bundle the tables that it was compiled to.
 //!
 //! ```text
 //!             put              set_live                 set_live of another         set_live of a third
@@ -14,6 +14,7 @@
 
 mod anew;
 mod bundles;
+mod placements;
 mod record;
 
 use std::collections::BTreeMap;
@@ -28,7 +29,10 @@ use crate::fault::{self, Step};
 
 pub use record::{Record, Status};
 
-use bundles::{BUNDLE, BUNDLES, BundleBody, bundles};
+pub use placements::{export, import, imported, set_imported};
+
+use bundles::{BUNDLE, BUNDLES, BundleBody, bundles, files};
+use placements::PLACEMENT;
 use record::{Body, check};
 
 /// The directory inside the state directory.
@@ -284,7 +288,8 @@ impl Generations {
             })?;
         }
         let mut removed = 0;
-        for (number, path) in bundles(&self.directory)? {
+        let placements = files(&self.directory, PLACEMENT)?;
+        for (number, path) in bundles(&self.directory)?.into_iter().chain(placements) {
             let record = number.and_then(|number| self.records.get(&number));
             if !record.is_some_and(|record| record.status.needs_bundle()) {
                 disk::remove(&path)?;

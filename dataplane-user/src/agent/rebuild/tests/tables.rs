@@ -5,13 +5,15 @@ use crate::agent::fake::Fake;
 use crate::agent::ground::Platform as _;
 use crate::agent::start::tests::policy;
 use crate::image::Image;
+use crate::placement::Placement;
 use crate::policy::{self, Policy};
 use crate::state::{Ids, Secrets};
 
 fn compiled(text: &str, ids: &mut Ids, secret: u8) -> (Policy, Image) {
     let policy = policy::parse(text, "edge.yaml", None).unwrap();
     let secrets = Secrets::from_bytes(&[secret; 32]);
-    let image = Fake::default().compile(&policy, &secrets, ids).unwrap().image;
+    let image =
+        Fake::default().compile(&policy, &secrets, ids, &Placement::next(None, &policy)).unwrap().image;
     (policy, image)
 }
 
