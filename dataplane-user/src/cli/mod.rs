@@ -22,6 +22,7 @@ mod pool;
 mod progress;
 mod replay;
 mod shard;
+mod share;
 mod sign;
 mod status;
 mod validate;

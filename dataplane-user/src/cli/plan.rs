@@ -1,6 +1,6 @@
 //! `keysteer plan`
 
-mod picture;
+pub(super) mod picture;
 
 use std::path::PathBuf;
 

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::Read;
 use super::output::{Align, Table, finish, print_one, stdout};
+use super::share::HowArgs;
 use crate::control::client::Client;
 use crate::control::pools::{Imported, Pool, Pools};
 use crate::control::types::DEFAULT_SOCKET;
@@ -35,6 +36,18 @@ enum Verb {
         name: Option<String>,
         #[command(flatten)]
         read: Read,
+    },
+    /// Make the tables of pools anew, from nothing but the policy
+    ///
+    /// What is in force moves as little as it can with each change, so this moves more than it must. It
+    /// is for nodes whose tables differ because their histories did. Shows what moves, then does it.
+    #[command(verbatim_doc_comment)]
+    Rebalance {
+        /// The pools
+        #[arg(required = true, value_name = "POOL")]
+        names: Vec<String>,
+        #[command(flatten)]
+        how: HowArgs,
     },
     /// Write the tables in force, for other nodes to import
     Export {
@@ -68,6 +81,7 @@ pub(super) fn run(args: &PoolArgs) -> anyhow::Result<()> {
             }
             print_one(read.output, &pools, || render(&pools))
         }
+        Verb::Rebalance { names, how } => how.rebalance(names.iter().cloned().collect()),
         Verb::Export { out, socket } => {
             let bytes = Client::new(socket).get_bytes("/v1/placement")?;
             match out {

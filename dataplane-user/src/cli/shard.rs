@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::Read;
 use super::output::{Align, Table, print_list, print_one};
+use super::share::{HowArgs, ShardName};
 use super::word::WordArgs;
 use crate::control::types::{ProbeOutcome, ProbeRequest, Probed, Shard};
 
@@ -34,6 +35,41 @@ enum Verb {
         #[command(flatten)]
         read: Read,
     },
+    /// Give a shard no share any more: flows that it has stay until they end
+    ///
+    /// Shows what moves, then does it. Shards are drained until `undrain`, whatever policy is applied;
+    /// a rollback goes back to the shares of before. --wait returns once no flow is left.
+    #[command(verbatim_doc_comment)]
+    Drain {
+        #[command(flatten)]
+        shard: ShardName,
+        #[command(flatten)]
+        how: HowArgs,
+    },
+    /// Give a drained or reweighted shard the policy's share again
+    Undrain {
+        #[command(flatten)]
+        shard: ShardName,
+        #[command(flatten)]
+        how: HowArgs,
+    },
+    /// Give a shard another weight than the policy does
+    Weight {
+        #[command(flatten)]
+        shard: ShardName,
+        /// Its share relative to the others
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        weight: u32,
+        #[command(flatten)]
+        how: HowArgs,
+    },
+    /// Drain a shard without waiting for its flows: they go to other shards at once
+    Remove {
+        #[command(flatten)]
+        shard: ShardName,
+        #[command(flatten)]
+        how: HowArgs,
+    },
     /// Send nothing to a shard: its traffic falls back to others of the pool, at once
     Disable {
         #[command(flatten)]
@@ -53,6 +89,10 @@ pub(super) fn run(args: &ShardArgs) -> anyhow::Result<()> {
             print_list(read.output, &shards, || render(&shards))
         }
         Verb::Probe { name, service, read } => probe(name, service, read),
+        Verb::Drain { shard, how } => how.weight("shard-drain", &shard.name, Some(0)),
+        Verb::Undrain { shard, how } => how.weight("shard-undrain", &shard.name, None),
+        Verb::Weight { shard, weight, how } => how.weight("shard-weight", &shard.name, Some(*weight)),
+        Verb::Remove { shard, how } => how.remove(&shard.name),
         Verb::Disable { word } => word.ask("shards", "disable", "is disabled"),
         Verb::Enable { word } => word.take_back("shards", "enable", "is used again"),
     }

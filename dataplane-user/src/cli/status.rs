@@ -4,9 +4,8 @@ use clap::Args;
 
 use super::Read;
 use super::output::{Align, Table, print_one};
-use crate::control::types::{
-    Count, MigrationStatus, PolicyStatus, SchemaStatus, SecretStatus, Standing, Status,
-};
+use super::share::far;
+use crate::control::types::{Count, PolicyStatus, SchemaStatus, SecretStatus, Standing, Status};
 
 /// How many operators' words are shown.
 const WORDS: usize = 20;
@@ -62,7 +61,7 @@ fn render(status: &Status) -> String {
         fact("words", format!("{}, over any policy", counted(&status.words)));
     }
     if let Some(moving) = &status.migration {
-        fact("migration", migration(moving));
+        fact("migration", far(moving));
     }
     for secret in &status.secrets {
         fact("secret", self::secret(secret));
@@ -142,19 +141,6 @@ fn render(status: &Status) -> String {
         parts.extend([verdicts.render(), outcomes.render()]);
     }
     parts.join("\n")
-}
-
-/// How far it is that keys move, and how long it may take.
-fn migration(it: &MigrationStatus) -> String {
-    let full = match it.without_room {
-        0 => String::new(),
-        flows => format!(", {flows} flows found no room"),
-    };
-    let cut = if it.cut == 0 { String::new() } else { format!(", about {} flows cut off", it.cut) };
-    format!(
-        "{} of {} keys move, about {} flows are left where they were, {} of {} pins{full}{cut}; over in {} s if these end now, in {} s at the latest",
-        it.moving, it.of, it.flows, it.pins, it.room, it.seconds_at_least, it.seconds_at_most
-    )
 }
 
 /// A secret of signed keys, by where it is.

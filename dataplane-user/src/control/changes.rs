@@ -18,8 +18,8 @@ use tokio::sync::mpsc;
 use super::peer::Peer;
 use super::reveal::Reveal;
 use super::server::{answer_with, problem};
-use super::types::{ApplyRequest, Problem, RollbackRequest, Step, WordRequest};
-use crate::agent::steward::{Apply, ChangeError, Steward};
+use super::types::{Applied, ApplyRequest, Problem, RollbackRequest, ShareRequest, Step, WordRequest};
+use crate::agent::steward::{Apply, Change, ChangeError, Progress, Steward};
 use crate::plan::Request;
 use crate::state::Who;
 use crate::state::overlay::{KeyWord, ShardWord};
@@ -37,6 +37,8 @@ pub fn router(steward: Arc<Steward>) -> Router {
         .route("/v1/words", get(words))
         .route("/v1/plan", post(plan).layer(DefaultBodyLimit::max(LARGEST)))
         .route("/v1/apply", post(apply).layer(DefaultBodyLimit::max(LARGEST)))
+        .route("/v1/shares", post(shares))
+        .route("/v1/shares/plan", post(plan_shares))
         .route("/v1/rollback", post(rollback))
         .route("/v1/placement", get(export).post(import).layer(DefaultBodyLimit::max(LARGEST)))
         .route("/v1/keys/{name}/{verb}", post(key))
@@ -99,6 +101,45 @@ async fn apply(
         Ok(asked) => asked,
         Err((status, it)) => return problem(status, it.error),
     };
+    staged(move |progress, gone| {
+        let change = Change::default();
+        steward.apply(&Apply { bundle, change, allow, plan, base, who, action: "apply", progress, gone })
+    })
+}
+
+/// What other shares would change.
+async fn plan_shares(State(steward): State<Arc<Steward>>, body: Result<Bytes, BytesRejection>) -> Response {
+    answer_with(move || steward.plan_shares(&read(body)?).map_err(ChangeError::answer)).await
+}
+
+/// The policy in force with other shares; as `apply`.
+async fn shares(
+    State(steward): State<Arc<Steward>>,
+    ConnectInfo(peer): Peered,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let asked = operator(&peer).and_then(|who| {
+        let request: ShareRequest = read(body)?;
+        let known = SHARE_ACTIONS.into_iter().find(|known| *known == request.action);
+        let action = known.ok_or_else(|| no_verb(&request.action, &SHARE_ACTIONS.join(", ")))?;
+        Ok((who, request, action))
+    });
+    match asked {
+        Ok((who, request, action)) => {
+            staged(move |progress, gone| steward.set_shares(&request, action, who, progress, gone))
+        }
+        Err((status, it)) => problem(status, it.error),
+    }
+}
+
+/// What changes of shares are called.
+const SHARE_ACTIONS: [&str; 5] =
+    ["shard-drain", "shard-undrain", "shard-weight", "shard-remove", "pool-rebalance"];
+
+/// Answers with a line for each stage of a change.
+fn staged(
+    change: impl FnOnce(Progress<'_>, &AtomicBool) -> Result<Applied, ChangeError> + Send + 'static,
+) -> Response {
     let (lines, receive) = mpsc::unbounded_channel::<Step>();
     tokio::task::spawn_blocking(move || {
         let gone = AtomicBool::new(false);
@@ -107,16 +148,7 @@ async fn apply(
                 gone.store(true, Ordering::Relaxed);
             }
         };
-        let done = steward.apply(&Apply {
-            bundle,
-            allow,
-            plan,
-            base,
-            who,
-            action: "apply",
-            progress: &progress,
-            gone: &gone,
-        });
+        let done = change(&progress, &gone);
         // Whoever is not there any more needs no answer: the journal has it.
         let _ = lines.send(match done {
             Ok(applied) => Step::Done(applied),

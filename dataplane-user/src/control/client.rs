@@ -153,12 +153,24 @@ impl Client {
     /// # Errors
     /// Nobody answers, or the policy is not in force.
     pub fn apply(&self, request: &ApplyRequest, progress: impl Fn(&str)) -> Result<Applied, ClientError> {
-        const PATH: &str = "/v1/apply";
-        let body = serde_json::to_vec(request).map_err(|error| self.unaskable(PATH, &error))?;
-        let runtime = self.runtime(PATH)?;
+        self.change("/v1/apply", request, progress)
+    }
+
+    /// `POST path` for a change, as [`Client::apply`].
+    ///
+    /// # Errors
+    /// Nobody answers, or the change was not made.
+    pub fn change(
+        &self,
+        path: &str,
+        request: &impl Serialize,
+        progress: impl Fn(&str),
+    ) -> Result<Applied, ClientError> {
+        let body = serde_json::to_vec(request).map_err(|error| self.unaskable(path, &error))?;
+        let runtime = self.runtime(path)?;
         runtime.block_on(async {
             let broken = |cause| ClientError::Broken { cause };
-            let response = self.send(Method::POST, PATH, body.into()).await?;
+            let response = self.send(Method::POST, path, body.into()).await?;
             let (status, mut body) = (response.status(), response.into_body());
             let mut text = Vec::new();
             while let Some(frame) = body.frame().await {
@@ -168,7 +180,7 @@ impl Client {
                     && let Some(end) = text.iter().position(|byte| *byte == b'\n')
                 {
                     let line: Vec<u8> = text.drain(..=end).collect();
-                    let nonsense = |cause| ClientError::Nonsense { request: PATH.to_owned(), cause };
+                    let nonsense = |cause| ClientError::Nonsense { request: path.to_owned(), cause };
                     match serde_json::from_slice(&line).map_err(nonsense)? {
                         Step::Stage(stage) => progress(&stage),
                         Step::Done(applied) => return Ok(applied),

@@ -1,6 +1,6 @@
 //! What the API says. Every field is part of the contract: add, never change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -383,6 +383,26 @@ pub struct ApplyRequest {
     /// The generation that must be in force.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub base: Option<Base>,
+}
+
+/// `POST /v1/shares` and `POST /v1/shares/plan`: the policy in force with other weights. Answered as [`ApplyRequest`], or with a plan.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShareRequest {
+    /// What the audit log calls it: `shard-drain` and so on.
+    pub action: String,
+    /// Weights by shard name: 0 for no share, null for the policy's again.
+    #[serde(default)]
+    pub shares: BTreeMap<String, Option<u32>>,
+    /// Pools whose tables are made anew.
+    #[serde(default)]
+    pub rebalance: BTreeSet<String>,
+    /// Guards that are lifted.
+    #[serde(default)]
+    pub allow: Vec<Guard>,
+    /// Digest of the plan that must come out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub plan: Option<String>,
 }
 
 /// A line of the answer to `POST /v1/apply`.

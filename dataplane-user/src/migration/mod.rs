@@ -6,6 +6,9 @@
 //!  progress   what was counted, second by second -> whose flows are quiet, how much is left, how long it may take
 //! ```
 
+#[cfg(test)]
+#[path = "contrast_tests.rs"]
+mod contrast;
 mod moves;
 mod progress;
 

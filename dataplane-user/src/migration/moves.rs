@@ -35,7 +35,8 @@ pub fn begin(live: &Image, new: &mut Image, settings: &Settings<'_>) -> Option<M
         finder.class(new, class, before, after, settings);
     }
     let mut last = 0;
-    let mut seen = vec![false; new.key_ids() as usize];
+    let ids = new.keys.iter().map(|entry| entry.id as usize + 1).max().unwrap_or(0);
+    let mut seen = vec![false; ids];
     for entry in new.keys.iter().filter(|entry| !entry.meta.is_empty() && !entry.meta.is_denied()) {
         // A key's other spellings are placed as it is.
         if seen.get(entry.id as usize).is_some_and(|seen| !*seen) {
@@ -253,3 +254,7 @@ fn keep_shards(live: &Image, new: &mut Image, moves: &Moves, settings: &Settings
     }
     new.config.shards = u32::try_from(new.shards.len()).unwrap_or(u32::MAX);
 }
+
+#[cfg(test)]
+#[path = "moves_tests.rs"]
+mod tests;

@@ -83,6 +83,13 @@ impl Placement {
         Self { version: if changed { version } else { before }, pools }
     }
 
+    /// Without some pools: their tables are then made from nothing but the policy.
+    pub fn without(&self, pools: &BTreeSet<String>) -> Self {
+        let kept = self.pools.iter().filter(|(name, _)| !pools.contains(*name));
+        let pools = kept.map(|(name, pool)| (name.clone(), Arc::clone(pool))).collect();
+        Self { version: self.version, pools }
+    }
+
     /// Whether these are tables that `policy` asks for, so that it can be compiled to them as they are.
     pub fn fits(&self, policy: &Policy) -> bool {
         asked(None, policy).into_iter().all(|(pool, widths)| {

@@ -23,6 +23,7 @@ mod migration;
 mod model;
 mod reader;
 mod share;
+mod shares;
 mod signing;
 mod source;
 mod trust;
@@ -48,6 +49,7 @@ pub use model::{
     Policy, Pool, PrefixTable, Schema, Shard, Spelling, Target, Tier, Width, mac_text,
 };
 pub use share::Share;
+pub use shares::{ShareError, Shares};
 pub use signing::{Signing, SigningSecret};
 pub use trust::{InterfaceTrust, Trust, TrustMode, TrustRule};
 pub use value_map::ValueMap;

@@ -56,6 +56,7 @@ fn session(directory: &Path) -> Result<(), StateError> {
         key_ids: keys.given(),
         shard_ids: shards.given(),
         plan: None,
+        shares: Default::default(),
         status: Status::Prepared,
     })?;
     generations.set_live(number)?;

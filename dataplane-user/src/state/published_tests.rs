@@ -84,6 +84,7 @@ fn write(directory: &Path) {
             key_ids: keys.given(),
             shard_ids: shards.given(),
             plan: Some(digest.clone()),
+            shares: Default::default(),
             status: Status::Prepared,
         };
         generations.put(record).unwrap();

@@ -14,7 +14,7 @@ use super::claims::ClaimShares;
 use super::families::{Families, In, PREFIX};
 use super::tally::Tally;
 use super::topk::Shares;
-use super::versions;
+use super::{moving, versions};
 use crate::agent::node::{Node, VERSION};
 use crate::agent::steward::Posted;
 use crate::counters::{Back, Snapshot};
@@ -106,7 +106,8 @@ impl Exposition {
             let count = posted.words.iter().filter(|standing| standing.word == word).count();
             ([("word", word)], count as u64)
         });
-        families.gauges(("words", In::Plain, "Operators' words on keys and shards that stand"), words)
+        families.gauges(("words", In::Plain, "Operators' words on keys and shards that stand"), words)?;
+        moving::encode(posted.migration.as_deref(), families)
     }
 
     fn node(&self, families: &mut Families<'_>) -> fmt::Result {

@@ -12,6 +12,7 @@ pub mod claims;
 pub mod exposition;
 mod families;
 pub mod first_seen;
+mod moving;
 pub mod server;
 pub mod tally;
 pub mod topk;

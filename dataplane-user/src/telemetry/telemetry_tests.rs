@@ -5,7 +5,7 @@ use keysteer_common::vocabulary::REASONS;
 
 use super::*;
 use crate::agent::fake::{Fake, Record, image};
-use crate::control::types::InterfaceStatus;
+use crate::control::types::{InterfaceStatus, KeyMoving, MigrationStatus};
 use crate::counters::{Back, Snapshot};
 use crate::image::Image;
 
@@ -65,6 +65,9 @@ fn telemetry(keys: &[&str], top: usize) -> (Fake, Telemetry) {
         [&snapshot.keys.len(), &snapshot.shards.len()].map(|len| vec![Counter::default(); *len]);
     snapshot.back = Some(Back { keys: keys_back, shards: shards_back, ..Back::default() });
     *fake.0.snapshot.lock().unwrap() = snapshot;
+    let moving = KeyMoving { key: "a".to_owned(), flows: 2, ..KeyMoving::default() };
+    let status = MigrationStatus { moving: 1, keys: vec![moving], ..MigrationStatus::default() };
+    fake.0.posted.lock().unwrap().migration = Some(Arc::new(status));
     let at = InterfaceStatus {
         name: "eth0".to_owned(),
         index: 2,

@@ -15,6 +15,7 @@ mod lifecycle;
 mod log;
 mod mixed;
 mod modes;
+mod moving;
 mod pins;
 mod privacy;
 mod races;

@@ -1,5 +1,6 @@
 //! Plan, apply, roll back.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -23,10 +24,21 @@ use crate::state::generations::set_imported;
 /// How far a change is, told to whoever asked for it.
 pub type Progress<'p> = &'p (dyn Fn(&str) + Sync);
 
+/// What is to be otherwise than the policy says, and than the tables in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Weights of shards: 0 for no share, `None` for the policy's again. Of those that are not named what was said holds on.
+    pub shares: BTreeMap<String, Option<u32>>,
+    /// Pools whose tables are made anew, from nothing but the policy.
+    pub rebalance: BTreeSet<String>,
+}
+
 /// A change that is asked for.
 pub struct Apply<'a> {
     /// The policy.
     pub bundle: Bundle,
+    /// What is to be otherwise.
+    pub change: Change,
     /// Guards that are lifted.
     pub allow: Vec<Guard>,
     /// The plan that must come out, by its digest.
@@ -53,6 +65,7 @@ impl<'a> Apply<'a> {
     pub fn by_agent(bundle: Bundle, action: &'static str, gone: &'a AtomicBool) -> Self {
         Self {
             bundle,
+            change: Change::default(),
             allow: Vec::new(),
             plan: None,
             base: None,
@@ -113,7 +126,7 @@ impl Steward {
         let begun = Instant::now();
         (apply.progress)("compiling");
         let number = desk.generations.next_number();
-        let mut draft = self.draft(desk, &apply.bundle, Some(number), plans)?;
+        let mut draft = self.draft(desk, &apply.bundle, Some(number), plans, &apply.change)?;
         draft.compiled.image.heed(desk.words());
         if desk.policy.is_some() {
             let exists = self.has_interface()?;

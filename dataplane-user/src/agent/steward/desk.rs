@@ -136,6 +136,7 @@ impl Desk {
             key_ids: self.ids.keys.given(),
             shard_ids: self.ids.shards.given(),
             plan: None,
+            shares: draft.shares.clone(),
             status: Status::Prepared,
         }
     }

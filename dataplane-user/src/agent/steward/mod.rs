@@ -18,6 +18,7 @@ mod moves;
 mod planning;
 mod recover;
 mod secrets;
+mod shares;
 mod words;
 
 use std::collections::BTreeMap;
@@ -39,11 +40,11 @@ use crate::counters::Snapshot;
 use crate::fault::{Step, point};
 use crate::image::Image;
 use crate::placement::Placement;
-use crate::policy::{Bundle, Policy};
+use crate::policy::{Bundle, Policy, Shares};
 use crate::state::{Ids, Secrets, Timestamp, generations};
 
 pub use board::Posted;
-pub use change::{Apply, Progress};
+pub use change::{Apply, Change, Progress};
 pub use error::ChangeError;
 
 use board::Board;
@@ -221,7 +222,8 @@ impl Steward {
             Some(kept) => Arc::new(kept),
             None => Arc::new(Placement::next(None, policy)),
         };
-        self.compile(&desk.secrets, &mut desk.ids, bundle, tables)
+        let mut shares = desk.generations.get(number).map(|record| record.shares.clone()).unwrap_or_default();
+        self.compile(&desk.secrets, &mut desk.ids, bundle, &mut shares, tables)
     }
 
     fn compile(
@@ -229,9 +231,11 @@ impl Steward {
         secrets: &Secrets,
         ids: &mut Ids,
         bundle: &Bundle,
+        shares: &mut Shares,
         tables: impl FnOnce(&Policy) -> Arc<Placement>,
     ) -> Result<Made, ChangeError> {
-        let policy = bundle.parse().map_err(|error| ChangeError::Invalid(error.to_string()))?;
+        let mut policy = bundle.parse().map_err(|error| ChangeError::Invalid(error.to_string()))?;
+        shares.apply(&mut policy).map_err(|error| ChangeError::Invalid(error.to_string()))?;
         let placement = tables(&policy);
         let compiled = self
             .platform

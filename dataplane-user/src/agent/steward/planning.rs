@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::{ChangeError, Desk, Made, Steward};
+use super::{Change, ChangeError, Desk, Made, Steward};
 use crate::agent::ground::Compiled;
 use crate::agent::meter::Source as _;
 use crate::both::both;
@@ -10,7 +10,7 @@ use crate::image::Image;
 use crate::placement::Placement;
 use crate::plan::words::overruled;
 use crate::plan::{Base, Context, Guard, Plan, Side, Traffic, plan};
-use crate::policy::{Bundle, Policy};
+use crate::policy::{Bundle, Policy, Shares};
 use crate::state::Timestamp;
 
 /// From so many bytes on a bundle is kept before it is known whether anything will change.
@@ -25,6 +25,8 @@ pub(super) struct Draft {
     pub(super) digest: String,
     /// Whether its bundle is kept already.
     pub(super) kept: bool,
+    /// What operators said of its shards' shares.
+    pub(super) shares: Shares,
     /// What the plan compares it with.
     pub(super) beside: Beside,
 }
@@ -53,7 +55,7 @@ impl Steward {
         let mut desk = self.free_desk()?;
         // Ids that are given for a plan alone are not kept.
         let ids = desk.ids.clone();
-        let draft = self.draft(&mut desk, bundle, None, true);
+        let draft = self.draft(&mut desk, bundle, None, true, &Change::default());
         desk.ids = ids;
         Ok(self.plan_of(&desk, &draft?, allow, base, reveal))
     }
@@ -67,16 +69,22 @@ impl Steward {
         bundle: &Bundle,
         number: Option<u64>,
         imports: bool,
+        change: &Change,
     ) -> Result<Draft, ChangeError> {
         // On a host that was started anew, what is recorded as live is not there to compare with.
         let live = desk.policy.as_ref().and(desk.generations.live()).map(|record| record.number);
         let Desk { secrets, ids, generations, placement, imported, .. } = desk;
-        let before = imported.clone().filter(|_| imports).or_else(|| placement.clone());
+        let mut before = imported.clone().filter(|_| imports).or_else(|| placement.clone());
+        if !change.rebalance.is_empty() {
+            before = before.map(|before| Arc::new(before.without(&change.rebalance)));
+        }
         let tables = move |policy: &Policy| Arc::new(Placement::next(before.as_deref(), policy));
+        let mut shares = generations.live().map(|record| record.shares.clone()).unwrap_or_default();
+        shares.change(&change.shares);
         let number = number.filter(|_| bundle.bytes() >= LONG);
         let (compiled, beside) = both(
             true,
-            || self.compile(secrets, ids, bundle, tables),
+            || self.compile(secrets, ids, bundle, &mut shares, tables),
             || -> Result<_, ChangeError> {
                 let beside = self.beside(live)?;
                 if let Some(number) = number {
@@ -88,7 +96,7 @@ impl Steward {
         );
         let Made { policy, compiled, placement } = compiled?;
         let (beside, digest) = beside?;
-        Ok(Draft { policy, compiled, placement, digest, kept: number.is_some(), beside })
+        Ok(Draft { policy, compiled, placement, shares, digest, kept: number.is_some(), beside })
     }
 
     fn beside(&self, live: Option<u64>) -> Result<Beside, ChangeError> {

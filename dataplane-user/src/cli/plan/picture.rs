@@ -17,7 +17,7 @@ const SHOWN: usize = 20;
 const NAMED: usize = 5;
 
 /// The picture, which ends with a line end.
-pub(super) fn draw(plan: &Plan) -> String {
+pub(in crate::cli) fn draw(plan: &Plan) -> String {
     let mut text = head(plan);
     if plan.is_empty() {
         text.push_str("nothing would change\n");

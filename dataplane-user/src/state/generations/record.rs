@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::Shares;
 use crate::state::{Timestamp, Who};
 
 /// What became of a generation.
@@ -78,6 +79,9 @@ pub struct Record {
     /// Digest of the plan that it carries out.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub plan: Option<String>,
+    /// What operators said of its shards' shares.
+    #[serde(skip_serializing_if = "Shares::is_empty", default)]
+    pub shares: Shares,
     /// What became of it.
     pub status: Status,
 }

@@ -21,6 +21,7 @@ fn record(number: u64, status: Status) -> Record {
         key_ids: 0,
         shard_ids: 0,
         plan: None,
+        shares: Default::default(),
         status,
     }
 }
