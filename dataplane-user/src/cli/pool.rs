@@ -71,14 +71,16 @@ pub(super) fn run(args: &PoolArgs) -> anyhow::Result<()> {
         Verb::Export { out, socket } => {
             let bytes = Client::new(socket).get_bytes("/v1/placement")?;
             match out {
-                Some(path) => std::fs::write(path, &bytes)
-                    .with_context(|| format!("cannot write {}; name another file with --out", path.display())),
+                Some(path) => std::fs::write(path, &bytes).with_context(|| {
+                    format!("cannot write {}; name another file with --out", path.display())
+                }),
                 None => finish(stdout().write_all(&bytes)),
             }
         }
         Verb::Import { file, socket } => {
-            let bytes = std::fs::read(file)
-                .with_context(|| format!("cannot read {}; `keysteer pool export --out FILE` writes one", file.display()))?;
+            let bytes = std::fs::read(file).with_context(|| {
+                format!("cannot read {}; `keysteer pool export --out FILE` writes one", file.display())
+            })?;
             let imported: Imported = Client::new(socket).post_bytes("/v1/placement", bytes)?;
             say(&match imported.in_force {
                 true => "these tables are in force already: there is nothing to do".to_owned(),

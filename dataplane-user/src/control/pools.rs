@@ -168,13 +168,12 @@ fn overlap(cells: &[u16], width: usize) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::placement::{Member, next_one, next_rows, Table, Moved};
+    use crate::placement::{Member, Moved, Table, next_one, next_rows};
 
     #[test]
     fn a_pool_shows_its_balance_and_how_far_rows_overlap() {
-        let shards: Vec<Member> = (0..100)
-            .map(|n| Member { name: format!("shard-{n:03}"), weight: 1, zone: None })
-            .collect();
+        let shards: Vec<Member> =
+            (0..100).map(|n| Member { name: format!("shard-{n:03}"), weight: 1, zone: None }).collect();
         let mut pool = PoolPlacement { since: 3, shards, tables: std::collections::BTreeMap::new() };
         let one = next_one(None, &pool.candidates());
         let rows = next_rows(None, &pool.candidates(), None, 4, &one);

@@ -218,15 +218,8 @@ async fn unknown(uri: Uri) -> Response {
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Response {
-    let reads = [
-        "/v1/status",
-        "/v1/keys",
-        "/v1/claims",
-        "/v1/shards",
-        "/v1/pools",
-        "/v1/generations",
-        "/v1/words",
-    ];
+    let reads =
+        ["/v1/status", "/v1/keys", "/v1/claims", "/v1/shards", "/v1/pools", "/v1/generations", "/v1/words"];
     let read = reads.contains(&uri.path()) || method == Method::POST;
     let right = if read { Method::GET } else { Method::POST };
     problem(StatusCode::METHOD_NOT_ALLOWED, format!("{method} {uri} is not possible; use {right}"))
