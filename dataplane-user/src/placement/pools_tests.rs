@@ -52,6 +52,9 @@ fn the_version_rises_with_the_tables_alone() {
     let first = Placement::next(None, &policy(&FOUR, &[ONE, TWO]));
     let same = Placement::next(Some(&first), &policy(&FOUR, &[TWO, ONE]));
     assert_eq!(same, first);
+    let mut turned = FOUR;
+    turned.reverse();
+    assert_eq!(Placement::next(None, &policy(&turned, &[ONE, TWO])), first);
     let mut doubled = FOUR;
     doubled.iter_mut().for_each(|shard| shard.1 *= 2);
     let alike = Placement::next(Some(&first), &policy(&doubled, &[ONE, TWO]));
