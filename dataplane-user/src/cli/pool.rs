@@ -178,3 +178,59 @@ fn render_pool(pool: &Pool) -> String {
     text.push_str(&tables.render());
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::pools::{PoolShard, PoolTable};
+
+    fn pools() -> Pools {
+        let shard = |name: &str, zone: &str, slots| PoolShard {
+            name: name.to_owned(),
+            zone: Some(zone.to_owned()),
+            weight: 1,
+            share: 0.5,
+            slots,
+            deviation: slots as f64 - 32_768.0,
+        };
+        let table = PoolTable {
+            width: 2,
+            cells: 131_072,
+            moved: 5,
+            unavoidable: 4,
+            deviation: 1,
+            overlap: vec![0.25, 0.5, 0.25],
+        };
+        let pool = Pool {
+            name: "general".to_owned(),
+            since: 2,
+            digest: "ab".to_owned(),
+            zones: vec!["east".to_owned(), "west".to_owned()],
+            shards: vec![shard("a", "east", 32_768), shard("b", "west", 32_767)],
+            tables: vec![table],
+        };
+        Pools { version: 3, digest: "cd".to_owned(), pools: vec![pool] }
+    }
+
+    #[test]
+    fn shows_shares_against_slots() {
+        let text = render(&pools());
+        for line in [
+            "placement version 3, digest cd",
+            "pool general: since version 2, digest ab, zones east west",
+            "a      east       1  50.000 %  32768      +0.00",
+            "b      west       1  50.000 %  32767      -1.00",
+            "    2  131072      5            4          1  0: 25.00 %, 1: 50.00 %, 2: 25.00 %",
+        ] {
+            assert!(text.lines().any(|it| it.trim_end() == line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn one_pool_is_picked_and_a_slip_is_told() {
+        let mut one = pools();
+        only(&mut one, "general").unwrap();
+        let error = only(&mut one, "genral").unwrap_err().to_string();
+        assert_eq!(error, "there is no pool genral; did you mean general?");
+    }
+}

@@ -32,6 +32,9 @@ mod trust;
 #[path = "aiming_tests.rs"]
 mod aiming;
 #[cfg(test)]
+#[path = "pinned_tests.rs"]
+mod pinned;
+#[cfg(test)]
 pub(crate) mod tests;
 #[cfg(test)]
 #[path = "versions_tests.rs"]

@@ -93,12 +93,12 @@ impl<'p> Slots<'p> {
                 let shard = self.indices.get(*shard).copied().unwrap_or(NO_SHARD);
                 Ok(Way::Pinned { shard, table: self.number(first, WIDTH_ALL, first)? })
             }
-            Some(set) => self.set(pool, set),
+            Some(set) => self.set(set),
         }
     }
 
     /// How keys that are pinned to several shards find theirs.
-    fn set(&mut self, pool: usize, set: &'p [usize]) -> Result<Way, CompileError> {
+    fn set(&mut self, set: &'p [usize]) -> Result<Way, CompileError> {
         let rows = u32::try_from(set.len()).unwrap_or(u32::MAX);
         if let Some(table) = self.sets.get(set) {
             return Ok(Way::Several { table: *table, rows });
@@ -118,9 +118,8 @@ impl<'p> Slots<'p> {
         for row in 0..indices.len() {
             self.slots.extend(indices.iter().cycle().skip(row).take(indices.len()));
         }
-        let name = self.policy.pools.get(pool).map_or("", |pool| &pool.name);
         let width = u16::try_from(set.len()).unwrap_or(u16::MAX);
-        self.names.push(TableInfo { first, pool: name.to_owned(), width });
+        self.names.push(TableInfo { first, pool: String::new(), width });
         let table = self.number(first, rows, nowhere)?;
         self.sets.insert(set, table);
         Ok(Way::Several { table, rows })

@@ -223,7 +223,7 @@ pub(super) fn select(generation: &Generation<'_>, trace: &Trace, key: Option<&Ke
     let read = table.map(|(slot, table)| (slot - table.first) / u32::from(table.width.max(1)));
     // A key of width 1 has the shard of its slot in its entry: the compiler read the slot.
     let compiled = || {
-        let key = key.filter(|key| key.width == 1)?;
+        let key = key.filter(|key| key.width == 1 && !key.pinned)?;
         Some(u32::from(compile::slot_of(names, key)))
     };
     Some(Select {

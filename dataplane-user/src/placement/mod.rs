@@ -26,6 +26,7 @@ mod columns;
 mod next;
 mod order;
 mod pools;
+mod readback;
 mod repair;
 mod settle;
 mod share;
@@ -72,3 +73,6 @@ mod tests;
 
 #[cfg(test)]
 mod next_tests;
+
+#[cfg(test)]
+mod pools_tests;

@@ -163,7 +163,7 @@ impl Placement {
 }
 
 /// Whether all cells are shards, and no row has one twice.
-fn sound(cells: &[u16], width: usize, shards: usize) -> Result<(), &'static str> {
+pub(super) fn sound(cells: &[u16], width: usize, shards: usize) -> Result<(), &'static str> {
     for row in cells.chunks(width) {
         for (at, shard) in row.iter().enumerate() {
             if usize::from(*shard) >= shards {

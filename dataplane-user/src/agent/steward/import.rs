@@ -66,3 +66,7 @@ fn keep(desk: &mut Desk, placement: Placement, live: &Placement) -> Result<Impor
     desk.imported = keep;
     Ok(Imported { digest, in_force })
 }
+
+#[cfg(test)]
+#[path = "import_tests.rs"]
+mod tests;

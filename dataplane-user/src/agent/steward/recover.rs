@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use keysteer_common::tables::Slot;
+
 use super::moves::UnderWay;
 use super::secrets::give_secrets;
 use super::{Apply, ChangeError, Desk, Made, Steward};
 use crate::agent::ground::Ground;
 use crate::agent::rebuild::Told;
 use crate::fault::{Step, point};
-use crate::policy::Bundle;
+use crate::image::Names;
+use crate::placement::Placement;
+use crate::policy::{Bundle, Policy};
 use crate::state::audit::{Event, Outcome};
 use crate::state::generations::Record;
 use crate::state::{Generations, Part, StateError, Timestamp, Who, followed};
@@ -67,11 +71,31 @@ impl Steward {
             Some((of, bundle)) if of == number => bundle,
             _ => desk.generations.bundle(number)?,
         };
-        let Made { policy, compiled, placement } = self.compile_at(&mut desk, number, &bundle)?;
+        let Made { mut policy, mut compiled, mut placement } = self.compile_at(&mut desk, number, &bundle)?;
         // What is made of it, should it have to be loaded again, has its tables.
         desk.placement = Some(Arc::clone(&placement));
         let there = pinned.contains(&number);
-        let adopted = there && ground.adopt(number, &compiled.image).map_err(ChangeError::Kernel)?;
+        let mut adopted = there && ground.adopt(number, &compiled.image).map_err(ChangeError::Kernel)?;
+        if there && !adopted && desk.generations.placement(number)?.is_none() {
+            // The tables that its file had are in the kernel.
+            let slots = ground.slots(number).map_err(ChangeError::Kernel)?;
+            if let Some(read) = read_back(&placement, &compiled.image.names, &slots) {
+                let read = Arc::new(read);
+                let tables = |_: &Policy| Arc::clone(&read);
+                let Desk { secrets, ids, .. } = &mut *desk;
+                let again = self.compile(secrets, ids, &bundle, tables)?;
+                adopted = ground.adopt(number, &again.compiled.image).map_err(ChangeError::Kernel)?;
+                if adopted {
+                    tracing::warn!(
+                        generation = number,
+                        "its placement was lost, and is read back from the kernel"
+                    );
+                    desk.generations.put_placement(number, &read)?;
+                    desk.placement = Some(read);
+                    (policy, compiled, placement) = (again.policy, again.compiled, again.placement);
+                }
+            }
+        }
         let words = desk.words();
         if adopted {
             give_secrets(&mut desk.signing, &mut **ground, number, None, &policy, false)?;
@@ -215,6 +239,15 @@ impl Steward {
         desk.generations.prune()?;
         Ok(())
     }
+}
+
+/// The placement by which the kernel has `slots`, of the tables of `like`.
+fn read_back(like: &Placement, names: &Names, slots: &[Slot]) -> Option<Placement> {
+    let first = |pool: &str, width: u16| {
+        let table = names.tables.iter().find(|table| table.pool == pool && table.width == width)?;
+        Some(table.first)
+    };
+    Placement::read_back(like, slots, first, |index| names.shard(index).map(str::to_owned))
 }
 
 /// What a generation's record says of who made it when the policy came from the file.

@@ -6,6 +6,7 @@ mod carriers;
 mod files;
 mod hidden;
 mod json_schema;
+mod pinned;
 mod placed;
 mod trust;
 mod understood;

@@ -104,3 +104,61 @@ pub fn set_imported(state: &Path, placement: Option<&Placement>) -> Result<(), S
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::sync::Arc;
+
+    use super::super::tests::{bundle, prepare};
+    use super::*;
+    use crate::placement::{Member, Moved, PoolPlacement, SLOTS, Table};
+
+    fn placement(version: u64) -> Placement {
+        let member = |name: &str| Member { name: name.to_owned(), weight: 1, zone: None };
+        let cells = (0..SLOTS).map(|row| u16::from(row % 2 == 0)).collect();
+        let tables = BTreeMap::from([(1, Table { cells, moved: Moved::default() })]);
+        let pool = PoolPlacement { since: 1, shards: vec![member("a"), member("b")], tables };
+        Placement { version, pools: BTreeMap::from([("general".to_owned(), Arc::new(pool))]) }
+    }
+
+    #[test]
+    fn is_kept_beside_the_bundle_and_goes_with_it() {
+        let state = tempfile::tempdir().unwrap();
+        let mut generations = Generations::open(state.path()).unwrap();
+        for version in 1..=3 {
+            let number = prepare(&mut generations);
+            assert!(generations.placement(number).unwrap().is_none());
+            generations.put_placement(number, &placement(version)).unwrap();
+            generations.set_live(number).unwrap();
+            assert_eq!(generations.placement(number).unwrap(), Some(placement(version)));
+        }
+        let stray = state.path().join("generations/7.placement.new");
+        fs::write(&stray, "cut").unwrap();
+        assert_eq!(generations.prune().unwrap(), 3);
+        assert!(generations.placement(1).unwrap().is_none() && !stray.exists());
+        assert_eq!(Generations::placement_of(state.path(), 2).unwrap(), Some(placement(2)));
+        assert_eq!(generations.bundle::<String>(3).unwrap(), bundle(3));
+        fs::write(generations.placement_path(3), "nonsense").unwrap();
+        assert!(generations.placement(3).unwrap().is_none());
+    }
+
+    #[test]
+    fn is_carried_whole_or_not_at_all() {
+        let state = tempfile::tempdir().unwrap();
+        let framed = export(&placement(4));
+        assert_eq!(import(Path::new("it"), &framed).unwrap(), placement(4));
+        for at in [0, 30, framed.len() / 2, framed.len() - 1] {
+            let mut other = framed.clone();
+            other[at] ^= 1;
+            import(Path::new("it"), &other).unwrap_err();
+        }
+        assert_eq!(imported(state.path()).unwrap(), None);
+        set_imported(state.path(), Some(&placement(4))).unwrap();
+        assert_eq!(imported(state.path()).unwrap(), Some(placement(4)));
+        set_imported(state.path(), None).unwrap();
+        set_imported(state.path(), None).unwrap();
+        assert_eq!(imported(state.path()).unwrap(), None);
+    }
+}
