@@ -10,9 +10,9 @@ use super::types::{Changed, Changes, Difference, FieldChange, LISTED, Named};
 use crate::display::Veil;
 use crate::policy::versions::span_text;
 use crate::policy::{
-    Carriers, ClassAction, Destination, Egress, Field, InterfaceTrust, Mode, Policy, Pool, Schema, Shard,
-    Share, Signing, SigningSecret, StampValue, Target, Tier, Trust, TrustMode, TrustRule, Width, mac_text,
-    service_text,
+    Carriers, Check, ClassAction, Destination, Egress, Field, Health, InterfaceTrust, Mode, Policy, Pool,
+    Schema, Shard, Share, Signing, SigningSecret, StampValue, Target, Tier, Trust, TrustMode, TrustRule,
+    Width, mac_text, service_text,
 };
 
 /// What changes from one policy to another; from nothing, everything is new.
@@ -132,6 +132,7 @@ fn settings(policy: &Policy) -> Fields {
     found.extend(policy.residency.as_ref().map(|region| field("residency.field", region)));
     found.extend(policy.signing.iter().flat_map(signing));
     found.extend(policy.egress.iter().flat_map(|egress| leaving(policy, egress)));
+    found.extend(policy.health.iter().flat_map(|health| asking(policy, health)));
     // Not of the schema: how a value is shown changes no key.
     let hiding = policy.schemas.iter().flat_map(|schema| &schema.fields).filter(|it| it.display.hides());
     // Every version of the schema shows a field alike.
@@ -167,6 +168,20 @@ fn leaving(policy: &Policy, egress: &Egress) -> Fields {
         };
         found.push(field(&format!("egress.stamp.{}", stamp.carrier.name()), &value));
     }
+    found
+}
+
+/// How each shard is asked whether it lives, and how much of each pool must be left.
+fn asking(policy: &Policy, health: &Health) -> Fields {
+    let asked = policy.shards.iter().zip(&health.shards).map(|(shard, check)| {
+        let text = check.as_ref().map_or_else(|| "off".to_owned(), Check::text);
+        field(&format!("health of shard {}", shard.name), &text)
+    });
+    let floors = policy.pools.iter().zip(&health.floors);
+    let mut found: Fields = asked
+        .chain(floors.map(|(pool, floor)| field(&format!("health.floor of pool {}", pool.name), floor)))
+        .collect();
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
     found
 }
 

@@ -6,6 +6,7 @@ mod carriers;
 mod duplicates;
 mod egress;
 mod field_value;
+mod health;
 mod keys;
 mod keys_file;
 mod normalise;
@@ -151,8 +152,11 @@ pub(super) fn check(
     });
     let keys = keys.unwrap_or_default();
     let trust = schemas.as_ref().and_then(|schemas| trust::check(&mut checker, document, schemas, &keys));
-    let egress = schemas.as_ref().and_then(|schemas| egress::check(&mut checker, document, schemas, &keys));
+    let mut egress =
+        schemas.as_ref().and_then(|schemas| egress::check(&mut checker, document, schemas, &keys));
     egress::translation(&mut checker, document, &scope, &places.shards);
+    let health = health::check(&mut checker, document, &scope, &places.shards);
+    health::road(&mut checker, document, health.as_ref(), &places.shards, &mut egress);
     shards::unused(&mut checker, document, &places, &keys);
     for (at, field, problem) in lint::labels(&document.tables, |table| !displays.hidden(table)) {
         checker.finding(file, at, field, problem);
@@ -187,6 +191,7 @@ pub(super) fn check(
         residency: residency.field,
         signing,
         egress,
+        health,
         warnings: Vec::new(),
         findings: checker.findings,
     };

@@ -3,6 +3,7 @@
 
 mod carriers;
 mod egress;
+mod health;
 mod key;
 mod places;
 mod signing;
@@ -22,6 +23,7 @@ use super::yaml::Node;
 
 pub(super) use carriers::{MAX_DATAGRAMS, SECTIONS};
 pub(super) use egress::{RawEgress, RawStamp};
+pub(super) use health::{LONGEST, MOST, RawDamping, RawHealth, RawShardHealth};
 pub(super) use signing::{RawSecret, RawSigning};
 pub(super) use trust::{RawTrust, RawTrustRule};
 use types::RawLevel;
@@ -75,6 +77,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         "residency",
         "signing",
         "egress",
+        "health",
     ];
     let fields = spec.fields(&allowed, context)?;
     let environment = fields.require("environment", context).and_then(|at| at.parsed(context, values::name));
@@ -107,6 +110,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
     let residency = fields.get("residency").and_then(|at| places::residency(&at, context));
     let signing = fields.get("signing").and_then(|at| signing::signing(&at, context));
     let egress = fields.get("egress").and_then(|at| egress::egress(&at, context));
+    let health = fields.get("health").and_then(|at| health::health(&at, context));
     Some(Document {
         name,
         environment: environment?.value,
@@ -128,6 +132,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         residency,
         signing,
         egress,
+        health,
     })
 }
 

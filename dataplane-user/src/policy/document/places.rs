@@ -10,14 +10,18 @@ use super::types::{RawBlastRadius, RawClass, RawPool, RawShard, RawTier};
 use super::{CLASSES, filled};
 
 pub(super) fn shard(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<RawShard> {
-    let fields = at.fields(&["name", "weight", "target"], context)?;
+    let fields = at.fields(&["name", "weight", "target", "health"], context)?;
     let name = fields.require("name", context).and_then(|at| at.parsed(context, values::name));
     let weight = match fields.get("weight") {
         Some(at) => at.number(1, 65_535, context).map(|at| at.value),
         None => Some(1),
     };
     let target = fields.require("target", context).and_then(|at| target(&at, context));
-    Some(RawShard { name: name?, weight: weight?, target: target? })
+    let health = match fields.get("health") {
+        Some(at) => Some(super::health::of_shard(&at, context)?),
+        None => None,
+    };
+    Some(RawShard { name: name?, weight: weight?, target: target?, health })
 }
 
 /// The forms a target can have.
@@ -79,13 +83,14 @@ fn exit(
 }
 
 pub(super) fn pool<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawPool<'n>> {
-    let fields = at.fields(&["name", "shards", "region"], context)?;
+    let fields = at.fields(&["name", "shards", "region", "health"], context)?;
     let name = fields.require("name", context).and_then(|at| at.parsed(context, values::name));
     let shards = fields
         .require("shards", context)
         .and_then(|at| filled(&at, context, |item, context| item.text(context)));
     let region = fields.get("region").and_then(|at| super::key::region(&at, context));
-    Some(RawPool { name: name?, shards: shards?, region })
+    let floor = fields.get("health").and_then(|at| super::health::of_pool(&at, context));
+    Some(RawPool { name: name?, shards: shards?, region, floor })
 }
 
 pub(super) fn tier<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawTier<'n>> {

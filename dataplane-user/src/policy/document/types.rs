@@ -11,7 +11,7 @@ use crate::policy::model::{Interface, Mode, Target, Width};
 use crate::policy::reader::At;
 use crate::policy::share::Share;
 
-use super::{CLASSES, RawEgress, RawSigning, RawTrust};
+use super::{CLASSES, RawEgress, RawHealth, RawShardHealth, RawSigning, RawTrust};
 
 /// A document of the right shape.
 #[derive(Debug)]
@@ -37,6 +37,7 @@ pub(in crate::policy) struct Document<'n> {
     pub(in crate::policy) residency: Option<At<&'n str>>,
     pub(in crate::policy) signing: Option<RawSigning>,
     pub(in crate::policy) egress: Option<RawEgress<'n>>,
+    pub(in crate::policy) health: Option<RawHealth>,
 }
 
 /// An entry of the scope.
@@ -119,6 +120,8 @@ pub(in crate::policy) struct RawShard {
     pub(in crate::policy) name: At<String>,
     pub(in crate::policy) weight: u32,
     pub(in crate::policy) target: At<Target>,
+    /// How it is asked, where otherwise than the others.
+    pub(in crate::policy) health: Option<RawShardHealth>,
 }
 
 /// A pool.
@@ -127,6 +130,8 @@ pub(in crate::policy) struct RawPool<'n> {
     pub(in crate::policy) name: At<String>,
     pub(in crate::policy) shards: Vec<At<&'n str>>,
     pub(in crate::policy) region: Option<At<&'n str>>,
+    /// Its own floor.
+    pub(in crate::policy) floor: Option<At<Share>>,
 }
 
 /// A tier.

@@ -20,6 +20,7 @@ use leaves::{
 
 mod carriers;
 mod egress;
+mod health;
 mod keys;
 mod leaves;
 mod signing;
@@ -98,6 +99,7 @@ fn spec() -> Value {
             },
             "signing": signing::schema(),
             "egress": egress::schema(),
+            "health": health::schema(),
         },
         "required": ["environment", "interfaces", "scope", "schemas"],
         "additionalProperties": false,
@@ -284,6 +286,7 @@ fn shard() -> Value {
         "properties": {
             "name": name("What the shard is called; it also decides which slots the shard prefers."),
             "weight": integer("Its share relative to the others of a pool.", 1, 65_535),
+            "health": health::of_shard(),
             "target": {
                 "description": "How the shard is reached.",
                 "oneOf": [
@@ -314,6 +317,7 @@ fn pool() -> Value {
             "name": name("What the pool is called."),
             "shards": filled("The names of its shards.", &name("A shard.")),
             "region": region("The region that its shards are in."),
+            "health": health::of_pool(),
         },
         "required": ["name", "shards"],
         "additionalProperties": false,

@@ -45,12 +45,19 @@ fn full() -> Value {
                 "since": "2026-01-31", "deprecated": "2099-12-31", "dualAccept": "30d",
             }],
             "shards": [
-                {"name": "a", "weight": 2, "target": "pass"},
-                {"name": "b", "target": {"cpu": 1}},
+                {
+                    "name": "a", "weight": 2, "target": "pass",
+                    "health": {
+                        "probe": {"http": {"port": 80, "path": "/healthz", "host": "shop.example", "status": [200, 204]}},
+                        "address": "203.0.113.11", "interval": "2s", "timeout": "1s", "rise": 1, "fall": 2, "jitter": "20%",
+                        "slowStart": "30s", "damping": "off",
+                    },
+                },
+                {"name": "b", "target": {"cpu": 1}, "health": {"probe": {"icmp": {}}, "damping": {"flaps": 3}}},
                 {"name": "c", "target": {"interface": {"name": "veth-c", "mac": "02:00:00:00:00:0c"}}},
                 {"name": "d", "target": {"nextHop": {"interface": "eth0", "mac": "02:00:00:00:00:0d"}}},
             ],
-            "pools": [{"name": "general", "shards": ["a", "b", "c", "d"], "region": "34"}],
+            "pools": [{"name": "general", "shards": ["a", "b", "c", "d"], "region": "34", "health": {"floor": "40%"}}],
             "tiers": [{
                 "name": "gold", "pool": "general", "width": 2, "owner": "team", "costCentre": "cc-1", "account": "acct-1",
                 "rank": 2, "vip": true,
@@ -83,7 +90,11 @@ fn full() -> Value {
             },
             "egress": {
                 "interfaces": ["eth0"], "count": true, "senders": {"10.9.0.0/16": "acme"},
-                "stamp": {"ip.dscp": "product", "ipv6.flow_label": {"acme": 7}}, "probes": false,
+                "stamp": {"ip.dscp": "product", "ipv6.flow_label": {"acme": 7}}, "probes": true,
+            },
+            "health": {
+                "probe": {"tcp": {"port": 443}}, "address": "203.0.113.10", "interval": "1s", "timeout": "500ms", "rise": 2, "fall": 3,
+                "jitter": "10%", "floor": "50%", "slowStart": "30s", "damping": {"flaps": 3, "within": "60s", "hold": "60s"},
             },
         },
     })
