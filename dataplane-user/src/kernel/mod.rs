@@ -54,7 +54,7 @@ pub use link::{Direction, Link, LinkFacts, Place};
 pub use load::check_kernel;
 pub use native::{has_native_xdp, has_tcx};
 pub use runs::{FRAMES, Runs};
-pub use steering::{Counted, Link as SteeredInterface, Steering};
+pub use steering::{Counted, Link as SteeredInterface, Speaker, Steering};
 pub use survey::Pinned;
 pub use tables::{KEYS_MAP, change_keys};
 pub use test_run::{FRAMES_AT_TC, TestRunOutcome, pin_to_cpu};

@@ -112,7 +112,7 @@ impl Steward {
         (apply.progress)("compiling");
         let number = desk.generations.next_number();
         let mut draft = self.draft(desk, &apply.bundle, Some(number))?;
-        draft.compiled.image.heed(desk.words());
+        draft.compiled.image.heed(self.heeds(desk.words()));
         let image = &draft.compiled.image;
         // The tables of many keys are loaded while the plan is made and written down.
         let early = image.names.keys.len() >= MANY;
@@ -128,7 +128,7 @@ impl Steward {
         };
         (apply.progress)("loading");
         let ready = ready.unwrap_or_else(|| self.ready(image));
-        if let Err(error) = ready.and_then(|()| self.prove(desk, number, &draft, apply, plans)) {
+        if let Err(error) = ready.and_then(|()| self.prove(desk, number, &mut draft, apply, plans)) {
             self.abandon(desk, number, &error)?;
             return Err(error);
         }
@@ -145,7 +145,9 @@ impl Steward {
     }
 
     fn ready(&self, image: &Image) -> Result<(), ChangeError> {
-        self.ground().ready(image).map_err(ChangeError::Kernel)
+        self.ground().ready(image).map_err(ChangeError::Kernel)?;
+        // A set of maps that was made for it had the words of a moment ago.
+        self.say_again().map_err(ChangeError::Kernel)
     }
 
     /// Plans a change, and records its generation as prepared. Gives its number, if anything changes, and the plan's
@@ -195,7 +197,7 @@ impl Steward {
         &self,
         desk: &mut Desk,
         number: u64,
-        draft: &Draft,
+        draft: &mut Draft,
         apply: &Apply<'_>,
         asked: bool,
     ) -> Result<(), ChangeError> {
@@ -207,7 +209,10 @@ impl Steward {
         apply.going()?;
         (apply.progress)("proving");
         let frames = probe::frames(policy, &compiled.image);
-        ground.prove(number, &compiled.image, &frames).map_err(ChangeError::Kernel)?;
+        self.in_silence(|words| {
+            compiled.image.words = words;
+            ground.prove(number, &compiled.image, &frames).map_err(ChangeError::Kernel)
+        })?;
         point(Step::Probed);
         apply.going()
     }

@@ -71,7 +71,7 @@ impl Steward {
         let words = desk.words();
         if adopted {
             give_secrets(&mut desk.signing, &mut **ground, number, None, &policy, false)?;
-            ground.set_words(&words).map_err(ChangeError::Kernel)?;
+            self.have_heeded(&mut **ground, words).map_err(ChangeError::Kernel)?;
             self.adopt_last(&mut desk, &mut **ground, &pinned, number)?;
             let statuses = ground.commit(number, &compiled.wanted).map_err(ChangeError::Kernel)?;
             desk.note(statuses, &compiled.wanted);
@@ -128,7 +128,7 @@ impl Steward {
         let words = desk.words();
         {
             let mut ground = self.ground();
-            ground.set_words(&words).map_err(ChangeError::Kernel)?;
+            self.have_heeded(&mut **ground, words).map_err(ChangeError::Kernel)?;
             for number in pinned {
                 ground.retire(number).map_err(ChangeError::Kernel)?;
             }

@@ -30,9 +30,11 @@ mod back;
 mod commit;
 mod counted;
 mod make;
+mod speaker;
 mod words;
 
 pub use counted::Counted;
+pub use speaker::Speaker;
 
 /// A steered interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
