@@ -26,7 +26,7 @@ fn draw(seed: u64, shard: u16, turn: u64) -> u64 {
 fn part(span: Duration, part: u64) -> Duration {
     let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
     // Less than `nanos`, so nothing is cut off.
-    Duration::from_nanos((u128::from(nanos) * u128::from(part) >> 64) as u64)
+    Duration::from_nanos(((u128::from(nanos) * u128::from(part)) >> 64) as u64)
 }
 
 /// How long a new shard waits for its first question: some part of the interval.

@@ -11,7 +11,7 @@ use crate::state::overlay::ShardWord;
 
 const HEALTH: &str = "  health: {probe: {tcp: {port: 443}}}\n  keys:\n";
 
-fn asking(text: String) -> String {
+fn asking(text: &str) -> String {
     text.replacen("  keys:\n", HEALTH, 1)
 }
 
@@ -26,7 +26,7 @@ fn in_kernel(fake: &Fake) -> BTreeSet<u32> {
 #[test]
 fn words_of_health_and_of_operators_are_heeded_both() {
     let (place, fake) = (place(), Fake::default());
-    fs::write(&place.options.policy, policy(asking)).unwrap();
+    fs::write(&place.options.policy, policy(|text| asking(&text))).unwrap();
     let started = begin(&place, &fake).unwrap();
     let steward = &started.steward;
     let name = |index: u16| steward.node().names.shard(index).unwrap().to_owned();
@@ -42,7 +42,7 @@ fn words_of_health_and_of_operators_are_heeded_both() {
     say(1, None);
     assert_eq!(in_kernel(&fake), [0].into());
     // A change of the policy leaves what is said, and the operators' list is theirs alone.
-    apply(&started, &place, &asking(heavier())).unwrap();
+    apply(&started, &place, &asking(&heavier())).unwrap();
     assert_eq!(in_kernel(&fake), [0].into());
     assert!(steward.standing().is_empty());
     steward.say_health(BTreeMap::new()).unwrap();
@@ -52,7 +52,7 @@ fn words_of_health_and_of_operators_are_heeded_both() {
 #[test]
 fn nothing_is_said_twice() {
     let (place, fake) = (place(), Fake::default());
-    fs::write(&place.options.policy, policy(asking)).unwrap();
+    fs::write(&place.options.policy, policy(|text| asking(&text))).unwrap();
     let started = begin(&place, &fake).unwrap();
     fake.0.steps();
     started.steward.say_health(down(&[0])).unwrap();
@@ -63,7 +63,7 @@ fn nothing_is_said_twice() {
 #[test]
 fn a_new_agent_leaves_those_out_that_were_until_they_are_measured() {
     let (place, fake) = (place(), Fake::default());
-    fs::write(&place.options.policy, policy(asking)).unwrap();
+    fs::write(&place.options.policy, policy(|text| asking(&text))).unwrap();
     let first = begin(&place, &fake).unwrap();
     let name = first.steward.node().names.shard(1).unwrap().to_owned();
     first.steward.shard_word(&name, Some(ShardWord::Disabled), &WordRequest::default(), Who::this()).unwrap();
@@ -83,7 +83,7 @@ fn a_new_agent_leaves_those_out_that_were_until_they_are_measured() {
 #[test]
 fn a_policy_that_asks_heeds_words_before_there_are_any() {
     let (place, fake) = (place(), Fake::default());
-    fs::write(&place.options.policy, policy(asking)).unwrap();
+    fs::write(&place.options.policy, policy(|text| asking(&text))).unwrap();
     let started = begin(&place, &fake).unwrap();
     let overlay = |number| fake.0.pinned.lock().unwrap().generations[&number].config.overlay;
     assert_eq!(overlay(1), 1);
@@ -91,5 +91,5 @@ fn a_policy_that_asks_heeds_words_before_there_are_any() {
     apply(&started, &place, &policy(|text| text)).unwrap();
     assert_eq!(overlay(2), 0);
     // And such a change is one, in both directions.
-    assert_eq!(apply(&started, &place, &policy(asking)).unwrap(), 3);
+    assert_eq!(apply(&started, &place, &policy(|text| asking(&text))).unwrap(), 3);
 }

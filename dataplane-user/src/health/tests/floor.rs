@@ -19,7 +19,9 @@ fn kill_all(weights: &[u32], floor: &str) -> Vec<Vec<u16>> {
 #[test]
 fn below_the_floor_all_are_used() {
     const ALL: &[u16] = &[];
-    let table: [(&[u32], &str, &[&[u16]]); 8] = [
+    /// Weights, the floor, and what is out after each death.
+    type Row = (&'static [u32], &'static str, &'static [&'static [u16]]);
+    let table: [Row; 8] = [
         (&[1, 1, 1, 1], "50%", &[&[0], &[0, 1], ALL, ALL]),
         (&[1, 1, 1], "50%", &[&[0], ALL, ALL]),
         (&[1, 1], "50%", &[&[0], ALL]),
