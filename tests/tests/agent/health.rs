@@ -51,7 +51,7 @@ fn host<'s>(site: &'s Site, name: &str) -> &'s Host {
 /// How a shard is.
 fn state(agent: &Agent, name: &str) -> String {
     let shard = agent.shards().into_iter().find(|shard| shard.name == name).unwrap();
-    shard.health.unwrap().state
+    shard.health.map_or_else(|| "unknown".to_owned(), |health| health.state)
 }
 
 fn is_up(status: &Status, up: usize) -> bool {
@@ -61,10 +61,13 @@ fn is_up(status: &Status, up: usize) -> bool {
 /// Waits until all shards were asked and answered.
 fn all_up(agent: &Agent, site: &Site) {
     until("all shards are asked and up", || {
+        if !is_up(&agent.status(), 3) {
+            return false;
+        }
         let metrics = agent.metrics(&site.node);
         let answered =
             |shard| metrics.get("keysteer_health_probes_total", &[("shard", shard), ("result", "answered")]);
-        is_up(&agent.status(), 3) && ["a", "b", "c"].into_iter().all(|shard| answered(shard) >= 2.0)
+        ["a", "b", "c"].into_iter().all(|shard| answered(shard) >= 2.0)
     });
 }
 
@@ -209,7 +212,7 @@ fn health_and_operators_both_hold_and_a_restart_keeps_the_dead_out() {
     for _ in 0..10 {
         assert_eq!(who(&site, 2).as_deref(), Some("c"));
     }
-    assert_eq!(state(&agent, "a"), "down");
+    until("a is still out", || state(&agent, "a") == "down");
     agent.read(&["shard", "enable", "b"]).done();
     assert!(!answers(&site, 1, 32).contains("a"));
     alive[0] = Some(life(&site.shards[0]));
@@ -240,15 +243,13 @@ fn a_change_under_way_does_not_delay_a_word() {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let changes = scope.spawn(|| {
-            let mut weight = 2;
+            let mut changes = 0;
             while !stop.load(Ordering::Relaxed) {
-                let target = r#"{name: c, target: {interface: {name: to-c"#;
-                let text = by_tcp("native")
-                    .replace(target, &target.replace("c, t", &format!("c, weight: {weight}, t")));
+                changes += 1;
+                let text = by_tcp("native").replace("team-globex", &format!("team-{changes}"));
                 apply(&agent, &place, &text);
-                weight += 1;
             }
-            weight - 2
+            changes
         });
         for round in 0..3 {
             let name = site.who(v4(2, 1));
@@ -277,7 +278,7 @@ fn serve_status(host: &Host, status: &Arc<AtomicU16>) {
         let listener = TcpListener::bind(SocketAddr::new(SERVICE[0], LIFE))?;
         ready.send(()).unwrap();
         for connection in listener.incoming() {
-            let mut connection = connection?;
+            let Ok(mut connection) = connection else { continue };
             let mut request = [0; 1024];
             if let Ok(many) = connection.read(&mut request) {
                 let request = String::from_utf8_lossy(&request[..many]).into_owned();
