@@ -17,6 +17,7 @@
 //!  replay     captures through either home of the decision
 //!  state      what outlives the agent: secrets, ids, generations, operators' words, the audit log
 //!  signing    secrets of signed keys, from their files
+//!  health     whether shards live: asked, judged, told to the kernel
 //!  agent      the long-running process
 //!  control    the local API: types once, server and client
 //!  telemetry  OpenMetrics, windows
@@ -57,6 +58,8 @@ pub mod replay;
 pub mod state;
 
 pub mod signing;
+
+pub mod health;
 
 pub mod agent;
 pub mod control;

@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex};
 use keysteer_common::carrier::Carrier;
 use keysteer_common::shim::Signing;
 
-use super::ground::{Attached, Compiled, Counted, Ground, Places, Platform, Wanted};
+use super::ground::{Attached, Compiled, Counted, Ground, Places, Platform, Speak, Wanted};
 use super::meter::{Cause, Meter, Source};
 use super::node::Node;
 use super::steward::Posted;
 use crate::compile::{Host, compile_placed, devices};
 use crate::control::types::{InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
+use crate::health::Report;
 use crate::image::{FieldInfo, Image, KeyInfo, Moves, Names, SchemaInfo, ShardInfo, Words};
 use crate::kernel::interfaces::{Interface, Interfaces};
 use crate::kernel::{self, Seen, Tick};
@@ -91,6 +92,8 @@ pub(crate) struct Record {
     pub(crate) node: Mutex<Arc<Node>>,
     /// What a source says of changes.
     pub(crate) posted: Mutex<Posted>,
+    /// What a source says of health.
+    pub(crate) health: Mutex<Option<Report>>,
 }
 
 /// What is pinned.
@@ -169,6 +172,20 @@ impl Counted for Fake {
 
     fn carried(&self) -> Result<Snapshot, Cause> {
         Ok(self.all()?.carried())
+    }
+}
+
+impl Speak for Fake {
+    fn say(&self, words: &BTreeMap<u32, u64>) -> Result<(), Cause> {
+        self.0.step("say")?;
+        let shards = &mut self.pinned().words.shards;
+        for (index, word) in words {
+            match word {
+                0 => drop(shards.remove(index)),
+                word => drop(shards.insert(*index, *word)),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -270,6 +287,10 @@ impl Ground for Fake {
     }
 
     fn counted(&self) -> Box<dyn Counted> {
+        Box::new(self.clone())
+    }
+
+    fn speaker(&self) -> Box<dyn Speak> {
         Box::new(self.clone())
     }
 
@@ -392,6 +413,10 @@ impl Meter for Fake {
 impl Source for Fake {
     fn posted(&self) -> Posted {
         self.0.posted.lock().unwrap().clone()
+    }
+
+    fn health(&self) -> Option<Report> {
+        self.0.health.lock().unwrap().clone()
     }
 
     fn node(&self) -> Arc<Node> {

@@ -1,6 +1,7 @@
 //! What the steward needs of the kernel: [`crate::kernel::Steering`] in production, a fake in tests of the order of
 //! things.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use keysteer_common::shim::Signing;
@@ -111,6 +112,15 @@ pub trait Counted {
     fn carried(&self) -> Result<Snapshot, Cause>;
 }
 
+/// Says words of shards at once, while the ground may be busy with a change.
+pub trait Speak: Send + Sync {
+    /// Sets the words of some shards, by index; others stay.
+    ///
+    /// # Errors
+    /// The kernel does not let them be written.
+    fn say(&self, words: &BTreeMap<u32, u64>) -> Result<(), Cause>;
+}
+
 /// A node's generations, links and counters in the kernel. See [`crate::kernel::Steering`] for what each does.
 #[expect(missing_docs, reason = "the methods of Steering, which has them")]
 pub trait Ground: Send {
@@ -130,6 +140,7 @@ pub trait Ground: Send {
     fn attached(&self, number: u64) -> Result<Attached, Cause>;
     fn counted(&self) -> Box<dyn Counted>;
     fn words(&self) -> Result<Words, Cause>;
+    fn speaker(&self) -> Box<dyn Speak>;
     fn set_words(&mut self, words: &Words) -> Result<(), Cause>;
     fn signing(&self, number: u64) -> Result<Option<Signing>, Cause>;
     fn write_signing(&mut self, number: u64, signing: &Signing) -> Result<(), Cause>;

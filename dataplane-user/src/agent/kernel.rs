@@ -1,11 +1,12 @@
 //! The platform in production: the only file of the agent that names the compiler and the kernel.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use keysteer_common::shim::Signing;
 use keysteer_common::tables::Slot;
 
-use super::ground::{Attached, Compiled, Counted, Ground, Places, Platform, Wanted};
+use super::ground::{Attached, Compiled, Counted, Ground, Places, Platform, Speak, Wanted};
 use super::meter::Cause;
 use super::tags;
 use crate::compile::LOOPBACK;
@@ -119,6 +120,12 @@ impl Counted for kernel::Counted {
     }
 }
 
+impl Speak for kernel::Speaker {
+    fn say(&self, words: &BTreeMap<u32, u64>) -> Result<(), Cause> {
+        Ok(Self::say(self, words)?)
+    }
+}
+
 impl Ground for Steering {
     fn pinned(&self) -> Result<Vec<u64>, Cause> {
         Ok(Self::pinned(self)?)
@@ -179,6 +186,10 @@ impl Ground for Steering {
 
     fn counted(&self) -> Box<dyn Counted> {
         Box::new(Self::counted(self))
+    }
+
+    fn speaker(&self) -> Box<dyn Speak> {
+        Box::new(Self::speaker(self))
     }
 
     fn words(&self) -> Result<Words, Cause> {

@@ -7,6 +7,7 @@ use super::node::Node;
 use super::steward::Posted;
 use crate::control::types::{MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
+use crate::health::Report;
 use crate::image::Image;
 
 /// A failure below: its message says in one line what went wrong and what to do next.
@@ -46,4 +47,7 @@ pub trait Source: Meter {
 
     /// What changes have done.
     fn posted(&self) -> Posted;
+
+    /// What is known of shards that are asked whether they live; nothing where none is.
+    fn health(&self) -> Option<Report>;
 }

@@ -10,6 +10,7 @@
 pub mod audit;
 pub mod error;
 pub mod ground;
+pub mod health;
 pub mod kernel;
 pub mod memory;
 pub mod meter;

@@ -10,8 +10,8 @@ use keysteer_common::back::PROBE_MARK;
 use keysteer_common::tables::{exit, target};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, getsockopt, setsockopt, socket,
-    sockopt,
+    AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, connect, getsockopt, setsockopt,
+    socket, sockopt,
 };
 
 use super::node::Node;
@@ -130,11 +130,17 @@ fn own_address(node: &Node, v4: bool) -> Result<Option<IpAddr>, RoadError> {
     Ok(leaving.into_iter().find_map(of))
 }
 
-/// Asks for a connection, and closes it.
-fn ask(mark: Option<u32>, from: Option<IpAddr>, to: SocketAddr) -> Result<ProbeOutcome, RoadError> {
-    let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+/// A socket that never blocks, whose packets have `mark` and come from `from`, where these are given.
+pub(crate) fn open(
+    kind: SockType,
+    protocol: Option<SockProtocol>,
+    mark: Option<u32>,
+    from: Option<IpAddr>,
+    v4: bool,
+) -> Result<OwnedFd, RoadError> {
+    let family = if v4 { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let socket: OwnedFd = socket(family, SockType::Stream, flags, None).map_err(failed("make a socket"))?;
+    let socket = socket(family, kind, flags, protocol).map_err(failed("make a socket"))?;
     if let Some(mark) = mark {
         setsockopt(&socket, sockopt::Mark, &mark).map_err(failed("mark a socket (CAP_NET_ADMIN)"))?;
     }
@@ -142,6 +148,34 @@ fn ask(mark: Option<u32>, from: Option<IpAddr>, to: SocketAddr) -> Result<ProbeO
         let from = SockaddrStorage::from(SocketAddr::new(from, 0));
         bind(socket.as_raw_fd(), &from).map_err(failed("use this host's address"))?;
     }
+    Ok(socket)
+}
+
+/// Where this host's questions come from, by family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    v4: Option<IpAddr>,
+    v6: Option<IpAddr>,
+}
+
+impl Sources {
+    /// Those of a node, as its interfaces have them now.
+    ///
+    /// # Errors
+    /// The kernel does not list them.
+    pub fn of_node(node: &Node) -> Result<Self, RoadError> {
+        Ok(Self { v4: own_address(node, true)?, v6: own_address(node, false)? })
+    }
+
+    /// That of a family.
+    pub fn of(&self, v4: bool) -> Option<IpAddr> {
+        if v4 { self.v4 } else { self.v6 }
+    }
+}
+
+/// Asks for a connection, and closes it.
+fn ask(mark: Option<u32>, from: Option<IpAddr>, to: SocketAddr) -> Result<ProbeOutcome, RoadError> {
+    let socket = open(SockType::Stream, None, mark, from, to.is_ipv4())?;
     match connect(socket.as_raw_fd(), &SockaddrStorage::from(to)) {
         Ok(()) => return Ok(ProbeOutcome::Connected),
         Err(nix::errno::Errno::EINPROGRESS) => {}

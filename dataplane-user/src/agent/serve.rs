@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::Options;
 use super::error::AgentError;
+use super::health::Keeper;
 use super::meter::Source;
 use super::start::Started;
 use super::steward::Steward;
@@ -107,7 +108,7 @@ fn spawn(started: &Started, watch: &Arc<Watch>, options: &Options) -> Result<Joi
     tasks.spawn(serve_control(control, server::router(api).merge(changes)));
     tasks.spawn(serve("metrics", metrics, telemetry::server::router(Arc::clone(&telemetry))));
     tasks.spawn(sample(telemetry, Arc::clone(steward)));
-    tasks.spawn(look(Arc::clone(watch), Arc::clone(steward)));
+    tasks.spawn(look(Arc::clone(watch), Arc::clone(steward), Arc::default()));
     Ok(tasks)
 }
 
@@ -130,14 +131,15 @@ async fn serve_control(listener: UnixListener, router: Router) {
     }
 }
 
-/// How often words, interfaces and the policy file are looked at.
-async fn look(watch: Arc<Watch>, steward: Arc<Steward>) {
+/// How often words, interfaces and the policy file are looked at, and whether shards are asked as they should be.
+async fn look(watch: Arc<Watch>, steward: Arc<Steward>, keeper: Arc<Keeper>) {
     let mut tick = tokio::time::interval(watch::EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        let (watch, steward) = (Arc::clone(&watch), Arc::clone(&steward));
+        let (watch, steward, keeper) = (Arc::clone(&watch), Arc::clone(&steward), Arc::clone(&keeper));
         let looked = tokio::task::spawn_blocking(move || {
+            keeper.look(&steward);
             watch.look(&steward);
             steward.look();
         });

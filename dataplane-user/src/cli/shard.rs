@@ -6,7 +6,7 @@ use super::Read;
 use super::output::{Align, Table, print_list, print_one};
 use super::share::{HowArgs, ShardName};
 use super::word::WordArgs;
-use crate::control::types::{ProbeOutcome, ProbeRequest, Probed, Shard};
+use crate::control::types::{ProbeOutcome, ProbeRequest, Probed, Shard, ShardHealth};
 
 /// Show shards, and take them out or back in
 #[derive(Debug, Args)]
@@ -17,7 +17,7 @@ pub(super) struct ShardArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List the shards with their counters and rates
+    /// List the shards with their health, counters and rates
     List {
         #[command(flatten)]
         read: Read,
@@ -116,12 +116,21 @@ fn probe(name: &str, service: &str, read: &Read) -> anyhow::Result<()> {
     }
 }
 
+/// What operators and health say of a shard.
+fn health(shard: &Shard) -> String {
+    let disabled = shard.disabled.then(|| "disabled".to_owned());
+    let said: Vec<String> =
+        disabled.into_iter().chain(shard.health.as_ref().map(ShardHealth::text)).collect();
+    if said.is_empty() { "-".to_owned() } else { said.join(", ") }
+}
+
 fn render(shards: &[Shard]) -> String {
     let mut table = Table::new([
         ("SHARD", Align::Left),
         ("WEIGHT", Align::Right),
         ("POOLS", Align::Left),
         ("TARGET", Align::Left),
+        ("HEALTH", Align::Left),
         ("PACKETS", Align::Right),
         ("BYTES", Align::Right),
         ("FLOWS", Align::Right),
@@ -142,6 +151,7 @@ fn render(shards: &[Shard]) -> String {
             shard.weight.to_string(),
             shard.pools.join(","),
             shard.target.clone(),
+            health(shard),
             shard.packets.to_string(),
             shard.bytes.to_string(),
             shard.flows.to_string(),

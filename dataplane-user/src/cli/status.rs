@@ -5,7 +5,9 @@ use clap::Args;
 use super::Read;
 use super::output::{Align, Table, print_one};
 use super::share::far;
-use crate::control::types::{Count, PolicyStatus, SchemaStatus, SecretStatus, Standing, Status};
+use crate::control::types::{
+    Count, HealthStatus, NamedHealth, PolicyStatus, SchemaStatus, SecretStatus, Standing, Status,
+};
 
 /// How many operators' words are shown.
 const WORDS: usize = 20;
@@ -62,6 +64,9 @@ fn render(status: &Status) -> String {
     }
     if let Some(moving) = &status.migration {
         fact("migration", far(moving));
+    }
+    if let Some(health) = &status.health {
+        fact("health", self::health(health));
     }
     for secret in &status.secrets {
         fact("secret", self::secret(secret));
@@ -137,6 +142,9 @@ fn render(status: &Status) -> String {
     if !status.words.is_empty() {
         parts.push(words(&status.words));
     }
+    if let Some(health) = status.health.as_ref().filter(|health| !health.others.is_empty()) {
+        parts.push(others(&health.others));
+    }
     if received.packets > 0 {
         parts.extend([verdicts.render(), outcomes.render()]);
     }
@@ -151,6 +159,38 @@ fn secret(secret: &SecretStatus) -> String {
         (true, Some(why)) => format!("{id} ({file}), in force as it was read before: {why}"),
         (false, None) => format!("{id} ({file}), not in force"),
         (false, Some(why)) => format!("{id} ({file}), not in force: {why}"),
+    }
+}
+
+/// How many shards answer, and what is doubted.
+fn health(health: &HealthStatus) -> String {
+    let HealthStatus { asked, up, doubted, .. } = health;
+    let doubted = match doubted.as_slice() {
+        [] => String::new(),
+        pools => format!(
+            "; so much of {} does not answer that the network is doubted: all shards there are used",
+            pools.join(", ")
+        ),
+    };
+    format!("{up} of {asked} shards that are asked answer{doubted}")
+}
+
+/// The first shards that are not simply up.
+fn others(others: &[NamedHealth]) -> String {
+    let mut table = Table::new([
+        ("SHARD", Align::Left),
+        ("HEALTH", Align::Left),
+        ("FAILURES", Align::Right),
+        ("ASKED", Align::Left),
+        ("WHY", Align::Left),
+    ]);
+    for NamedHealth { shard, health } in others.iter().take(WORDS) {
+        let why = health.why.clone().filter(|_| health.failures > 0).unwrap_or_default();
+        table.row([shard.clone(), health.text(), health.failures.to_string(), health.check.clone(), why]);
+    }
+    match others.len().saturating_sub(WORDS) {
+        0 => table.render(),
+        more => format!("{}and {more} more: `keysteer shard list` has all\n", table.render()),
     }
 }
 

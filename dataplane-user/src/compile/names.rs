@@ -10,6 +10,7 @@ use super::keys::Placed;
 use super::slots::SlotTables;
 
 use crate::display::Veil;
+use crate::health::Checks;
 use crate::image::{FieldInfo, KeyInfo, Names, SchemaInfo, ShardInfo, TableInfo};
 use crate::policy::{Field, Key, Mode, Policy, Schema, Shard, Target, mac_text};
 
@@ -46,6 +47,7 @@ pub(super) fn names(
         keys,
         shards: by_index(policy, indices, ShardInfo::default(), shard_info),
         tables,
+        health: Checks::of(policy, indices).map(Arc::new),
     }
 }
 

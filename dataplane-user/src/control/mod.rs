@@ -4,6 +4,7 @@
 pub mod changes;
 pub mod claims;
 pub mod client;
+mod health;
 pub mod peer;
 pub mod pools;
 mod reveal;

@@ -88,6 +88,7 @@ async fn status(State(api): State<Api>) -> Response {
             &snapshot,
             api.source.program()?,
             api.source.maps()?,
+            api.source.health().as_ref(),
         ))
     })
     .await
@@ -146,7 +147,9 @@ async fn claims(State(api): State<Api>) -> Response {
 async fn shards(State(api): State<Api>) -> Response {
     answer(move || {
         let snapshot = api.source.counters()?;
-        Ok(view::shards(&api.source.node(), &snapshot, |index| api.telemetry.rates(index)))
+        let (posted, health) = (api.source.posted(), api.source.health());
+        let rates = |index| api.telemetry.rates(index);
+        Ok(view::shards(&api.source.node(), &posted, &snapshot, health.as_ref(), rates))
     })
     .await
 }

@@ -11,6 +11,8 @@ use crate::state::generations::{self, Record};
 use crate::state::overlay::Word;
 use crate::state::{Timestamp, Who};
 
+pub use super::health::{HealthStatus, NamedHealth, ShardHealth};
+
 /// Where the socket is, unless the command line says otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/keysteer/agent.sock";
 
@@ -62,6 +64,9 @@ pub struct Status {
     /// What leaves, where the policy has it seen.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub egress: Option<EgressStatus>,
+    /// How shards are that are asked whether they live, where the policy has any asked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub health: Option<HealthStatus>,
     /// Whether `received = Σ verdicts = Σ keys + Σ other classes` held in this reading. While packets
     /// flow, one can be seen between two counters; at rest it always holds.
     pub balanced: bool,
@@ -352,6 +357,12 @@ pub struct Shard {
     pub sent: Option<Count>,
     /// Of `packets`, the dropped.
     pub dropped: u64,
+    /// How it is, where it is asked whether it lives.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub health: Option<ShardHealth>,
+    /// Whether operators have taken it out.
+    #[serde(default)]
+    pub disabled: bool,
     /// Rates over `10s`, `1m`, `5m` and `1h`; a window not yet full covers what there is.
     pub rates: BTreeMap<String, Rate>,
 }

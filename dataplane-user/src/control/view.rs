@@ -8,13 +8,15 @@ use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
 use super::claims;
 use super::types::{
-    Count, EgressStatus, Key, MapStatus, Outcome, PolicyStatus, Problem, ProgramStatus, Rate, Shard, Status,
+    Count, EgressStatus, HealthStatus, Key, MapStatus, Outcome, PolicyStatus, Problem, ProgramStatus, Rate,
+    Shard, ShardHealth, Status,
 };
 use crate::agent::node::{Node, VERSION};
 use crate::agent::steward::Posted;
 use crate::counters::Snapshot;
 use crate::explain::types::{Explanation, Question};
 use crate::explain::{Generation, unhex};
+use crate::health::Report;
 use crate::image::{Image, KeyInfo};
 use crate::kernel::interfaces::Interfaces;
 use crate::suggest::nearest;
@@ -33,6 +35,7 @@ pub fn status(
     snapshot: &Snapshot,
     program: ProgramStatus,
     maps: Vec<MapStatus>,
+    health: Option<&Report>,
 ) -> Status {
     let verdicts =
         Verdict::ALL.iter().map(|verdict| (verdict.name().to_owned(), snapshot.verdict(*verdict).into()));
@@ -55,6 +58,7 @@ pub fn status(
         received: snapshot.received().into(),
         verdicts: verdicts.collect(),
         outcomes: outcomes(snapshot),
+        health: health.map(HealthStatus::of),
         egress: (!node.back.is_empty()).then(|| egress(node, snapshot)),
         balanced: snapshot.balanced().is_ok(),
     }
@@ -150,7 +154,9 @@ fn key_of(node: &Node, snapshot: &Snapshot, info: &KeyInfo, reveal: bool) -> Key
 /// `GET /v1/shards`; `rates` gives a shard's rates by its index.
 pub fn shards(
     node: &Node,
+    posted: &Posted,
     snapshot: &Snapshot,
+    health: Option<&Report>,
     rates: impl Fn(usize) -> BTreeMap<String, Rate>,
 ) -> Vec<Shard> {
     node.names
@@ -172,6 +178,8 @@ pub fn shards(
                     .as_ref()
                     .map(|back| back.shards.get(at).copied().unwrap_or_default().into()),
                 dropped: counter.dropped,
+                health: health.and_then(|health| health.shard(&info.name)).map(ShardHealth::of),
+                disabled: posted.words.iter().any(|it| it.kind == "shard" && it.name == info.name),
                 rates: rates(at),
             }
         })

@@ -217,7 +217,8 @@ fn assigned(generation: &Generation<'_>, explanation: &Explanation) -> Vec<Strin
     }
     if let Some(disabled) = explanation.select.as_ref().and_then(|select| select.instead_of.as_ref()) {
         lines.push(format!(
-            "shard {disabled} is disabled: `keysteer shard enable {disabled}` has it go there again"
+            "shard {disabled} takes no packets: an operator disabled it (`keysteer shard enable {disabled}` has it go there \
+             again), or it does not answer (`keysteer shard list` says which)"
         ));
     }
     for level in explanation.resolve.iter().flatten() {

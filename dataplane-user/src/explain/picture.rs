@@ -279,7 +279,7 @@ fn select(select: &Select) -> String {
     let flow = select.flow.as_ref().map(|flow| format!(", flow {flow}")).unwrap_or_default();
     let slot = select.slot.map(|slot| format!(", slot {slot}")).unwrap_or_default();
     let shard = select.shard.as_ref().map_or("no shard".to_owned(), |shard| format!("shard {shard}"));
-    let instead = select.instead_of.as_ref().map(|it| format!(", in place of {it}, which is disabled"));
+    let instead = select.instead_of.as_ref().map(|it| format!(", in place of {it}, which takes no packets"));
     format!("{among}{flow}{slot} ▸ {shard}{}", instead.unwrap_or_default())
 }
 

@@ -390,7 +390,8 @@ pub struct Select {
     /// The flow hash, where one was needed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub flow: Option<String>,
-    /// The disabled shard that it would be: an operator disabled it, and `shard` takes its place.
+    /// The shard that it would be: it takes no packets, by an operator's word or because it does not answer, and `shard` takes its
+    /// place.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub instead_of: Option<String>,
     /// The shard; absent where the slot names none, or a disabled one and no other takes its place.

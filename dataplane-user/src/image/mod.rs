@@ -153,10 +153,17 @@ impl Image {
             && same(&self.stamps, &kernel.stamps)
     }
 
-    /// Heeds `words` from now on, as a program in the kernel does that is loaded while there are any.
+    /// Heeds `words` from now on, as a program in the kernel does that is loaded while there are any, or for a policy that asks
+    /// whether shards live.
     pub fn heed(&mut self, words: Words) {
         self.words = words;
-        self.config.overlay = self.has_words().into();
+        self.config.overlay = (self.has_words() || self.foresees_words()).into();
+    }
+
+    /// Whether words may come at any moment, which cannot wait for another variant of the program: the policy asks whether shards
+    /// live.
+    pub fn foresees_words(&self) -> bool {
+        self.names.health.is_some()
     }
 
     /// Has `moves` under way, or nothing.

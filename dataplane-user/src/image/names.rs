@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use keysteer_common::carrier::Carrier;
 
 use crate::display::{Display, Veil};
+use crate::health::Checks;
 use crate::policy::{Date, Field, Spelling, ValueMap};
 
 /// Names behind the numbers of an [`Image`](super::Image).
@@ -31,6 +32,8 @@ pub struct Names {
     pub shards: Vec<ShardInfo>,
     /// Slot tables, in the order of their first slot.
     pub tables: Vec<TableInfo>,
+    /// Which shards are asked whether they live; none where the policy asks none.
+    pub health: Option<Arc<Checks>>,
 }
 
 impl Names {

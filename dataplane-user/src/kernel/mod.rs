@@ -55,7 +55,7 @@ pub use link::{Direction, Link, LinkFacts, Place};
 pub use load::check_kernel;
 pub use native::{has_native_xdp, has_tcx};
 pub use runs::{FRAMES, Runs};
-pub use steering::{Counted, Link as SteeredInterface, Seen, Steering, Tick};
+pub use steering::{Counted, Link as SteeredInterface, Seen, Speaker, Steering, Tick};
 pub use survey::Pinned;
 pub use tables::{KEYS_MAP, change_keys};
 pub use test_run::{FRAMES_AT_TC, TestRunOutcome, pin_to_cpu};

@@ -123,6 +123,11 @@ impl Pins {
         Ok(Self { root, _lock: lock })
     }
 
+    /// Where everything is.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Where counter set `number` is.
     pub(super) fn counters(&self, number: u64) -> PathBuf {
         self.root.join(format!("{COUNTERS}{number}"))
@@ -228,6 +233,12 @@ impl Pins {
         numbers.sort_unstable();
         Ok(numbers)
     }
+}
+
+/// The directories of the counter sets in a directory of pins, for who reads it beside its owner.
+pub(super) fn counter_sets(root: &Path) -> Result<Vec<PathBuf>, PinError> {
+    let sets = names(root)?.into_iter().filter(|name| name.starts_with(COUNTERS));
+    Ok(sets.map(|name| root.join(name)).collect())
 }
 
 /// Indices of the interfaces that have a link or a filter among these names.

@@ -10,9 +10,9 @@ use super::types::{Changed, Changes, Difference, FieldChange, LISTED, Named};
 use crate::display::Veil;
 use crate::policy::versions::span_text;
 use crate::policy::{
-    Carriers, ClassAction, Destination, Egress, Field, InterfaceTrust, Migration, Mode, Policy, Pool, Schema,
-    Shard, Share, Signing, SigningSecret, StampValue, Target, Tier, Trust, TrustMode, TrustRule, Udp, Width,
-    mac_text, service_text,
+    Carriers, Check, ClassAction, Destination, Egress, Field, Health, InterfaceTrust, Migration, Mode,
+    Policy, Pool, Schema, Shard, Share, Signing, SigningSecret, StampValue, Target, Tier, Trust, TrustMode,
+    TrustRule, Udp, Width, mac_text, service_text,
 };
 
 /// What changes from one policy to another; from nothing, everything is new.
@@ -135,6 +135,7 @@ fn settings(policy: &Policy) -> Fields {
     if policy.migration != Some(Migration::default()) {
         found.push(field("migration", &migration(policy.migration)));
     }
+    found.extend(policy.health.iter().flat_map(|health| asking(policy, health)));
     // Not of the schema: how a value is shown changes no key.
     let hiding = policy.schemas.iter().flat_map(|schema| &schema.fields).filter(|it| it.display.hides());
     // Every version of the schema shows a field alike.
@@ -177,6 +178,20 @@ fn leaving(policy: &Policy, egress: &Egress) -> Fields {
 fn migration(migration: Option<Migration>) -> String {
     let Some(Migration { idle, deadline, pins }) = migration else { return "none".to_owned() };
     format!("idle {}, deadline {}, {pins} pins", span_text(idle), span_text(deadline))
+}
+
+/// How each shard is asked whether it lives, and how much of each pool must be left.
+fn asking(policy: &Policy, health: &Health) -> Fields {
+    let asked = policy.shards.iter().zip(&health.shards).map(|(shard, check)| {
+        let text = check.as_ref().map_or_else(|| "off".to_owned(), Check::text);
+        field(&format!("health of shard {}", shard.name), &text)
+    });
+    let floors = policy.pools.iter().zip(&health.floors);
+    let mut found: Fields = asked
+        .chain(floors.map(|(pool, floor)| field(&format!("health.floor of pool {}", pool.name), floor)))
+        .collect();
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    found
 }
 
 /// How signed keys are verified.

@@ -27,6 +27,7 @@ macro_rules! examples {
 
 examples! {
     "demo" "demo.yaml" "the policy of `keysteer demo`: tenants by source address, products by DSCP",
+    "health" "health.yaml" "which shards live: asked by HTTP, and left when they do not answer",
     "keys-from-csv" "keys-from-csv.yaml" "many keys, in a CSV file beside the policy",
     "keys.csv" "keys.csv" "the keys of keys-from-csv",
     "observe" "observe.yaml" "decides and counts on a running system, and touches nothing",

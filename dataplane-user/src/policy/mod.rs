@@ -17,6 +17,7 @@ mod digits;
 mod document;
 mod egress;
 pub mod examples;
+mod health;
 mod json_schema;
 mod lint;
 mod migration;
@@ -42,6 +43,7 @@ pub use bundle::{Bundle, File};
 pub use date::Date;
 pub use diagnostic::{Diagnostic, Place, PolicyError};
 pub use egress::{Addresses, Egress, Leaving, Stamp, StampValue};
+pub use health::{Check, Damping, Health, Probe};
 pub use json_schema::json_schema;
 pub use migration::{Migration, Udp};
 pub use model::{

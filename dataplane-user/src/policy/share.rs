@@ -37,6 +37,11 @@ impl Share {
         Self(millionths.min(WHOLE))
     }
 
+    /// Whether `part` of `whole` is as much as this share; exactly, and always of nothing.
+    pub fn is_kept_by(self, part: u64, whole: u64) -> bool {
+        u128::from(part) * u128::from(WHOLE) >= u128::from(whole) * u128::from(self.0)
+    }
+
     /// As a number from 0 to 1.
     pub fn as_f64(self) -> f64 {
         f64::from(self.0) / f64::from(WHOLE)

@@ -18,6 +18,7 @@ use super::{moving, versions};
 use crate::agent::node::{Node, VERSION};
 use crate::agent::steward::Posted;
 use crate::counters::{Back, Snapshot};
+use crate::health::Report;
 
 /// What one scrape answers.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct Exposition {
     pub claims: ClaimShares,
     /// Readings that failed so far.
     pub errors: u64,
+    /// What is known of shards that are asked whether they live.
+    pub health: Option<Report>,
 }
 
 impl Exposition {
@@ -327,6 +330,9 @@ impl Collector for Exposition {
         self.keys(&mut families)?;
         self.claims(&mut families)?;
         self.shards(&mut families)?;
+        if let Some(health) = &self.health {
+            super::health::encode(&mut families, health)?;
+        }
         match &self.snapshot.back {
             Some(back) => self.sent(&mut families, back),
             None => Ok(()),

@@ -12,6 +12,7 @@ pub mod claims;
 pub mod exposition;
 mod families;
 pub mod first_seen;
+mod health;
 mod moving;
 pub mod server;
 pub mod tally;
@@ -118,8 +119,8 @@ impl Telemetry {
             let shares = state.keys.show();
             state.claims.attribute(&node, &snapshot);
             let claims = state.claims.show();
-            let posted = self.source.posted();
-            Exposition { node, posted, snapshot, shares, claims, errors: state.errors }
+            let (posted, health) = (self.source.posted(), self.source.health());
+            Exposition { node, posted, snapshot, shares, claims, errors: state.errors, health }
         };
         Ok(exposition.encode()?)
     }

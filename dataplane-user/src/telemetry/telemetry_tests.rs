@@ -7,7 +7,10 @@ use super::*;
 use crate::agent::fake::{Fake, Record, image};
 use crate::control::types::{InterfaceStatus, KeyMoving, MigrationStatus};
 use crate::counters::{Back, Snapshot};
+use crate::health::tests::{check, checks};
+use crate::health::{Condition, Failure, Ledger, Outcome, Report};
 use crate::image::Image;
+use crate::state::Timestamp;
 
 /// One line of the text, taken apart.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,8 +81,38 @@ fn telemetry(keys: &[&str], top: usize) -> (Fake, Telemetry) {
     let node = Arc::new(Node::new(deprecated(image(keys)), "edge.yaml".to_owned(), vec![at]));
     (fake.clone(), {
         *fake.0.node.lock().unwrap() = node;
+        *fake.0.health.lock().unwrap() = health();
         Telemetry::new(Arc::new(fake), top)
     })
+}
+
+/// What is known of shards where `a` is asked, and answered twice before it did not.
+fn health() -> Option<Report> {
+    let ledger = Ledger::default();
+    ledger.ask(&checks(&check(), &[1, 1], "50%"), Timestamp::default());
+    let late = Outcome::Failed(Failure::Timeout);
+    for outcome in [Outcome::Answered, Outcome::Answered, late] {
+        ledger.count("s0", outcome);
+    }
+    ledger.became("s0", "down");
+    ledger.is("s0", Condition::Down, None);
+    ledger.doubt("all", false);
+    ledger.report()
+}
+
+#[test]
+fn what_shards_answered_is_counted() {
+    let (_, telemetry) = telemetry(&["a"], 10);
+    let samples = parse(&telemetry.scrape().unwrap());
+    let probes =
+        |result| find(&samples, "keysteer_health_probes_total", &[("shard", "s0"), ("result", result)]).value;
+    assert_eq!(["answered", "timeout", "refused"].map(probes), [2, 1, 0]);
+    assert_eq!(find(&samples, "keysteer_shard_health", &[("shard", "s0")]).value, 0);
+    assert_eq!(find(&samples, "keysteer_shard_health", &[("shard", "s1")]).value, 1);
+    let became =
+        |to| find(&samples, "keysteer_health_transitions_total", &[("shard", "s0"), ("to", to)]).value;
+    assert_eq!(["up", "down", "held"].map(became), [0, 1, 0]);
+    assert_eq!(find(&samples, "keysteer_pool_doubted", &[("pool", "all")]).value, 0);
 }
 
 fn find<'a>(samples: &'a [Sample], name: &str, labels: &[(&str, &str)]) -> &'a Sample {

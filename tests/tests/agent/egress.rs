@@ -168,7 +168,7 @@ const PODS: &str = r#"
 "#;
 
 /// [`PODS`], and a service that sends long answers.
-fn pods(mode: &str) -> String {
+pub(crate) fn pods(mode: &str) -> String {
     let policy = policy("", &format!("{{name: up0, mode: {mode}}}"), PODS);
     policy.replace("udp/7000]", &format!("udp/7000, tcp/{LONG}]"))
 }

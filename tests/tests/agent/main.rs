@@ -10,6 +10,7 @@ mod explain;
 mod followed;
 mod frames;
 mod growth;
+mod health;
 mod interfaces;
 mod lifecycle;
 mod log;

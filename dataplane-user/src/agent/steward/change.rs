@@ -127,7 +127,7 @@ impl Steward {
         (apply.progress)("compiling");
         let number = desk.generations.next_number();
         let mut draft = self.draft(desk, &apply.bundle, Some(number), plans, &apply.change)?;
-        draft.compiled.image.heed(desk.words());
+        draft.compiled.image.heed(self.heeds(desk.words()));
         if desk.policy.is_some() {
             let exists = self.has_interface()?;
             migrate(&draft.beside.tables, &draft.policy, &mut draft.compiled.image, &exists);
@@ -147,7 +147,7 @@ impl Steward {
         };
         (apply.progress)("loading");
         let ready = ready.unwrap_or_else(|| self.ready(image));
-        if let Err(error) = ready.and_then(|()| self.prove(desk, number, &draft, apply, plans)) {
+        if let Err(error) = ready.and_then(|()| self.prove(desk, number, &mut draft, apply, plans)) {
             self.abandon(desk, number, &error)?;
             return Err(error);
         }
@@ -168,7 +168,9 @@ impl Steward {
     }
 
     fn ready(&self, image: &Image) -> Result<(), ChangeError> {
-        self.ground().ready(image).map_err(ChangeError::Kernel)
+        self.ground().ready(image).map_err(ChangeError::Kernel)?;
+        // A set of maps that was made for it had the words of a moment ago.
+        self.say_again().map_err(ChangeError::Kernel)
     }
 
     /// Plans a change, and records its generation as prepared. Gives its number, if anything changes, and the plan's
@@ -222,7 +224,7 @@ impl Steward {
         &self,
         desk: &mut Desk,
         number: u64,
-        draft: &Draft,
+        draft: &mut Draft,
         apply: &Apply<'_>,
         asked: bool,
     ) -> Result<(), ChangeError> {
@@ -234,7 +236,10 @@ impl Steward {
         apply.going()?;
         (apply.progress)("proving");
         let frames = probe::frames(policy, &compiled.image);
-        ground.prove(number, &compiled.image, &frames).map_err(ChangeError::Kernel)?;
+        self.in_silence(|words| {
+            compiled.image.words = words;
+            ground.prove(number, &compiled.image, &frames).map_err(ChangeError::Kernel)
+        })?;
         point(Step::Probed);
         apply.going()
     }

@@ -6,12 +6,14 @@
 //!  rollback                                                                           commit ─> record ─> settle
 //!  words      overlay saved ─> words written, variants loaded
 //! ```
-//! The kernel is behind a lock of its own, so that counters are read while a policy is compiled.
+//! The kernel is behind a lock of its own, so that counters are read while a policy is compiled. Words of health wait for neither
+//! ([`health`]).
 
 mod board;
 mod change;
 mod desk;
 mod error;
+mod health;
 mod import;
 mod look;
 mod moves;
@@ -29,7 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::Instant;
 
 use crate::agent::audit::{self, Changes};
-use crate::agent::ground::{Compiled, Ground, Places, Platform, Wanted};
+use crate::agent::ground::{Compiled, Ground, Places, Platform, Speak, Wanted};
 use crate::agent::meter::{Cause, Meter, Source};
 use crate::agent::node::Node;
 use crate::agent::rebuild::{self, Held, Way};
@@ -38,6 +40,7 @@ use crate::both::{MANY, drop_aside};
 use crate::control::types::{GenerationStatus, InterfaceStatus, MapStatus, ProgramStatus};
 use crate::counters::Snapshot;
 use crate::fault::{Step, point};
+use crate::health::{Ledger, Report};
 use crate::image::Image;
 use crate::placement::Placement;
 use crate::policy::{Bundle, Policy, Shares};
@@ -49,6 +52,7 @@ pub use error::ChangeError;
 
 use board::Board;
 use desk::Desk;
+use health::Heeded;
 
 /// The steward of a node.
 pub struct Steward {
@@ -63,6 +67,10 @@ pub struct Steward {
     board: Arc<Board>,
     /// Counters a while ago, for plans.
     earlier: Mutex<Option<(Instant, Snapshot)>>,
+    /// What the kernel heeds. Whoever has the ground may lock it; who has it locked must not wait for the ground.
+    heeded: Mutex<Heeded>,
+    speaker: Box<dyn Speak>,
+    ledger: Ledger,
 }
 
 /// A policy that is compiled.
@@ -143,7 +151,11 @@ impl Steward {
         };
         told.iter().try_for_each(|told| desk.tell(told))?;
         desk.imported = generations::imported(desk.state.path())?.map(Arc::new);
+        let kernel = ground.words().map_err(ChangeError::Kernel)?;
         let steward = Self {
+            heeded: Mutex::new(Heeded::inherit(&kernel, desk.words())),
+            speaker: ground.speaker(),
+            ledger: Ledger::default(),
             platform,
             desk: Mutex::new(desk),
             ground: Mutex::new(ground),
@@ -328,5 +340,9 @@ impl Source for Steward {
 
     fn posted(&self) -> Posted {
         self.board.read()
+    }
+
+    fn health(&self) -> Option<Report> {
+        self.ledger.report()
     }
 }

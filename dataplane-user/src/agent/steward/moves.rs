@@ -223,7 +223,7 @@ impl Steward {
         let (number, cut) = (moving.number, moving.progress.cut());
         let bundle: Bundle = desk.generations.bundle(number)?;
         let Made { mut compiled, .. } = self.compile_at(desk, number, &bundle)?;
-        compiled.image.heed(desk.words());
+        compiled.image.heed(self.heeds(desk.words()));
         {
             let mut ground = self.ground();
             ground.vary(number, &compiled.image).map_err(ChangeError::Kernel)?;
@@ -261,7 +261,7 @@ impl Steward {
         }
         let bundle: Bundle = desk.generations.bundle(number)?;
         let Made { policy, mut compiled, .. } = self.compile_at(desk, number, &bundle)?;
-        compiled.image.heed(desk.words());
+        compiled.image.heed(self.heeds(desk.words()));
         migrate(&live, &policy, &mut compiled.image, &exists);
         self.ground().vary(number, &compiled.image).map_err(ChangeError::Kernel)
     }

@@ -82,8 +82,10 @@ impl Steward {
             if let Some(read) = read_back(&placement, &compiled.image.names, &slots) {
                 let read = Arc::new(read);
                 let tables = |_: &Policy| Arc::clone(&read);
+                let mut shares =
+                    desk.generations.get(number).map(|record| record.shares.clone()).unwrap_or_default();
                 let Desk { secrets, ids, .. } = &mut *desk;
-                let again = self.compile(secrets, ids, &bundle, tables)?;
+                let again = self.compile(secrets, ids, &bundle, &mut shares, tables)?;
                 adopted = ground.adopt(number, &again.compiled.image).map_err(ChangeError::Kernel)?;
                 if adopted {
                     tracing::warn!(
@@ -99,7 +101,7 @@ impl Steward {
         let words = desk.words();
         if adopted {
             give_secrets(&mut desk.signing, &mut **ground, number, None, &policy, false)?;
-            ground.set_words(&words).map_err(ChangeError::Kernel)?;
+            self.have_heeded(&mut **ground, words).map_err(ChangeError::Kernel)?;
             self.adopt_last(&mut desk, &mut **ground, &pinned, number)?;
             let statuses = ground.commit(number, &compiled.wanted).map_err(ChangeError::Kernel)?;
             desk.note(statuses, &compiled.wanted);
@@ -171,7 +173,7 @@ impl Steward {
         let words = desk.words();
         {
             let mut ground = self.ground();
-            ground.set_words(&words).map_err(ChangeError::Kernel)?;
+            self.have_heeded(&mut **ground, words).map_err(ChangeError::Kernel)?;
             for number in pinned {
                 ground.retire(number).map_err(ChangeError::Kernel)?;
             }

@@ -116,7 +116,7 @@ impl Steward {
     /// Keeps the overlay and tells the kernel.
     pub(super) fn enact(&self, desk: &mut Desk) -> Result<(), ChangeError> {
         desk.overlay.save(desk.state.path())?;
-        self.ground().set_words(&desk.words()).map_err(ChangeError::Kernel)
+        self.have_heeded(&mut **self.ground(), desk.words()).map_err(ChangeError::Kernel)
     }
 
     /// What operators said that stands.

@@ -33,7 +33,7 @@ impl Steering {
         self.ready = None;
         // On a host that was started anew nothing has words yet but the image.
         let words = if self.sets.is_empty() { image.words.clone() } else { self.words()? };
-        let overlay = !words.keys.is_empty() || !words.shards.is_empty();
+        let overlay = !words.is_empty() || image.foresees_words();
         let shape = Shape::of(image, false, overlay)?;
         let (set, capacity) = self.room(Capacity::of(image));
         let pair = match self.spare.take() {

@@ -31,10 +31,12 @@ mod commit;
 mod counted;
 mod make;
 mod moves;
+mod speaker;
 mod words;
 
 pub use counted::Counted;
 pub use moves::{Seen, Tick};
+pub use speaker::Speaker;
 
 /// A steered interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -68,7 +68,8 @@ pub(super) fn check(
             checker.error(leaving.at, format_args!("spec.egress.interfaces[{nth}]"), problem);
         }
     }
-    Some(Egress { interfaces: raw.interfaces.clone(), count: raw.count, senders, stamps, probes: raw.probes })
+    let probes = raw.probes.as_ref().is_some_and(|probes| probes.value);
+    Some(Egress { interfaces: raw.interfaces.clone(), count: raw.count, senders, stamps, probes })
 }
 
 /// Keys by name: asked for few of perhaps many.

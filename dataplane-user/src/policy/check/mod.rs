@@ -6,6 +6,7 @@ mod carriers;
 mod duplicates;
 mod egress;
 mod field_value;
+mod health;
 mod keys;
 mod keys_file;
 mod normalise;
@@ -152,8 +153,11 @@ pub(super) fn check(
     });
     let keys = keys.unwrap_or_default();
     let trust = schemas.as_ref().and_then(|schemas| trust::check(&mut checker, document, schemas, &keys));
-    let egress = schemas.as_ref().and_then(|schemas| egress::check(&mut checker, document, schemas, &keys));
+    let mut egress =
+        schemas.as_ref().and_then(|schemas| egress::check(&mut checker, document, schemas, &keys));
     egress::translation(&mut checker, document, &scope, &places.shards);
+    let health = health::check(&mut checker, document, &scope, &places.shards);
+    health::road(&mut checker, document, health.as_ref(), &places.shards, &mut egress);
     shards::unused(&mut checker, document, &places, &keys);
     for (at, field, problem) in lint::labels(&document.tables, |table| !displays.hidden(table)) {
         checker.finding(file, at, field, problem);
@@ -189,6 +193,7 @@ pub(super) fn check(
         signing,
         egress,
         migration: document.migration,
+        health,
         warnings: Vec::new(),
         findings: checker.findings,
     };

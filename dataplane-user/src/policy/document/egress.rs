@@ -20,7 +20,7 @@ pub(in crate::policy) struct RawEgress<'n> {
     pub(in crate::policy) count: bool,
     pub(in crate::policy) senders: Vec<(At<IpNet>, At<&'n str>)>,
     pub(in crate::policy) stamps: Vec<(Carrier, RawStamp<'n>)>,
-    pub(in crate::policy) probes: bool,
+    pub(in crate::policy) probes: Option<At<bool>>,
 }
 
 /// What is stamped.
@@ -44,12 +44,14 @@ pub(super) fn egress<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Opti
         })?,
         None => Vec::new(),
     };
-    let flag = |name, default, context: &mut Context<'_>| match fields.get(name) {
+    let count = match fields.get("count") {
         Some(at) => at.boolean(context).map(|flag| flag.value),
-        None => Some(default),
+        None => Some(true),
     };
-    let count = flag("count", true, context);
-    let probes = flag("probes", false, context);
+    let probes = match fields.get("probes") {
+        Some(at) => Some(at.boolean(context)?),
+        None => None,
+    };
     let mut senders = Vec::new();
     if let Some(at) = fields.get("senders") {
         for (written, cursor) in &at.entries(context)? {
@@ -70,7 +72,7 @@ pub(super) fn egress<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Opti
             stamps.extend(stamp.map(|stamp| (carrier, stamp)));
         }
     }
-    Some(RawEgress { interfaces, count: count?, senders, stamps, probes: probes? })
+    Some(RawEgress { interfaces, count: count?, senders, stamps, probes })
 }
 
 fn stamp<'n>(at: &Cursor<'n, '_>, carrier: Carrier, context: &mut Context<'_>) -> Option<RawStamp<'n>> {
@@ -114,7 +116,7 @@ pub(super) fn addresses(fields: &Fields<'_, '_>, context: &mut Context<'_>) -> O
 }
 
 /// The address of one host.
-fn address(text: &str) -> Result<IpAddr, Problem> {
+pub(super) fn address(text: &str) -> Result<IpAddr, Problem> {
     let problem =
         || format!("\"{text}\" is not the address of a host: expected one such as 10.1.2.3 or fd00::7");
     let address: IpAddr = text.parse().map_err(|_| Problem::from(problem()))?;

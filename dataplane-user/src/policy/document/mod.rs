@@ -3,6 +3,7 @@
 
 mod carriers;
 mod egress;
+mod health;
 mod key;
 mod migration;
 mod places;
@@ -24,6 +25,7 @@ use super::yaml::Node;
 
 pub(super) use carriers::{MAX_DATAGRAMS, SECTIONS};
 pub(super) use egress::{RawEgress, RawStamp};
+pub(super) use health::{LONGEST, MOST, RawDamping, RawHealth, RawShardHealth};
 pub(super) use signing::{RawSecret, RawSigning};
 pub(super) use trust::{RawTrust, RawTrustRule};
 use types::RawLevel;
@@ -78,6 +80,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         "signing",
         "egress",
         "migration",
+        "health",
     ];
     let fields = spec.fields(&allowed, context)?;
     let environment = fields.require("environment", context).and_then(|at| at.parsed(context, values::name));
@@ -114,6 +117,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         Some(at) => migration::migration(&at, context),
         None => Some(Some(Migration::default())),
     };
+    let health = fields.get("health").and_then(|at| health::health(&at, context));
     Some(Document {
         name,
         environment: environment?.value,
@@ -136,6 +140,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         signing,
         egress,
         migration: migration?,
+        health,
     })
 }
 

@@ -11,7 +11,7 @@ use super::types::{RawBlastRadius, RawClass, RawPool, RawShard, RawTier};
 use super::{CLASSES, filled};
 
 pub(super) fn shard(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<RawShard> {
-    let fields = at.fields(&["name", "weight", "target", "zone"], context)?;
+    let fields = at.fields(&["name", "weight", "target", "zone", "health"], context)?;
     let name = fields.require("name", context).and_then(|at| at.parsed(context, values::name));
     let weight = match fields.get("weight") {
         Some(at) => at.number(1, 65_535, context).map(|at| at.value),
@@ -22,7 +22,11 @@ pub(super) fn shard(at: &Cursor<'_, '_>, context: &mut Context<'_>) -> Option<Ra
         Some(at) => Some(at.parsed(context, values::name)?),
         None => None,
     };
-    Some(RawShard { name: name?, weight: weight?, target: target?, zone })
+    let health = match fields.get("health") {
+        Some(at) => Some(super::health::of_shard(&at, context)?),
+        None => None,
+    };
+    Some(RawShard { name: name?, weight: weight?, target: target?, zone, health })
 }
 
 /// The forms a target can have.
@@ -84,7 +88,7 @@ fn exit(
 }
 
 pub(super) fn pool<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawPool<'n>> {
-    let fields = at.fields(&["name", "shards", "region", "udp"], context)?;
+    let fields = at.fields(&["name", "shards", "region", "udp", "health"], context)?;
     let name = fields.require("name", context).and_then(|at| at.parsed(context, values::name));
     let shards = fields
         .require("shards", context)
@@ -94,7 +98,8 @@ pub(super) fn pool<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option
         Some(at) => at.choice("behaviour of datagrams", &Udp::ALL, context),
         None => Some(Udp::default()),
     };
-    Some(RawPool { name: name?, shards: shards?, region, udp: udp? })
+    let floor = fields.get("health").and_then(|at| super::health::of_pool(&at, context));
+    Some(RawPool { name: name?, shards: shards?, region, udp: udp?, floor })
 }
 
 pub(super) fn tier<'n>(at: &Cursor<'n, '_>, context: &mut Context<'_>) -> Option<RawTier<'n>> {

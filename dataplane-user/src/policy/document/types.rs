@@ -12,7 +12,7 @@ use crate::policy::model::{Interface, Mode, Target, Width};
 use crate::policy::reader::At;
 use crate::policy::share::Share;
 
-use super::{CLASSES, RawEgress, RawSigning, RawTrust};
+use super::{CLASSES, RawEgress, RawHealth, RawShardHealth, RawSigning, RawTrust};
 
 /// A document of the right shape.
 #[derive(Debug)]
@@ -39,6 +39,7 @@ pub(in crate::policy) struct Document<'n> {
     pub(in crate::policy) signing: Option<RawSigning>,
     pub(in crate::policy) egress: Option<RawEgress<'n>>,
     pub(in crate::policy) migration: Option<Migration>,
+    pub(in crate::policy) health: Option<RawHealth>,
 }
 
 /// An entry of the scope.
@@ -122,6 +123,8 @@ pub(in crate::policy) struct RawShard {
     pub(in crate::policy) weight: u32,
     pub(in crate::policy) target: At<Target>,
     pub(in crate::policy) zone: Option<At<String>>,
+    /// How it is asked, where otherwise than the others.
+    pub(in crate::policy) health: Option<RawShardHealth>,
 }
 
 /// A pool.
@@ -131,6 +134,8 @@ pub(in crate::policy) struct RawPool<'n> {
     pub(in crate::policy) shards: Vec<At<&'n str>>,
     pub(in crate::policy) region: Option<At<&'n str>>,
     pub(in crate::policy) udp: Udp,
+    /// Its own floor.
+    pub(in crate::policy) floor: Option<At<Share>>,
 }
 
 /// A tier.

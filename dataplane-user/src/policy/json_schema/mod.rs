@@ -20,6 +20,7 @@ use leaves::{
 
 mod carriers;
 mod egress;
+mod health;
 mod keys;
 mod leaves;
 mod migration;
@@ -100,6 +101,7 @@ fn spec() -> Value {
             "signing": signing::schema(),
             "egress": egress::schema(),
             "migration": migration::schema(),
+            "health": health::schema(),
         },
         "required": ["environment", "interfaces", "scope", "schemas"],
         "additionalProperties": false,
@@ -287,6 +289,7 @@ fn shard() -> Value {
             "name": name("What the shard is called; it also decides which slots the shard prefers."),
             "weight": integer("Its share relative to the others of a pool.", 1, 65_535),
             "zone": name("Where it is: keys of more than one shard have theirs in different zones. All shards of a pool have one, or none."),
+            "health": health::of_shard(),
             "target": {
                 "description": "How the shard is reached.",
                 "oneOf": [
@@ -318,6 +321,7 @@ fn pool() -> Value {
             "shards": filled("The names of its shards.", &name("A shard.")),
             "region": region("The region that its shards are in."),
             "udp": migration::udp(),
+            "health": health::of_pool(),
         },
         "required": ["name", "shards"],
         "additionalProperties": false,

@@ -11,6 +11,7 @@ use keysteer_common::tables::Service;
 use super::date::Date;
 use super::diagnostic::{Diagnostic, Place};
 use super::egress::{Addresses, Egress};
+use super::health::Health;
 use super::migration::{Migration, Udp};
 use super::share::Share;
 use super::signing::Signing;
@@ -65,6 +66,8 @@ pub struct Policy {
     pub egress: Option<Egress>,
     /// How flows are treated while their keys move; `None`: they move at once.
     pub migration: Option<Migration>,
+    /// How shards are asked whether they live; none is where not given.
+    pub health: Option<Health>,
     /// What is not wrong but looks like a slip, or personal.
     pub warnings: Vec<Diagnostic>,
     /// How many of its texts that are shown look personal or secret; each text once.

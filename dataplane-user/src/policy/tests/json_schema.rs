@@ -45,12 +45,20 @@ fn full() -> Value {
                 "since": "2026-01-31", "deprecated": "2099-12-31", "dualAccept": "30d",
             }],
             "shards": [
-                {"name": "a", "weight": 2, "target": "pass", "zone": "east"},
-                {"name": "b", "target": {"cpu": 1}, "zone": "east"},
+                {
+                    "name": "a", "weight": 2, "target": "pass",
+                    "health": {
+                        "probe": {"http": {"port": 80, "path": "/healthz", "host": "shop.example", "status": [200, 204]}},
+                        "address": "203.0.113.11", "interval": "2s", "timeout": "1s", "rise": 1, "fall": 2, "jitter": "20%",
+                        "slowStart": "30s", "damping": "off",
+                    },
+                    "zone": "east",
+                },
+                {"name": "b", "target": {"cpu": 1}, "health": {"probe": {"icmp": {}}, "damping": {"flaps": 3}}, "zone": "east"},
                 {"name": "c", "target": {"interface": {"name": "veth-c", "mac": "02:00:00:00:00:0c"}}, "zone": "west"},
                 {"name": "d", "target": {"nextHop": {"interface": "eth0", "mac": "02:00:00:00:00:0d"}}, "zone": "west"},
             ],
-            "pools": [{"name": "general", "shards": ["a", "b", "c", "d"], "region": "34", "udp": "hold"}],
+            "pools": [{"name": "general", "shards": ["a", "b", "c", "d"], "region": "34", "udp": "hold", "health": {"floor": "40%"}}],
             "tiers": [{
                 "name": "gold", "pool": "general", "width": 2, "owner": "team", "costCentre": "cc-1", "account": "acct-1",
                 "rank": 2, "vip": true,
@@ -83,7 +91,11 @@ fn full() -> Value {
             },
             "egress": {
                 "interfaces": ["eth0"], "count": true, "senders": {"10.9.0.0/16": "acme"},
-                "stamp": {"ip.dscp": "product", "ipv6.flow_label": {"acme": 7}}, "probes": false,
+                "stamp": {"ip.dscp": "product", "ipv6.flow_label": {"acme": 7}}, "probes": true,
+            },
+            "health": {
+                "probe": {"tcp": {"port": 443}}, "address": "203.0.113.10", "interval": "1s", "timeout": "500ms", "rise": 2, "fall": 3,
+                "jitter": "10%", "floor": "50%", "slowStart": "30s", "damping": {"flaps": 3, "within": "60s", "hold": "60s"},
             },
             "migration": {"idle": "30s", "deadline": "2h", "pins": 4096},
         },
@@ -188,8 +200,9 @@ fn the_reader_and_the_schema_know_the_same_fields() {
         assert!(!validator.is_valid(&changed), "{pointer}");
         compared.extend(objects.into_iter().map(|object| std::ptr::from_ref(object).addr()));
     }
-    // Of three of the four classes, of the fragments' pool and of Geneve's options the document has other forms.
-    assert_eq!(compared.len() + 3, closed(&schema), "an object of the schema is not in the full document");
+    // Of three of the four classes, of the fragments' pool and of Geneve's options the document has other forms; of the three
+    // probes it has one for all shards, and two for one shard.
+    assert_eq!(compared.len() + 6, closed(&schema), "an object of the schema is not in the full document");
 }
 
 /// Everything in place of everything else, and everything left out: the schema refuses what the reader finds

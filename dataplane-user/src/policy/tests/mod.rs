@@ -4,6 +4,7 @@ mod broken;
 mod bundle;
 mod carriers;
 mod files;
+mod health;
 mod hidden;
 mod json_schema;
 mod pinned;

@@ -5,6 +5,7 @@ mod back;
 mod carriers;
 mod changes;
 mod configuration;
+mod failover;
 mod frames;
 mod live;
 mod measure;
@@ -69,6 +70,7 @@ fn run(options: &Options) -> Result<bool, String> {
     let wanted = |name: &str| options.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
     // First, because an agent inherits the CPUs of whoever starts it.
     let changes = if options.changes && wanted("changes") { changes::measure()? } else { Vec::new() };
+    let failover = if options.changes && wanted("failover") { failover::measure()? } else { Vec::new() };
     keysteer::kernel::pin_to_cpu(0).map_err(|error| error.to_string())?;
     let mut benches = Vec::new();
     let mut configurations = Vec::new();
@@ -89,7 +91,8 @@ fn run(options: &Options) -> Result<bool, String> {
     measure::rounds(&mut benches, options)?;
     let live = if options.live { Some(live::measure()?) } else { None };
     let results: Vec<_> = benches.iter().map(measure::Bench::result).collect();
-    report::print(&results, &configurations, live.as_ref(), &memory::ladder(), &changes, options.json);
+    let figures = (results.as_slice(), failover.as_slice());
+    report::print(figures, &configurations, live.as_ref(), &memory::ladder(), &changes, options.json);
     Ok(configurations.iter().all(configuration::Facts::within_budget)
         && changes.iter().all(changes::Changes::harmless))
 }

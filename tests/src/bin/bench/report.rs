@@ -4,12 +4,13 @@ use serde_json::json;
 
 use crate::changes::Changes;
 use crate::configuration::Facts;
+use crate::failover::Failover;
 use crate::live::Live;
 use crate::measure::Figures;
 
 /// Prints everything on standard output.
 pub(crate) fn print(
-    figures: &[Figures],
+    (figures, failover): (&[Figures], &[Failover]),
     configurations: &[Facts],
     live: Option<&Live>,
     memory: &[(usize, f64)],
@@ -17,7 +18,9 @@ pub(crate) fn print(
     as_json: bool,
 ) {
     if as_json {
-        println!("{:#}", document(figures, configurations, live, memory, changes));
+        let mut document = document(figures, configurations, live, memory, changes);
+        document["failover"] = failover.iter().map(dead).collect();
+        println!("{document:#}");
         return;
     }
     println!(
@@ -71,6 +74,19 @@ pub(crate) fn print(
             );
         }
     }
+    if !failover.is_empty() {
+        println!("\nFrom a shard's death to the first packet elsewhere, milliseconds:");
+    }
+    for it in failover {
+        let Failover { interval, fall, took } = it;
+        println!(
+            "asked every {interval:?}, fall {fall}: median {:.1}, most {:.1} of {} deaths, budget {:.0}",
+            Changes::median(took),
+            it.most(),
+            took.len(),
+            it.budget()
+        );
+    }
     if !changes.is_empty() {
         println!("\nChanges with the agent steering, milliseconds:");
         println!(
@@ -100,6 +116,12 @@ pub(crate) fn print(
             memory.1
         );
     }
+}
+
+/// Deaths of shards.
+fn dead(failover: &Failover) -> serde_json::Value {
+    let Failover { interval, fall, took } = failover;
+    json!({"intervalMs": interval.as_millis() as u64, "fall": fall, "tookMs": took, "budgetMs": failover.budget()})
 }
 
 fn document(

@@ -1,0 +1,130 @@
+//! What the kernel heeds: operators' words and health's, both at once.
+//!
+//! Operators' words are kept, and told by way of the ground, which loads what heeds them. Health's are measured, and cannot wait for
+//! a change that is being made: they are said beside the ground, into maps that are there, to programs that heed words already.
+//! Where the two ways meet, what was told by the ground is said again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{MutexGuard, PoisonError};
+
+use keysteer_common::overlay::shard_word;
+
+use super::Steward;
+use crate::agent::ground::Ground;
+use crate::agent::meter::Cause;
+use crate::health::{Ledger, inherited};
+use crate::image::Words;
+
+/// What the kernel heeds.
+#[derive(Debug, Default)]
+pub(super) struct Heeded {
+    operators: Words,
+    /// By shard index.
+    health: BTreeMap<u32, u64>,
+    /// The shards that health has said something of, now or before.
+    touched: BTreeSet<u32>,
+}
+
+impl Heeded {
+    /// What a `kernel` heeds, in which the agent before this one left words.
+    pub(super) fn inherit(kernel: &Words, operators: Words) -> Self {
+        let health = inherited(&kernel.shards, &operators.shards);
+        Self { touched: health.keys().copied().collect(), operators, health }
+    }
+
+    fn shard(&self, index: u32) -> u64 {
+        let of = |words: &BTreeMap<u32, u64>| words.get(&index).copied().unwrap_or_default();
+        of(&self.operators.shards) | of(&self.health)
+    }
+
+    /// All of it.
+    fn all(&self) -> Words {
+        let mut all = self.operators.clone();
+        for (index, word) in &self.health {
+            *all.shards.entry(*index).or_default() |= word;
+        }
+        all
+    }
+}
+
+impl Steward {
+    fn heeded(&self) -> MutexGuard<'_, Heeded> {
+        self.heeded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is to be heeded where these are the operators' words.
+    pub(super) fn heeds(&self, operators: Words) -> Words {
+        let health = self.heeded().health.clone();
+        Heeded { operators, health, touched: BTreeSet::new() }.all()
+    }
+
+    /// Has the ground heed operators' words, beside health's.
+    pub(super) fn have_heeded(&self, ground: &mut dyn Ground, operators: Words) -> Result<(), Cause> {
+        let (before, all) = {
+            let mut heeded = self.heeded();
+            let before = std::mem::replace(&mut heeded.operators, operators);
+            (before, heeded.all())
+        };
+        if let Err(error) = ground.set_words(&all) {
+            self.heeded().operators = before;
+            return Err(error);
+        }
+        self.say_again()
+    }
+
+    /// Says again what health has said meanwhile.
+    pub(super) fn say_again(&self) -> Result<(), Cause> {
+        let heeded = self.heeded();
+        if heeded.touched.is_empty() {
+            return Ok(());
+        }
+        let words = heeded.touched.iter().map(|index| (*index, heeded.shard(*index))).collect();
+        self.speaker.say(&words)
+    }
+
+    /// Does something short, with the words that are heeded, while health says nothing new.
+    pub(super) fn in_silence<T>(&self, work: impl FnOnce(Words) -> T) -> T {
+        let heeded = self.heeded();
+        let done = work(heeded.all());
+        drop(heeded);
+        done
+    }
+
+    /// Makes `words`, by shard index, all that health has to say. It is in the kernel when this returns.
+    ///
+    /// # Errors
+    /// The kernel does not let it be written; then it was not said, and may be tried again.
+    pub fn say_health(&self, words: BTreeMap<u32, u64>) -> Result<(), Cause> {
+        let mut heeded = self.heeded();
+        let other = |index: &&u32| heeded.health.get(index) != words.get(index);
+        let changed: Vec<u32> = heeded.health.keys().chain(words.keys()).filter(other).copied().collect();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let before = std::mem::replace(&mut heeded.health, words);
+        heeded.touched.extend(&changed);
+        let said = changed.into_iter().map(|index| (index, heeded.shard(index))).collect();
+        self.speaker.say(&said).inspect_err(|_| heeded.health = before)
+    }
+
+    /// The shards that health has said something of.
+    pub fn unwell(&self) -> BTreeSet<u16> {
+        self.heeded().health.keys().filter_map(|index| u16::try_from(*index).ok()).collect()
+    }
+
+    /// The shards that operators have taken out.
+    pub fn disabled(&self) -> BTreeSet<u16> {
+        let heeded = self.heeded();
+        let shards = heeded.operators.shards.iter().filter(|(_, word)| **word & shard_word::DISABLED != 0);
+        shards.filter_map(|(index, _)| u16::try_from(*index).ok()).collect()
+    }
+
+    /// Where it is written down how shards are.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+}
+
+#[cfg(test)]
+#[path = "health_tests.rs"]
+mod tests;
