@@ -77,7 +77,7 @@ fn answers_round_trip() {
     assert_eq!(status.pid, std::process::id());
     assert_eq!((status.received.packets, status.balanced), (5, true));
     assert_eq!(status.outcomes.len(), 1);
-    let pools: super::super::pools::Pools = served.client().get("/v1/pools").unwrap();
+    let pools: Pools = served.client().get("/v1/pools").unwrap();
     assert_eq!((pools.version, pools.pools.len()), (0, 0));
     assert_eq!(
         (status.outcomes[0].class.as_str(), status.outcomes[0].reason.as_str()),
