@@ -130,7 +130,12 @@ fn a_dead_shard_is_left_in_time_and_used_again_when_it_is_back() {
             metrics.get("keysteer_health_transitions_total", &[("shard", &globex), ("to", "down")]),
             1.0
         );
-        assert!(agent.log().contains("a shard does not answer"), "{}", agent.log());
+        let log = agent.log();
+        assert!(log.contains("a shard does not answer"), "{log}");
+        let micros =
+            log.split("micros=").nth(1).and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+        println!("{mode}: the kernel had it {micros:?} us after the last failure");
+        assert!(micros.is_some_and(|micros| micros <= 10_000), "{log}");
         assert_eq!(agent.status().words, [], "operators said nothing");
 
         // Back after `rise` answers.
