@@ -31,7 +31,7 @@ pub use checks::{Asked, Checks, Pool};
 pub use ledger::{Ledger, PoolReport, Report, ShardReport};
 pub use monitor::{Monitor, Step};
 pub use schedule::seed;
-pub use word::{health_word, inherited};
+pub use word::{HEALTHS, WHOLE, health_word, inherited};
 
 /// A moment: how long after some beginning, by a clock that never goes back.
 pub type Moment = Duration;

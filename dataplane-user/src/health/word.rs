@@ -7,17 +7,22 @@ use keysteer_common::overlay::shard_word;
 use super::Wanted;
 
 /// The bits of a shard's word that are health's; operators' come beside them.
+pub const HEALTHS: u64 = shard_word::DOWN | shard_word::RECOVERING | 0xff << shard_word::SHARE;
+
+/// What is said of a shard that answers again and takes all that opens: flows that it lost meanwhile stay where they are.
+pub const WHOLE: u64 = shard_word::RECOVERING | 0xff << shard_word::SHARE;
+
+/// What is said of a shard that is so.
 pub fn health_word(wanted: Option<Wanted>) -> u64 {
     match wanted {
-        Some(Wanted::Down) => shard_word::DISABLED,
-        Some(Wanted::Recovering { .. }) | None => 0,
+        Some(Wanted::Down) => shard_word::DOWN,
+        Some(Wanted::Recovering { share }) => shard_word::RECOVERING | u64::from(share) << shard_word::SHARE,
+        None => 0,
     }
 }
 
-/// What health has said to the `kernel`, by shard index, where `operators` have said the rest.
-pub fn inherited(kernel: &BTreeMap<u32, u64>, operators: &BTreeMap<u32, u64>) -> BTreeMap<u32, u64> {
-    let down = health_word(Some(Wanted::Down));
-    let said = |index: &u32| operators.get(index).copied().unwrap_or_default();
-    let ours = kernel.iter().map(|(index, word)| (*index, word & !said(index) & down));
+/// What health has said to the `kernel`, by shard index.
+pub fn inherited(kernel: &BTreeMap<u32, u64>) -> BTreeMap<u32, u64> {
+    let ours = kernel.iter().map(|(index, word)| (*index, word & HEALTHS));
     ours.filter(|(_, word)| *word != 0).collect()
 }

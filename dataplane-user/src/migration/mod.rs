@@ -12,5 +12,5 @@ mod contrast;
 mod moves;
 mod progress;
 
-pub use moves::{Settings, begin};
+pub use moves::{Settings, begin, units_of_shards};
 pub use progress::{Ended, Progress, Remaining, Unit};

@@ -55,7 +55,7 @@ pub fn begin(live: &Image, new: &mut Image, settings: &Settings<'_>) -> Option<M
 }
 
 /// Units before those of keys and classes: 0, and one for each shard.
-fn units_of_shards(live: &Image, new: &Image) -> u32 {
+pub fn units_of_shards(live: &Image, new: &Image) -> u32 {
     u32::try_from(live.shards.len().max(new.shards.len())).unwrap_or(u32::MAX - 1) + 1
 }
 

@@ -40,7 +40,7 @@ fn by_tcp(mode: &str) -> String {
 }
 
 /// A sign of life of a shard, until it is dropped.
-fn life(host: &Host) -> Echo {
+pub(super) fn life(host: &Host) -> Echo {
     Echo::start(&host.namespace, host.name, &SERVICE, LIFE).unwrap()
 }
 
@@ -49,7 +49,7 @@ fn host<'s>(site: &'s Site, name: &str) -> &'s Host {
 }
 
 /// How a shard is.
-fn state(agent: &Agent, name: &str) -> String {
+pub(super) fn state(agent: &Agent, name: &str) -> String {
     let shard = agent.shards().into_iter().find(|shard| shard.name == name).unwrap();
     shard.health.map_or_else(|| "unknown".to_owned(), |health| health.state)
 }
@@ -59,7 +59,7 @@ fn is_up(status: &Status, up: usize) -> bool {
 }
 
 /// Waits until all shards were asked and answered.
-fn all_up(agent: &Agent, site: &Site) {
+pub(super) fn all_up(agent: &Agent, site: &Site) {
     until("all shards are asked and up", || {
         if !is_up(&agent.status(), 3) {
             return false;

@@ -14,6 +14,7 @@ use keysteer_tests::site::{Site, v4, v6};
 use nix::sys::signal::Signal;
 
 use super::changes::{apply, until};
+use super::health::{all_up, life, state};
 use crowd::Crowd;
 use flood::Flood;
 
@@ -35,6 +36,11 @@ struct Wanted {
 const SPREAD: &str = "{name: acme, match: {tenant: t1}, pool: all, width: all}
     - {name: globex, match: {tenant: t2}, pool: all}
     - {name: umbrella, match: {tenant: t4}, pool: all, width: 2}";
+
+/// The same for pools of one shard.
+const NARROW: &str = "{name: acme, match: {tenant: t1}, pool: all, width: all}
+    - {name: globex, match: {tenant: t2}, pool: all}
+    - {name: umbrella, match: {tenant: t4}, pool: all}";
 
 impl Wanted {
     const USUAL: Self = Self {
@@ -80,7 +86,7 @@ fn over(agent: &Agent) {
 /// Two drains, one of them while the other still runs, a shard that comes back, other weights, all under a flood: no connection breaks.
 fn drains_and_returns(pins: &'static str, ipv6: bool, connections: usize) {
     let site = Site::new(1500);
-    let wanted = Wanted { migration: pins, ..Wanted::USUAL };
+    let wanted = Wanted { migration: pins, keys: NARROW, ..Wanted::USUAL };
     let place = Place::new(&wanted.text());
     let agent = place.start(&site.node);
     let mut crowd = Crowd::new(&site, ipv6);
@@ -145,6 +151,54 @@ fn nor_where_there_is_hardly_room_to_remember_flows() {
 }
 
 #[test]
+fn verbs_show_their_plan_and_drain_without_a_loss() {
+    let site = Site::new(1500);
+    let wanted = Wanted { keys: NARROW, ..Wanted::USUAL };
+    let place = Place::new(&wanted.text());
+    let agent = place.start(&site.node);
+    let mut crowd = Crowd::new(&site, false);
+    crowd.open(120, &[1, 2, 4]);
+    let plan = agent.read(&["shard", "drain", "a", "--dry-run"]).done();
+    assert!(plan.contains("Keys that move"), "{plan}");
+    assert_eq!(agent.status().policy.generation, 1);
+    agent.read(&["shard", "drain", "aa"]).refuses(&["there is no shard aa", "did you mean a?"]);
+    let said = agent.read(&["shard", "drain", "a"]);
+    assert!(said.err.contains("generation 2 is in force"), "{said:?}");
+    crowd.ask_all();
+    assert!(!crowd.open(60, &[1, 2, 4]).contains_key("a"));
+    let status = agent.read(&["status"]).done();
+    assert!(status.contains("keys move, about") && status.contains("at the latest"), "{status}");
+    // Another policy inherits the drain, and a new agent too.
+    apply(&agent, &place, &Wanted { keys: SPREAD, ..wanted }.text());
+    assert!(!crowd.open(60, &[1, 2, 4]).contains_key("a"));
+    // Other verbs.
+    agent.read(&["shard", "weight", "b", "3"]).done();
+    agent.read(&["shard", "undrain", "a"]).done();
+    assert!(crowd.open(90, &[1, 2, 4]).contains_key("a"));
+    let shown = agent.read(&["pool", "show", "all"]).done();
+    assert!(shown.contains('3'), "{shown}");
+    agent.read(&["pool", "rebalance", "al"]).refuses(&["there is no pool al in force; did you mean all?"]);
+    agent.read(&["pool", "rebalance", "all"]).done();
+    crowd.ask_all();
+    assert_eq!(crowd.broken(), 0);
+    // Without waiting for its flows: they are lost with it.
+    let with_b = crowd.hosts()["b"];
+    agent.read(&["shard", "remove", "b"]).done();
+    crowd.ask_all();
+    assert_eq!(crowd.broken(), with_b);
+    agent.read(&["shard", "drain", "c"]).refuses(&["pool own would have no shard left"]);
+    crowd.close();
+    let waited = agent.read(&["shard", "undrain", "b", "--wait"]);
+    assert!(waited.err.contains("nothing moves any more"), "{waited:?}");
+    let audit = audit(&agent, &place);
+    for action in
+        ["shard-drain", "shard-weight", "shard-undrain", "pool-rebalance", "shard-remove", "migrated"]
+    {
+        assert!(audit.contains(action), "{action}: {audit}");
+    }
+}
+
+#[test]
 fn keys_that_change_their_pool_or_width_keep_their_connections() {
     let site = Site::new(1500);
     let place = Place::new(&Wanted::USUAL.text());
@@ -200,7 +254,7 @@ fn forged_syns_on_the_tuples_of_live_connections_capture_none() {
 #[test]
 fn datagrams_that_are_held_stay_until_they_are_quiet() {
     let site = Site::new(1500);
-    let only = |shards| Wanted { shards, pool: ", udp: hold", ..Wanted::USUAL }.text();
+    let only = |shards| Wanted { shards, keys: NARROW, pool: ", udp: hold", ..Wanted::USUAL }.text();
     let place = Place::new(&only("a"));
     let agent = place.start(&site.node);
     for source in [v4(2, 1), v6(2, 1)] {
@@ -223,7 +277,7 @@ fn datagrams_that_are_held_stay_until_they_are_quiet() {
 #[test]
 fn at_the_deadline_what_is_left_is_cut_off_and_counted() {
     let site = Site::new(1500);
-    let wanted = Wanted { migration: "{idle: 4s, deadline: 5s, pins: 1024}", ..Wanted::USUAL };
+    let wanted = Wanted { migration: "{idle: 4s, deadline: 5s, pins: 1024}", keys: NARROW, ..Wanted::USUAL };
     let place = Place::new(&Wanted { shards: "a", ..wanted }.text());
     let agent = place.start(&site.node);
     let mut crowd = Crowd::new(&site, false);
@@ -239,4 +293,42 @@ fn at_the_deadline_what_is_left_is_cut_off_and_counted() {
     let about: u64 =
         (30..=50).filter(|cut| audit.contains(&format!("about {cut} flows were cut off"))).count() as u64;
     assert_eq!(about, 1, "{audit}");
+}
+
+#[test]
+fn a_shard_that_comes_back_takes_no_connection_from_others() {
+    let site = Site::new(1500);
+    let mut alive: Vec<_> = site.shards.iter().map(|host| Some(life(host))).collect();
+    let health = "\n  health: {probe: {tcp: {port: 8080}}, interval: 200ms, timeout: 90ms, rise: 2, fall: 2, damping: off, slowStart: 2s}\n";
+    let place = Place::new(&format!("{}{health}", Wanted::USUAL.text()));
+    let agent = place.start(&site.node);
+    all_up(&agent, &site);
+    let mut crowd = Crowd::new(&site, false);
+    crowd.open(200, &[1, 2, 4]);
+    let with_a = crowd.hosts()["a"];
+    alive[0] = None;
+    until("shard a is down", || state(&agent, "a") == "down");
+    // Its own connections are lost, and nobody else's.
+    crowd.ask_all();
+    assert_eq!(crowd.broken(), with_a);
+    let opened = crowd.open(200, &[1, 2, 4]);
+    assert!(!opened.contains_key("a"), "{opened:?}");
+    // Time for the program to be there that leaves flows where they are.
+    std::thread::sleep(Duration::from_secs(2));
+    alive[0] = Some(life(&site.shards[0]));
+    for _ in 0..8 {
+        std::thread::sleep(Duration::from_millis(500));
+        crowd.ask_all();
+        crowd.open(20, &[1, 2, 4]);
+    }
+    until("shard a is up", || state(&agent, "a") == "up");
+    let opened = crowd.open(100, &[1, 2, 4]);
+    assert!(opened.contains_key("a"), "{opened:?}");
+    crowd.ask_all();
+    assert_eq!(crowd.broken(), with_a);
+    // Once those have ended it is a shard like any.
+    crowd.close();
+    until("the steady program is back", || {
+        agent.status().maps.iter().all(|map| map.name != "MOVING" || map.entries <= 1)
+    });
 }

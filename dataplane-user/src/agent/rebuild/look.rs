@@ -7,6 +7,7 @@ use std::path::Path;
 use super::kernel;
 use crate::agent::ground::Ground;
 use crate::agent::steward::ChangeError;
+use crate::health::HEALTHS;
 use crate::policy::Bundle;
 use crate::state::{Audit, Generations, KeyIds, Overlay, Part, Secrets, ShardIds, StateError};
 
@@ -93,7 +94,10 @@ pub(super) fn look(directory: &Path, ground: &dyn Ground, pinned: &[u64]) -> Res
     }
     let overlay = note(&mut losses, Part::Overlay, Overlay::open(directory))?.unwrap_or_default();
     // It is there since the first word.
-    if !Part::Overlay.is_there(directory) && !ground.words().map_err(kernel)?.is_empty() {
+    let words = ground.words().map_err(kernel)?;
+    // Health's are measured anew.
+    let stand = !words.keys.is_empty() || words.shards.values().any(|word| word & !HEALTHS != 0);
+    if !Part::Overlay.is_there(directory) && stand {
         losses.insert(Part::Overlay, "it is missing, but operators' words stand".to_owned());
     }
     // It is there since before the first generation.

@@ -130,7 +130,13 @@ impl Steward {
         draft.compiled.image.heed(self.heeds(desk.words()));
         if desk.policy.is_some() {
             let exists = self.has_interface()?;
-            migrate(&draft.beside.tables, &draft.policy, &mut draft.compiled.image, &exists);
+            migrate(
+                &draft.beside.tables,
+                &draft.policy,
+                &mut draft.compiled.image,
+                &exists,
+                !self.unwell().is_empty(),
+            );
         }
         let image = &draft.compiled.image;
         // The tables of many keys are loaded while the plan is made and written down.

@@ -12,7 +12,7 @@ use keysteer_common::overlay::shard_word;
 use super::Steward;
 use crate::agent::ground::Ground;
 use crate::agent::meter::Cause;
-use crate::health::{Ledger, inherited};
+use crate::health::{Ledger, WHOLE, inherited};
 use crate::image::Words;
 
 /// What the kernel heeds.
@@ -23,13 +23,26 @@ pub(super) struct Heeded {
     health: BTreeMap<u32, u64>,
     /// The shards that health has said something of, now or before.
     touched: BTreeSet<u32>,
+    /// Whether the program in force finds flows where they are: only then can a shard come back without taking flows from others.
+    migrates: bool,
 }
 
 impl Heeded {
     /// What a `kernel` heeds, in which the agent before this one left words.
     pub(super) fn inherit(kernel: &Words, operators: Words) -> Self {
-        let health = inherited(&kernel.shards, &operators.shards);
-        Self { touched: health.keys().copied().collect(), operators, health }
+        let health = inherited(&kernel.shards);
+        Self { touched: health.keys().copied().collect(), operators, health, migrates: false }
+    }
+
+    /// The words that take the place of what health said: a shard that comes back whole keeps one, for the flows that it lost meanwhile,
+    /// until these have ended.
+    fn lingering(&self, mut words: BTreeMap<u32, u64>) -> BTreeMap<u32, u64> {
+        if self.migrates {
+            for index in self.health.keys() {
+                words.entry(*index).or_insert(WHOLE);
+            }
+        }
+        words
     }
 
     fn shard(&self, index: u32) -> u64 {
@@ -55,7 +68,7 @@ impl Steward {
     /// What is to be heeded where these are the operators' words.
     pub(super) fn heeds(&self, operators: Words) -> Words {
         let health = self.heeded().health.clone();
-        Heeded { operators, health, touched: BTreeSet::new() }.all()
+        Heeded { operators, health, ..Heeded::default() }.all()
     }
 
     /// Has the ground heed operators' words, beside health's.
@@ -96,6 +109,7 @@ impl Steward {
     /// The kernel does not let it be written; then it was not said, and may be tried again.
     pub fn say_health(&self, words: BTreeMap<u32, u64>) -> Result<(), Cause> {
         let mut heeded = self.heeded();
+        let words = heeded.lingering(words);
         let other = |index: &&u32| heeded.health.get(index) != words.get(index);
         let changed: Vec<u32> = heeded.health.keys().chain(words.keys()).filter(other).copied().collect();
         if changed.is_empty() {
@@ -105,6 +119,30 @@ impl Steward {
         heeded.touched.extend(&changed);
         let said = changed.into_iter().map(|index| (index, heeded.shard(index))).collect();
         self.speaker.say(&said).inspect_err(|_| heeded.health = before)
+    }
+
+    /// Says whether the program in force finds flows where they are.
+    pub(super) fn finds_flows(&self, migrates: bool) {
+        self.heeded().migrates = migrates;
+    }
+
+    /// The shards that are back whole, and whose lost flows may still be elsewhere.
+    pub(super) fn returned(&self) -> Vec<u32> {
+        let heeded = self.heeded();
+        heeded.health.iter().filter(|(_, word)| **word == WHOLE).map(|(index, _)| *index).collect()
+    }
+
+    /// Says that nothing is left elsewhere of what a shard lost.
+    pub(super) fn is_whole(&self, index: u32) -> Result<(), Cause> {
+        let mut heeded = self.heeded();
+        if heeded.health.get(&index) != Some(&WHOLE) {
+            return Ok(());
+        }
+        heeded.health.remove(&index);
+        let said = [(index, heeded.shard(index))].into();
+        self.speaker.say(&said).inspect_err(|_| {
+            heeded.health.insert(index, WHOLE);
+        })
     }
 
     /// The shards that health has said something of.

@@ -1,18 +1,21 @@
 //! Migrations: what moves with a change, and its end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use keysteer_common::account::Counter;
+use keysteer_common::migrate::shard_unit;
 use keysteer_common::vocabulary::{CLASSES, Class};
 
 use super::{ChangeError, Desk, Made, Steward};
 use crate::agent::ground::Ground;
-use crate::agent::meter::Source as _;
+use crate::agent::meter::{Cause, Source as _};
 use crate::control::types::{KeyMoving, MigrationStatus};
 use crate::image::{Image, Moves, Names};
 use crate::kernel::flows::{Left, Room};
 use crate::kernel::{Seen, Tick};
-use crate::migration::{Ended, Progress, Settings, Unit, begin};
+use crate::migration::{Ended, Progress, Settings, Unit, begin, units_of_shards};
 use crate::policy::{Bundle, Migration, Policy, Udp};
 use crate::state::audit::{Event, Outcome};
 use crate::state::{Timestamp, Who};
@@ -35,6 +38,8 @@ pub(super) struct UnderWay {
     epoch: (u32, u32),
     room: Room,
     looked: Instant,
+    /// What went elsewhere of shards that are back, and since when nothing does.
+    returns: BTreeMap<u32, (Counter, Duration)>,
 }
 
 impl UnderWay {
@@ -58,6 +63,7 @@ impl UnderWay {
             epoch: ground.epoch().map_err(ChangeError::Kernel)?,
             room: Room::default(),
             looked: now,
+            returns: BTreeMap::new(),
         })
     }
 
@@ -93,11 +99,7 @@ impl UnderWay {
             moving: remaining.moving as u64,
             of: remaining.of as u64,
             flows: remaining.flows,
-            left: keysteer_common::account::Counter {
-                packets: sum(|it| it.left.packets),
-                bytes: sum(|it| it.left.bytes),
-            }
-            .into(),
+            left: Counter { packets: sum(|it| it.left.packets), bytes: sum(|it| it.left.bytes) }.into(),
             pinned: sum(|it| it.pinned),
             without_room: sum(|it| it.full),
             pins: self.room.used,
@@ -119,7 +121,15 @@ fn name(names: &Names, at: u32) -> String {
 }
 
 /// What moves when `image`, of `policy`, takes the place of `live`; it then has that under way.
-pub(super) fn migrate(live: &Image, policy: &Policy, image: &mut Image, exists: &dyn Fn(u32) -> bool) {
+///
+/// Where shards are `unwell` it finds flows where they are in any case, so that they can come back.
+pub(super) fn migrate(
+    live: &Image,
+    policy: &Policy,
+    image: &mut Image,
+    exists: &dyn Fn(u32) -> bool,
+    unwell: bool,
+) {
     let Some(Migration { pins, .. }) = policy.migration else { return };
     let holding: Vec<u32> = image
         .names
@@ -130,6 +140,8 @@ pub(super) fn migrate(live: &Image, policy: &Policy, image: &mut Image, exists: 
         .collect();
     let holds = |first: u32| holding.contains(&first);
     let moves = begin(live, image, &Settings { pins, holds: &holds, exists });
+    let none = || Moves { units: units_of_shards(live, image), pins, ..Moves::default() };
+    let moves = moves.or_else(|| unwell.then(none));
     image.migrate(moves);
 }
 
@@ -150,6 +162,7 @@ impl Steward {
     pub(super) fn take_up_moves(&self, desk: &mut Desk, number: u64) -> Result<(), ChangeError> {
         let mut ground = self.ground();
         let settings = desk.policy.as_ref().and_then(|policy| policy.migration);
+        self.finds_flows(settings.is_some() && ground.is_migrating(number).map_err(ChangeError::Kernel)?);
         desk.moving = match settings {
             Some(settings) if ground.is_migrating(number).map_err(ChangeError::Kernel)? => {
                 let (now, none) = (Timestamp::now(), Duration::ZERO);
@@ -168,12 +181,16 @@ impl Steward {
 
     /// Shows how far it is.
     pub(super) fn post_moves(&self, desk: &Desk) {
-        let status = desk.moving.as_ref().map(|it| Arc::new(it.status(&self.node().names)));
+        let moving = desk.moving.as_ref().filter(|it| !it.progress.units().is_empty());
+        let status = moving.map(|it| Arc::new(it.status(&self.node().names)));
         self.board.post(|posted| posted.migration = status);
     }
 
     /// Looks at what moves: ends what is quiet, and the whole once all is.
     pub(super) fn look_at_moves(&self, desk: &mut Desk) {
+        if let Err(error) = self.ready_for_returns(desk) {
+            tracing::error!(%error, "shards that come back will take their flows from others: no program can be loaded that leaves them");
+        }
         let Some(moving) = &mut desk.moving else { return };
         if moving.looked.elapsed() < EVERY {
             return;
@@ -185,6 +202,7 @@ impl Steward {
             let tick = moving.tick();
             ground.see_moves(number, tick).and_then(|Seen { room, units }| {
                 moving.room = room;
+                self.look_at_returns(moving, &units)?;
                 let ended = moving.progress.look(moving.began.elapsed(), &units);
                 if !ended.moves.is_empty() {
                     ground.end_moves(number, &ended.moves)?;
@@ -207,7 +225,7 @@ impl Steward {
                 "moved: nothing is left on shards before"
             );
         }
-        if all {
+        if all && self.unwell().is_empty() {
             match self.end_migration(desk) {
                 Ok(()) => {}
                 // As it is, nothing moves any more; only the steady program is not there yet.
@@ -217,10 +235,50 @@ impl Steward {
         self.post_moves(desk);
     }
 
+    /// Has a program in force that finds flows where they are, while shards are unwell: then they can come back without taking flows from others.
+    fn ready_for_returns(&self, desk: &mut Desk) -> Result<(), ChangeError> {
+        let settings = desk.policy.as_ref().and_then(|policy| policy.migration);
+        let (Some(settings), Some(number), None) = (settings, desk.live(), &desk.moving) else {
+            return Ok(());
+        };
+        if self.unwell().is_empty() {
+            return Ok(());
+        }
+        let mut ground = self.ground();
+        let shards = u32::try_from(ground.tables(number).map_err(ChangeError::Kernel)?.shards.len());
+        let units = shards.unwrap_or(u32::MAX - 1) + 1;
+        let moves = Moves { units, pins: settings.pins, ..Moves::default() };
+        ground.set_moves(number, Some(moves)).map_err(ChangeError::Kernel)?;
+        let (now, none) = (Timestamp::now(), Duration::ZERO);
+        desk.moving = Some(UnderWay::resume(&**ground, number, settings, now, none)?);
+        self.finds_flows(true);
+        Ok(())
+    }
+
+    /// Lets shards be whole again whose lost flows have been quiet elsewhere.
+    fn look_at_returns(&self, moving: &mut UnderWay, units: &[Left]) -> Result<(), Cause> {
+        let now = moving.began.elapsed();
+        let returned = self.returned();
+        moving.returns.retain(|index, _| returned.contains(index));
+        for index in returned {
+            let unit = u16::try_from(index).map_or(0, shard_unit);
+            let left = units.get(unit as usize).map_or_else(Counter::default, |unit| unit.left);
+            let (counted, since) = moving.returns.entry(index).or_insert((left, now));
+            if *counted != left {
+                (*counted, *since) = (left, now);
+            }
+            if now.saturating_sub(*since) >= moving.settings.idle {
+                self.is_whole(index)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Puts the steady program in the place of the one that moves keys.
     pub(super) fn end_migration(&self, desk: &mut Desk) -> Result<(), ChangeError> {
         let Some(moving) = &desk.moving else { return Ok(()) };
         let (number, cut) = (moving.number, moving.progress.cut());
+        let moved = !moving.progress.units().is_empty();
         let bundle: Bundle = desk.generations.bundle(number)?;
         let Made { mut compiled, .. } = self.compile_at(desk, number, &bundle)?;
         compiled.image.heed(self.heeds(desk.words()));
@@ -230,6 +288,10 @@ impl Steward {
             ground.forget_flows().map_err(ChangeError::Kernel)?;
         }
         desk.moving = None;
+        self.finds_flows(false);
+        if !moved {
+            return Ok(());
+        }
         desk.journal(Event {
             to: Some(number),
             detail: Some(match cut {
@@ -254,7 +316,9 @@ impl Steward {
             let mut there = ground.tables(number).map_err(ChangeError::Kernel)?;
             let settings = Settings { pins: 1, holds: &|_| false, exists: &exists };
             let moves: Option<Moves> = begin(&live, &mut there, &settings);
-            moves.is_none() && !ground.is_migrating(number).map_err(ChangeError::Kernel)?
+            moves.is_none()
+                && self.unwell().is_empty()
+                && !ground.is_migrating(number).map_err(ChangeError::Kernel)?
         };
         if quick {
             return Ok(());
@@ -262,7 +326,7 @@ impl Steward {
         let bundle: Bundle = desk.generations.bundle(number)?;
         let Made { policy, mut compiled, .. } = self.compile_at(desk, number, &bundle)?;
         compiled.image.heed(self.heeds(desk.words()));
-        migrate(&live, &policy, &mut compiled.image, &exists);
+        migrate(&live, &policy, &mut compiled.image, &exists, !self.unwell().is_empty());
         self.ground().vary(number, &compiled.image).map_err(ChangeError::Kernel)
     }
 }

@@ -131,6 +131,7 @@ impl Steward {
                 let settings = migration.unwrap_or_default();
                 desk.moving = Some(UnderWay::resume(&**ground, number, settings, since, spent)?);
                 drop(ground);
+                self.finds_flows(migration.is_some());
                 self.post_moves(&desk);
             }
             return Ok(Some(number));

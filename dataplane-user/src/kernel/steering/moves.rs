@@ -53,8 +53,9 @@ impl Steering {
         };
         let (set, capacity) = (self.pins.counters(*set), it.capacity);
         let words = self.words()?;
-        let variant =
-            Variant { overlay: !words.is_empty(), counters: Some((&set, capacity)), ..Variant::default() };
+        // A policy may foresee words that are not there yet.
+        let overlay = tables.config.overlay != 0 || !words.is_empty();
+        let variant = Variant { overlay, counters: Some((&set, capacity)), ..Variant::default() };
         let new = self.generation(number)?.load_like(tables, variant)?;
         self.take_place(number, new)
     }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use keysteer::image::Image;
+use keysteer::migration::{Settings, begin};
 use keysteer_common::program::Hook;
 use keysteer_common::tables::KeyEntry;
 
@@ -166,6 +167,18 @@ fn crowd(image: &mut Image) {
     image.config.key_probes = 16;
 }
 
+/// Has every key come from the next shard.
+fn moving(image: &mut Image) {
+    let mut live = image.clone();
+    let shards = u16::try_from(image.config.shards).unwrap_or(1);
+    for entry in live.keys.iter_mut().filter(|entry| entry.meta.is_direct()) {
+        entry.place = (entry.place + 1) % shards;
+    }
+    let settings = Settings { pins: 1 << 17, holds: &|_| false, exists: &|_| true };
+    let moves = begin(&live, image, &settings);
+    image.migrate(moves);
+}
+
 /// Every configuration.
 pub(crate) fn all() -> Vec<Policy> {
     let parts = Parts::default;
@@ -177,6 +190,7 @@ pub(crate) fn all() -> Vec<Policy> {
             ..policy("1,024 keys", &parts(), BY_TENANT, by_source(1024))
         },
         Policy { hook: Hook::Tc, ..policy("1,024 keys at TC", &parts(), BY_TENANT, by_source(1024)) },
+        Policy { change: moving, ..policy("1,024 keys that move", &parts(), BY_TENANT, by_source(1024)) },
         policy("65,536 keys", &parts(), BY_TENANT, by_source(65_536)),
         policy("1,048,576 keys", &parts(), BY_TENANT, by_source(1 << 20)),
         policy(

@@ -3,7 +3,7 @@
 use keysteer_common::program::Hook;
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
 
-use crate::frames::{PORT4, PORT6, SERVICE4, SERVICE6, SOURCE4, SOURCE6, arp, ipv4, ipv6, tagged};
+use crate::frames::{HEADER4, PORT4, PORT6, SERVICE4, SERVICE6, SOURCE4, SOURCE6, arp, ipv4, ipv6, tagged};
 use crate::proof::{ANY, Way};
 use crate::{back, carriers, translation};
 
@@ -90,6 +90,12 @@ pub(crate) fn budget(row: Row, nanoseconds: f64) -> Row {
     Row { budget: Some(nanoseconds), ..row }
 }
 
+/// The segment that opens a frame's flow.
+fn syn(mut frame: Vec<u8>) -> Vec<u8> {
+    frame[HEADER4 as usize + 20 + 13] = 2;
+    frame
+}
+
 /// The rows measured with a configuration of [`crate::policies`].
 pub(crate) fn of(configuration: &str) -> Vec<Row> {
     let udp = || ipv4(17, SERVICE4, 0);
@@ -132,6 +138,10 @@ pub(crate) fn of(configuration: &str) -> Vec<Row> {
         "1,048,576 keys" => {
             vec![row("1,048,576 keys", udp(), flows4(1 << 20, 1), steered(ANY))]
         }
+        "1,024 keys that move" => vec![
+            budget(row("a moving key's flows stay", tcp(), flows4(1024, 64), steered(1024)), 60.0),
+            budget(row("flows that opened meanwhile", syn(tcp()), flows4(1024, 64), steered(1024)), 60.0),
+        ],
         "levels" => vec![
             row("most specific level", ipv4(17, SERVICE4, 34), flows4(1024, 64), steered(1024)),
             row("second-level fall-back", ipv4(17, SERVICE4, 12), flows4(1024, 64), steered(1024)),
