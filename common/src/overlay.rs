@@ -85,11 +85,24 @@ impl Chosen {
     }
 }
 
-/// The shard that takes a packet in the place of one that does not; [`NO_SHARD`] if none does. One that recovers is taken where no other is.
+/// The shard that takes a packet in the place of one that does not; [`NO_SHARD`] if none does. Where no other is, one that recovers is
+/// taken, and else one that is only thought dead. One search after the other: what a search kept aside the verifier would follow along every
+/// way that leads through it.
 #[inline(always)]
 pub fn around<T: Tables>(tables: &T, chosen: Chosen) -> Slot {
+    let steady = search(tables, chosen, DEAD | shard_word::RECOVERING);
+    if steady != NO_SHARD {
+        return steady;
+    }
+    let alive = search(tables, chosen, DEAD);
+    if alive != NO_SHARD { alive } else { search(tables, chosen, shard_word::DISABLED) }
+}
+
+/// The first shard in a decision's order of whose word no bit of `but` is said.
+#[inline(always)]
+fn search<T: Tables>(tables: &T, chosen: Chosen, but: u64) -> Slot {
     let Chosen { seed, row: (row, width), column, pool } = chosen;
-    if width > 1 { in_row(tables, row, width, column) } else { in_pool(tables, pool, seed) }
+    if width > 1 { in_row(tables, row, width, column, but) } else { in_pool(tables, pool, seed, but) }
 }
 
 /// Whether a shard takes packets.
@@ -98,56 +111,36 @@ pub fn takes<T: Tables>(tables: &T, shard: Slot) -> bool {
     tables.shard_word(shard as u32) & DEAD == 0
 }
 
-/// The next shard that takes packets in the row of `width` slots at `row`, after column `column`.
+/// The next such shard in the row of `width` slots at `row`, after column `column`.
 #[inline(always)]
-fn in_row<T: Tables>(tables: &T, row: u32, width: u32, column: u32) -> Slot {
-    let (mut tried, mut column, mut spare) = (1, column, NO_SHARD);
+fn in_row<T: Tables>(tables: &T, row: u32, width: u32, column: u32, but: u64) -> Slot {
+    let (mut tried, mut column) = (1, column);
     while tried < IN_ROW && tried < width {
         column += 1;
         if column >= width {
             column = 0;
         }
         let shard = tables.slot(row.wrapping_add(column)).unwrap_or(NO_SHARD);
-        if let Some(shard) = steady(tables, shard, &mut spare) {
+        if shard != NO_SHARD && tables.shard_word(shard as u32) & but == 0 {
             return shard;
         }
         tried += 1;
     }
-    spare
+    NO_SHARD
 }
 
-/// The first shard that takes packets among the slots of a pool that begin at `first`, in the order that `seed`
-/// gives.
+/// The first such shard among the slots of a pool that begin at `first`, in the order that `seed` gives.
 #[inline(always)]
-fn in_pool<T: Tables>(tables: &T, first: u32, seed: u64) -> Slot {
-    let (mut state, mut tried, mut spare) = (seed, 0, NO_SHARD);
+fn in_pool<T: Tables>(tables: &T, first: u32, seed: u64, but: u64) -> Slot {
+    let (mut state, mut tried) = (seed, 0);
     while tried < IN_POOL {
         // The multiplier of Knuth's MMIX generator; the upper half of the state is the good one.
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let shard = tables.slot(first.wrapping_add((state >> 40) as u32 & (SLOTS - 1))).unwrap_or(NO_SHARD);
-        if let Some(shard) = steady(tables, shard, &mut spare) {
+        if shard != NO_SHARD && tables.shard_word(shard as u32) & but == 0 {
             return shard;
         }
         tried += 1;
     }
-    spare
-}
-
-/// `shard`, if it takes packets and does not just recover; the first that does is kept as the `spare` one.
-#[inline(always)]
-fn steady<T: Tables>(tables: &T, shard: Slot, spare: &mut Slot) -> Option<Slot> {
-    if shard == NO_SHARD {
-        return None;
-    }
-    let word = tables.shard_word(shard as u32);
-    if word & DEAD != 0 {
-        return None;
-    }
-    if word & shard_word::RECOVERING == 0 {
-        return Some(shard);
-    }
-    if *spare == NO_SHARD {
-        *spare = shard;
-    }
-    None
+    NO_SHARD
 }

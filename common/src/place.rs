@@ -5,7 +5,7 @@ use crate::access::Packet;
 use crate::headers::NO_SHARD;
 use crate::hint::rare;
 use crate::migrate::migrate;
-use crate::overlay::{Chosen, DEAD, shard_word};
+use crate::overlay::{Chosen, DEAD, shard_word, takes};
 use crate::pin::Settle;
 use crate::select::Choice;
 use crate::state::Frame;
@@ -29,7 +29,8 @@ impl Placed<'_> {
         }
         let other = self.beside(tables, choice);
         // Where no other is alive, one that is only thought dead is asked all the same.
-        if other == NO_SHARD && word & shard_word::DISABLED == 0 { choice.shard } else { other }
+        let alive = other != NO_SHARD && takes(tables, other);
+        if !alive && word & shard_word::DISABLED == 0 { choice.shard } else { other }
     }
 
     /// The shard that would take the place of the chosen one; [`NO_SHARD`] if none does.

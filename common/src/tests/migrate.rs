@@ -207,6 +207,9 @@ fn a_shard_that_died_keeps_nobody_and_one_that_recovers_takes_nobody_away() {
     // All are down: the chosen one is asked all the same; but not one that an operator disabled.
     world.shard_words = (0..4).map(|shard| (shard, shard_word::DOWN)).collect();
     assert_eq!(to(world, noted, segment(1, 3, true)), NEW);
+    world.shard_words[usize::from(NEW)].1 = shard_word::DISABLED;
+    let other = to(world, noted, segment(1, 3, true));
+    assert!(other != NEW && other != NO_SHARD);
     world.shard_words = (0..4).map(|shard| (shard, shard_word::DOWN | shard_word::DISABLED)).collect();
     let (action, _) = world.decide(&mut segment(1, 3, true), noted);
     assert_eq!(action, Action::Drop);

@@ -2,6 +2,8 @@
 //! the packet, and can be acted on.
 
 use keysteer_common::config::class_action;
+use keysteer_common::migrate::key_move;
+use keysteer_common::tables::Tables as _;
 use keysteer_common::vocabulary::{Class, Reason};
 
 use super::trace::Reading;
@@ -214,6 +216,13 @@ fn assigned(generation: &Generation<'_>, explanation: &Explanation) -> Vec<Strin
         } else {
             format!("key {key} is denied: {reason}; take `deny: true` from it and it is steered")
         });
+    }
+    let moving = explanation.key.as_ref().map(|key| generation.image.moving(key_move(key.id)));
+    if moving.is_some_and(|moving| moving.unit() != 0) {
+        lines.push(format!(
+            "key {key} is moving: flows that were there before stay where they are, those that opened since are with their new shard, and \
+             which these are is not looked up here; `keysteer status` says how long it may take"
+        ));
     }
     if let Some(disabled) = explanation.select.as_ref().and_then(|select| select.instead_of.as_ref()) {
         lines.push(format!(

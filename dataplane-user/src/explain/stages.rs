@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use keysteer_common::carrier::Carrier;
 use keysteer_common::forward::Action;
-use keysteer_common::overlay::{key_word, shard_word};
+use keysteer_common::overlay::{DEAD, key_word};
 use keysteer_common::tables::Service;
 use keysteer_common::tables::Tables;
 use keysteer_common::vocabulary::{Class, Reason, Verdict};
@@ -185,14 +185,14 @@ pub(super) fn enforce(generation: &Generation<'_>, info: &KeyInfo) -> Enforce {
     }
 }
 
-/// The disabled shard that another one took the place of.
+/// The shard that takes no packets and that another one took the place of.
 fn instead_of(generation: &Generation<'_>, trace: &Trace, key: Option<&KeyInfo>) -> Option<String> {
     let names = generation.names;
     let name = match trace.slot {
         Some(slot) => names.shard(generation.image.slot(slot)?)?,
         None => key?.shards.first()?,
     };
-    let disabled = |index| generation.image.shard_word(u32::from(index)) & shard_word::DISABLED != 0;
+    let disabled = |index| generation.image.shard_word(u32::from(index)) & DEAD != 0;
     let (index, shard) = names.policy_shards().find(|(_, shard)| shard.name == name)?;
     disabled(index).then(|| shard.name.clone())
 }

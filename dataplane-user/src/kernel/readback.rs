@@ -12,6 +12,7 @@ use super::home::Home;
 use super::tables::KEYS_MAP;
 use super::{Dataplane, KernelError, sys};
 use crate::image::{Image, Moves};
+use crate::policy::Migration;
 
 impl Dataplane {
     /// The tables that the program decides over, without their names; `config` is what it was loaded with. Each is at
@@ -82,7 +83,8 @@ impl Home {
             tables: self.table(".bss.old_tables")?,
             slots: self.table(".bss.old_slots")?,
             units: self.map("MOVING").map(entries).transpose()?.unwrap_or_default(),
-            pins: 0,
+            // How many there are is the pinned map's own; whoever decides over what was read has room.
+            pins: Migration::default().pins,
         })
     }
 

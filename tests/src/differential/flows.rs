@@ -22,12 +22,15 @@ pub(super) fn next(frame: &[u8], dice: &mut Dice) -> Option<Vec<u8>> {
     let mut next = frame.to_vec();
     match headers.protocol {
         TCP => {
+            let flags = *next.get(at + 13)?;
             let number = next.get_mut(at + 4..at + 8)?;
             let sequence = u32::from_be_bytes(number.try_into().ok()?);
-            let ahead =
-                dice.one([0, 1, 1, 1, 2, 1_460, 16_384, 16_385, 2 << 20, 1 << 27, (1 << 27) + 9, u32::MAX]);
-            number.copy_from_slice(&sequence.wrapping_add(ahead).to_be_bytes());
-            *next.get_mut(at + 13)? = dice.one([SYN, ACK, ACK, ACK]);
+            let ahead = [0, 1, 1, 1, 2, 1_460, 16_384, 16_385, 2 << 20, 1 << 27, (1 << 27) + 9, u32::MAX];
+            number.copy_from_slice(&sequence.wrapping_add(dice.one(ahead)).to_be_bytes());
+            // What opened goes on, most often; what did not may open.
+            let opened = flags & (SYN | ACK) == SYN;
+            *next.get_mut(at + 13)? =
+                dice.one(if opened { [ACK, ACK, ACK, SYN] } else { [SYN, SYN, ACK, ACK] });
         }
         UDP => {
             // A first byte of QUIC, and a version.

@@ -150,7 +150,7 @@ pub fn compare(
                 }
                 run.frame(at, &frame, dice.one(ingresses))?;
                 // Where keys move it matters what a flow said before.
-                while subject.still.is_some() && !dice.once_in(3) {
+                while subject.still.is_some() && !dice.once_in(6) {
                     let Some(next) = flows::next(&frame, &mut dice) else { break };
                     frame = next;
                     run.frame(at, &frame, dice.one(ingresses))?;

@@ -55,7 +55,7 @@ const MOVING: [(&str, &str); 4] = [
     (CROWDED, "crowd, moving"),
 ];
 /// Room for so many flows that open while keys move: few, so that there is none left sometimes.
-const PINS: u32 = 24;
+const PINS: u32 = 4;
 /// The policy of many keys.
 const CROWDED: &str = "crowd";
 /// The policy whose image is damaged after it is compiled.
