@@ -288,7 +288,7 @@ fn with_pin<H: Pins>(home: &mut H, flow: u64, moving: Move, between: Between, sa
         let behind = sequence.wrapping_sub(pin.offered.sequence());
         let ahead = sequence.wrapping_sub(pin.proved.sequence());
         let proves =
-            if sign == sign::SEGMENT { behind >= 1 && behind <= PROOF } else { sign == sign::HANDSHAKE };
+            if sign == sign::SEGMENT { behind.wrapping_sub(1) < PROOF } else { sign == sign::HANDSHAKE };
         if pin.offered.is() && proves {
             pin.proved = Side::new(pin.offered.shard(), sequence);
             pin.offered = Side::NONE;

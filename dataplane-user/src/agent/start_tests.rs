@@ -121,7 +121,8 @@ fn rollback_is_a_commit_of_what_is_loaded_and_keeps_words() {
     fake.0.steps();
     let back = steward.rollback(&Who::this(), Some(2)).unwrap();
     assert_eq!((back.generation, back.from), (1, 2));
-    assert_eq!(fake.0.steps(), ["commit 1 on eth0", "settle 1", "compile"]);
+    // Keys move back, and their flows stay.
+    assert_eq!(fake.0.steps(), ["compile", "vary 1", "commit 1 on eth0", "settle 1", "compile"]);
     assert_eq!(fake.0.pinned.lock().unwrap().words, words);
     assert!(matches!(steward.rollback(&Who::this(), Some(2)), Err(ChangeError::Conflict(_))));
     assert_eq!(steward.rollback(&Who::this(), Some(1)).unwrap().generation, 2);

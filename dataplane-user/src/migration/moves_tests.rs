@@ -10,8 +10,8 @@ const SHARDS: u16 = 4;
 
 /// Keys 1 (on shard 0), 2 (a row of two), 3 (all of the pool); class `unregistered` over the pool.
 fn image() -> Image {
-    let mut image = Image::default();
-    image.slots = (0..SLOTS).map(|slot| (slot % 4) as Slot).collect();
+    let slots = (0..SLOTS).map(|slot| (slot % 4) as Slot).collect();
+    let mut image = Image { slots, ..Image::default() };
     let rows = image.slots.len();
     image.slots.extend((0..2 * SLOTS).map(|cell| (cell % 4) as Slot));
     image.slot_tables =

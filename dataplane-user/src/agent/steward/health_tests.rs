@@ -5,7 +5,7 @@ use crate::agent::fake::Fake;
 use crate::agent::meter::Source as _;
 use crate::agent::start::tests::{apply, begin, heavier, place, policy};
 use crate::control::types::WordRequest;
-use crate::health::{Wanted, health_word};
+use crate::health::{WHOLE, Wanted, health_word};
 use crate::state::Who;
 use crate::state::overlay::ShardWord;
 
@@ -45,7 +45,11 @@ fn words_of_health_and_of_operators_are_heeded_both() {
     apply(&started, &place, &asking(&heavier())).unwrap();
     assert_eq!(in_kernel(&fake), [0].into());
     assert!(steward.standing().is_empty());
+    // It is back whole; the program that the change brought finds flows that it lost, until these have ended.
     steward.say_health(BTreeMap::new()).unwrap();
+    assert_eq!((in_kernel(&fake), steward.returned()), ([0].into(), vec![0]));
+    assert_eq!(fake.0.pinned.lock().unwrap().words.shards[&0], WHOLE);
+    steward.is_whole(0).unwrap();
     assert_eq!(in_kernel(&fake), [].into());
 }
 
@@ -76,6 +80,8 @@ fn a_new_agent_leaves_those_out_that_were_until_they_are_measured() {
     apply(&second, &place, &policy(|text| text)).unwrap();
     let keeper = crate::agent::health::Keeper::default();
     keeper.look(&second.steward);
+    assert_eq!(second.steward.returned(), [0]);
+    second.steward.is_whole(0).unwrap();
     assert_eq!(in_kernel(&fake), [1].into());
     assert_eq!(second.steward.health(), None);
 }
