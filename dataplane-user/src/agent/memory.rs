@@ -9,14 +9,10 @@ pub fn be_sparing() {
     {
         // Below this glibc keeps what is let go; by default the threshold grows with what it sees.
         const LARGE: libc::c_int = 128 << 10;
-        // So much of what is let go at the end of the heap is kept, and asked for beyond what is needed.
-        const SLACK: libc::c_int = 16 << 10;
-        // SAFETY: parameters of the allocator, documented in mallopt(3); memory in use stays as it is.
+        // SAFETY: two parameters of the allocator, documented in mallopt(3); memory in use stays as it is.
         unsafe {
             libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
             libc::mallopt(libc::M_ARENA_MAX, 1);
-            libc::mallopt(libc::M_TRIM_THRESHOLD, SLACK);
-            libc::mallopt(libc::M_TOP_PAD, SLACK);
         }
     }
 }

@@ -44,7 +44,7 @@ use crate::policy::{Policy, Share};
 use crate::state::Timestamp;
 
 pub use saved::{SavedError, SavedPlan};
-pub use traffic::Traffic;
+pub use traffic::{Sample, Traffic};
 pub use types::{Base, Guard, Plan, Refusal, Request};
 
 use guards::Guards;

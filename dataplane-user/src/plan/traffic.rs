@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use keysteer_common::account::{Counter, ShardCounter};
 use keysteer_common::vocabulary::Class;
 
 use super::types::Live;
@@ -22,34 +21,59 @@ pub struct Traffic {
     pub live: Live,
 }
 
+/// What of a reading of the counters is kept until the next: of many keys it is all that is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sample {
+    /// Bytes by key id.
+    keys: Vec<u64>,
+    /// Bytes by shard index.
+    shards: Vec<u64>,
+    /// Packets and bytes of [`CLASSES`], and of what is assigned.
+    classes: [(u64, u64); CLASSES.len()],
+    assigned: (u64, u64),
+}
+
+impl Sample {
+    /// What is kept of a reading.
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let of = |class: Class| {
+            let counter = snapshot.class(class);
+            (counter.packets, counter.bytes)
+        };
+        Self {
+            keys: snapshot.keys.iter().map(|counter| counter.bytes).collect(),
+            shards: snapshot.shards.iter().map(|shard| shard.bytes).collect(),
+            classes: CLASSES.map(of),
+            assigned: of(Class::Assigned),
+        }
+    }
+}
+
 /// The classes that a policy decides about, in its order.
 pub(super) const CLASSES: [Class; 4] =
     [Class::Missing, Class::Unregistered, Class::Malformed, Class::Unauthenticated];
 
 impl Traffic {
     /// What came between two readings of the counters, `apart`; all since they began without an earlier one.
-    pub fn between(earlier: Option<&Snapshot>, now: &Snapshot, apart: Duration) -> Self {
-        let nothing = Snapshot::default();
-        let earlier = earlier.unwrap_or(&nothing);
-        let bytes = |counters: &[Counter], before: &[Counter]| -> Vec<u64> {
-            let before = before.iter().map(|counter| counter.bytes).chain(std::iter::repeat(0));
-            counters.iter().zip(before).map(|(now, before)| now.bytes.saturating_sub(before)).collect()
+    pub fn between(earlier: Option<&Sample>, now: &Snapshot, apart: Duration) -> Self {
+        let nothing = Sample::default();
+        let (earlier, now) = (earlier.unwrap_or(&nothing), Sample::of(now));
+        let since = |now: Vec<u64>, before: &[u64]| -> Vec<u64> {
+            let before = before.iter().copied().chain(std::iter::repeat(0));
+            now.into_iter().zip(before).map(|(now, before)| now.saturating_sub(before)).collect()
         };
-        let shard_bytes =
-            |shards: &[ShardCounter]| shards.iter().map(|shard| shard.bytes).collect::<Vec<u64>>();
-        let before = shard_bytes(&earlier.shards).into_iter().chain(std::iter::repeat(0));
-        let shards =
-            shard_bytes(&now.shards).into_iter().zip(before).map(|(now, before)| now.saturating_sub(before));
-        let of = |class: Class| {
-            let (now, before) = (now.class(class), earlier.class(class));
-            (now.packets.saturating_sub(before.packets), now.bytes.saturating_sub(before.bytes))
+        let both = |now: (u64, u64), before: (u64, u64)| {
+            (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1))
         };
-        let classes = CLASSES.map(of);
-        let assigned = of(Class::Assigned);
+        let mut classes = now.classes;
+        for (class, before) in classes.iter_mut().zip(earlier.classes) {
+            *class = both(*class, before);
+        }
+        let assigned = both(now.assigned, earlier.assigned);
         let live = classes.iter().fold(assigned, |sum, class| (sum.0 + class.0, sum.1 + class.1));
         Self {
-            keys: bytes(&now.keys, &earlier.keys),
-            shards: shards.collect(),
+            keys: since(now.keys, &earlier.keys),
+            shards: since(now.shards, &earlier.shards),
             classes: classes.map(|(_, bytes)| bytes),
             live: Live {
                 packets: live.0,

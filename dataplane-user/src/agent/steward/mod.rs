@@ -43,6 +43,7 @@ use crate::fault::{Step, point};
 use crate::health::{Ledger, Report};
 use crate::image::Image;
 use crate::placement::Placement;
+use crate::plan::Sample;
 use crate::policy::{Bundle, Policy, Shares};
 use crate::state::{Ids, Secrets, Timestamp, generations};
 
@@ -66,7 +67,7 @@ pub struct Steward {
     turn: Mutex<()>,
     board: Arc<Board>,
     /// Counters a while ago, for plans.
-    earlier: Mutex<Option<(Instant, Snapshot)>>,
+    earlier: Mutex<Option<(Instant, Sample)>>,
     /// What the kernel heeds. Whoever has the ground may lock it; who has it locked must not wait for the ground.
     heeded: Mutex<Heeded>,
     speaker: Box<dyn Speak>,
@@ -302,7 +303,7 @@ impl Steward {
     /// Takes a sample of the counters, for what plans call live traffic.
     pub fn sampled(&self, snapshot: &Snapshot) {
         *self.earlier.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((Instant::now(), snapshot.carried()));
+            Some((Instant::now(), Sample::of(snapshot)));
     }
 
     /// Ends steering.
