@@ -90,17 +90,17 @@ impl Chosen {
 /// way that leads through it.
 #[inline(always)]
 pub fn around<T: Tables>(tables: &T, chosen: Chosen) -> Slot {
-    let steady = search(tables, chosen, DEAD | shard_word::RECOVERING);
+    let steady = tables.search(chosen, DEAD | shard_word::RECOVERING);
     if steady != NO_SHARD {
         return steady;
     }
-    let alive = search(tables, chosen, DEAD);
-    if alive != NO_SHARD { alive } else { search(tables, chosen, shard_word::DISABLED) }
+    let alive = tables.search(chosen, DEAD);
+    if alive != NO_SHARD { alive } else { tables.search(chosen, shard_word::DISABLED) }
 }
 
 /// The first shard in a decision's order of whose word no bit of `but` is said.
 #[inline(always)]
-fn search<T: Tables>(tables: &T, chosen: Chosen, but: u64) -> Slot {
+pub fn search<T: Tables>(tables: &T, chosen: Chosen, but: u64) -> Slot {
     let Chosen { seed, row: (row, width), column, pool } = chosen;
     if width > 1 { in_row(tables, row, width, column, but) } else { in_pool(tables, pool, seed, but) }
 }

@@ -5,7 +5,7 @@ use crate::access::Packet;
 use crate::headers::NO_SHARD;
 use crate::hint::rare;
 use crate::migrate::migrate;
-use crate::overlay::{Chosen, DEAD, shard_word, takes};
+use crate::overlay::{Chosen, DEAD, around, shard_word, takes};
 use crate::pin::Settle;
 use crate::select::Choice;
 use crate::state::Frame;
@@ -40,7 +40,7 @@ impl Placed<'_> {
             Self::Key(entry) => Chosen::for_key(tables, entry, choice.slot, choice.flow),
             Self::Pool(slots) => Some(Chosen::over_pool(slots, choice.flow)),
         };
-        chosen.map_or(NO_SHARD, |chosen| tables.around(chosen))
+        chosen.map_or(NO_SHARD, |chosen| around(tables, chosen))
     }
 }
 

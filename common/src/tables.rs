@@ -306,13 +306,13 @@ pub trait Tables {
     /// The operators' word on a key, of [`crate::overlay::key_word`]; 0: none. Asked only where
     /// [`crate::config::Config::overlay`] is set.
     fn key_word(&self, id: u32) -> u64;
-    /// The shard that takes a packet in the place of a disabled one.
+    /// The first shard in a decision's order of whose word no bit of `but` is said: see [`crate::overlay::around`].
     #[inline(always)]
-    fn around(&self, chosen: Chosen) -> Slot
+    fn search(&self, chosen: Chosen, but: u64) -> Slot
     where
         Self: Sized,
     {
-        overlay::around(self, chosen)
+        overlay::search(self, chosen, but)
     }
     /// An entry of the open-addressed table of pairs: which set of addresses may use which key; see [`crate::trust`]. 0: none.
     fn pair(&self, index: u32) -> Option<u64>;

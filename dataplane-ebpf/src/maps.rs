@@ -124,13 +124,14 @@ pub(crate) struct Kernel<const TC: bool>;
 /// Counters and exits where packets leave.
 pub(crate) struct Back;
 
-/// [`overlay::around`] as a global function, which the verifier looks at once, for any arguments, and not on each of the
-/// many ways that lead here. `row` is the row's first slot and, in the upper half, its length.
+/// [`overlay::search`] as a global function, which the verifier looks at once, for any arguments, and not on each of the
+/// many ways that lead here. `row` is the row's first slot and, in the upper half, its length; `place` the column and the pool.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn keysteer_around(seed: u64, row: u64, column: u32, pool: u32) -> u32 {
+pub(crate) extern "C" fn keysteer_search(seed: u64, row: u64, place: u64, but: u64) -> u32 {
+    let (column, pool) = (place as u32, (place >> 32) as u32);
     let chosen = Chosen { seed, row: (row as u32, (row >> 32) as u32), column, pool };
-    overlay::around(&Maps::<true>, chosen) as u32
+    overlay::search(&Maps::<true>, chosen, but) as u32
 }
 
 /// [`prefix::last_step`] of IPv4 addresses, likewise.
@@ -226,9 +227,10 @@ impl<const APART: bool> Tables for Maps<APART> {
     }
 
     #[inline(always)]
-    fn around(&self, chosen: Chosen) -> Slot {
+    fn search(&self, chosen: Chosen, but: u64) -> Slot {
         let Chosen { seed, row: (row, width), column, pool } = chosen;
-        keysteer_around(seed, row as u64 | (width as u64) << 32, column, pool) as Slot
+        let place = column as u64 | (pool as u64) << 32;
+        keysteer_search(seed, row as u64 | (width as u64) << 32, place, but) as Slot
     }
 
     #[inline(always)]

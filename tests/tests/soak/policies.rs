@@ -202,6 +202,7 @@ kind: SteeringPolicy
 metadata: {{name: soak}}
 spec:
   environment: {ENVIRONMENT}
+  migration: none
   interfaces: [{uplinks}]
   scope:
     - {{destinations: [203.0.113.10/32, "2001:db8:10::10/128"], services: [udp/7000]}}
