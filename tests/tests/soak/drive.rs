@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use keysteer::control::client::{Client, ClientError};
 use keysteer::control::types::{ApplyRequest, GenerationStatus, RollbackRequest, RolledBack};
 use keysteer::kernel::interfaces::Interfaces;
+use keysteer::placement::Placement;
 use keysteer::plan::Guard;
 use keysteer::policy::Bundle;
 use keysteer::state::Secrets;
@@ -52,6 +53,8 @@ struct Known {
     spec: Spec,
     bundle: Bundle,
     expected: Arc<Expected>,
+    /// By which tables: they hang on those of before.
+    placement: Arc<Placement>,
 }
 
 /// A change that can be asked for.
@@ -105,8 +108,8 @@ impl Drive {
         let secrets = Secrets::read(&place.state()).unwrap();
         let interfaces = world.node.run(Interfaces::read).unwrap().unwrap();
         let flows = flows::all();
-        let expected = Arc::new(Expected::of(&bundle, &flows, &interfaces, &secrets));
-        let live = Known { spec, bundle, expected };
+        let (expected, placement) = Expected::after(None, &bundle, &flows, &interfaces, &secrets);
+        let live = Known { spec, bundle, expected: Arc::new(expected), placement: Arc::new(placement) };
         let traffic = Traffic::start(&world, flows, Eras::new(Arc::clone(&live.expected)), rate);
         let known = BTreeMap::from([(live.bundle.digest(), live.clone())]);
         let agent = Some(agent);
@@ -183,8 +186,9 @@ impl Drive {
         let (spec, kinds) = self.live.spec.next(kind, &mut self.dice);
         let bundle = spec.bundle();
         let flows = &self.traffic.shared.flows;
-        let expected = Arc::new(Expected::of(&bundle, flows, &self.interfaces, &self.secrets));
-        let known = Known { spec, bundle, expected };
+        let before = Some(&*self.live.placement);
+        let (expected, placement) = Expected::after(before, &bundle, flows, &self.interfaces, &self.secrets);
+        let known = Known { spec, bundle, expected: Arc::new(expected), placement: Arc::new(placement) };
         self.known.insert(known.bundle.digest(), known.clone());
         (Change::Apply(known), kinds)
     }

@@ -1,8 +1,9 @@
 //! What a policy says of each flow, by the host engine over the tables that the agent compiles.
 
-use keysteer::compile::compile;
+use keysteer::compile::{Host, compile_placed};
 use keysteer::engine::Engine;
 use keysteer::kernel::interfaces::Interfaces;
+use keysteer::placement::Placement;
 use keysteer::policy::Bundle;
 use keysteer::state::{Ids, Secrets};
 use keysteer_common::forward::Action;
@@ -15,10 +16,19 @@ use crate::world::SHARDS;
 pub(crate) struct Expected(Vec<u8>);
 
 impl Expected {
-    /// Decides a packet of each flow. Ids need not be the agent's: no packet's way hangs on them.
-    pub(crate) fn of(bundle: &Bundle, flows: &[Flow], interfaces: &Interfaces, secrets: &Secrets) -> Self {
+    /// Decides a packet of each flow by the tables that come after those `before`, and gives these too. Ids need not be the agent's: no
+    /// packet's way hangs on them.
+    pub(crate) fn after(
+        before: Option<&Placement>,
+        bundle: &Bundle,
+        flows: &[Flow],
+        interfaces: &Interfaces,
+        secrets: &Secrets,
+    ) -> (Self, Placement) {
         let policy = bundle.parse().unwrap_or_else(|error| panic!("{error}\n{}", bundle.policy));
-        let image = compile(&policy, interfaces, secrets, &mut Ids::default()).unwrap();
+        let placement = Placement::next(before, &policy);
+        let host = Host { interfaces, cpus: &[0] };
+        let image = compile_placed(&policy, host, secrets, &mut Ids::default(), &placement).unwrap();
         let uplink = interfaces.find("up0").unwrap().index;
         let mut engine = Engine::new(&image);
         let shard = |flow: &Flow| {
@@ -27,7 +37,7 @@ impl Expected {
             let name = image.names.shard(decided.work.record.decision.shard).unwrap();
             u8::try_from(SHARDS.iter().position(|shard| *shard == name).unwrap()).unwrap()
         };
-        Self(flows.iter().map(shard).collect())
+        (Self(flows.iter().map(shard).collect()), placement)
     }
 
     /// The shard of a flow.

@@ -7,7 +7,7 @@
 //!  words      overlay saved ─> words written, variants loaded
 //! ```
 //! The kernel is behind a lock of its own, so that counters are read while a policy is compiled. Words of health wait for neither
-//! ([`health`]).
+//! (`health.rs`).
 
 mod board;
 mod change;

@@ -1,5 +1,5 @@
 //! A question to a shard, over the road that packets to it take: begun, gone on with whenever its socket is ready, given up by being
-//! dropped. Nothing here waits, and nothing knows the time: time-outs are [`super::monitor`]'s.
+//! dropped. Nothing here waits, and nothing knows the time: time-outs are `monitor.rs`'s.
 
 mod echo;
 mod http;
