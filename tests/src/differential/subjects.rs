@@ -54,8 +54,9 @@ const MOVING: [(&str, &str); 4] = [
     ("back", "back, moving"),
     (CROWDED, "crowd, moving"),
 ];
-/// Room for so many flows that open while keys move: few, so that there is none left sometimes.
-const PINS: u32 = 4;
+/// Room for so many flows that open while keys move: so few that there is none left soon, or enough.
+const FEW_PINS: u32 = 2;
+const MANY_PINS: u32 = 4_096;
 /// The policy of many keys.
 const CROWDED: &str = "crowd";
 /// The policy whose image is damaged after it is compiled.
@@ -134,7 +135,10 @@ pub fn subjects_on(interfaces: &Interfaces) -> Result<Vec<Subject>, String> {
             match besides {
                 Besides::Nothing => {}
                 Besides::Words => image.heed(say(&image)),
-                Besides::Moves => set_moving(&mut image),
+                Besides::Moves => {
+                    let few = ["composite, moving", "transport, moving"].contains(&name);
+                    set_moving(&mut image, if few { FEW_PINS } else { MANY_PINS });
+                }
             }
             Ok(Subject { name, policy, image, deaf, still })
         })
@@ -151,7 +155,7 @@ enum Besides {
 
 /// Has keys move: half of the slots come from the next shard, some of what moves from one further on, before that was over. One shard is
 /// down, and one recovers.
-fn set_moving(image: &mut Image) {
+fn set_moving(image: &mut Image, pins: u32) {
     let shards = u16::try_from(image.config.shards).unwrap_or(1);
     let turned = |image: &Image, by: u16, every: usize| {
         let mut old = image.clone();
@@ -160,7 +164,7 @@ fn set_moving(image: &mut Image) {
         slots.filter(|(_, slot)| **slot < shards).for_each(|(_, slot)| *slot = (*slot + by) % shards);
         old
     };
-    let settings = Settings { pins: PINS, holds: &|first| first % 2 == 0, exists: &|_| true };
+    let settings = Settings { pins, holds: &|first| first % 2 == 0, exists: &|_| true };
     let mut before = turned(image, 1, 2);
     let moves = begin(&turned(image, 2, 7), &mut before, &settings);
     before.migrate(moves);
