@@ -92,26 +92,12 @@ pub struct Unbalanced {
 }
 
 impl Snapshot {
-    /// What was carried alone, without what happened, which of many keys is the larger part.
-    pub fn carried(&self) -> Self {
-        let Self { node, keys, shards, versions, claims, back, events: _ } = self;
-        Self {
-            node: *node,
-            keys: keys.clone(),
-            events: Vec::new(),
-            shards: shards.clone(),
-            versions: versions.clone(),
-            claims: claims.clone(),
-            back: back.clone(),
-        }
-    }
-
     /// All zero, for so many key ids and shards.
     pub fn empty(keys: usize, shards: usize) -> Self {
         Self { events: vec![KeyEvents::default(); keys], ..Self::nothing_carried(keys, shards) }
     }
 
-    /// [`Snapshot::empty`] without events: what [`Snapshot::carried`] leaves.
+    /// [`Snapshot::empty`] without events: what readings without what happened begin with.
     pub fn nothing_carried(keys: usize, shards: usize) -> Self {
         Self {
             node: NodeCounters::default(),

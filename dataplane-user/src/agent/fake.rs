@@ -171,7 +171,7 @@ impl Counted for Fake {
     }
 
     fn carried(&self) -> Result<Snapshot, Cause> {
-        Ok(self.all()?.carried())
+        Ok(Snapshot { events: Vec::new(), ..self.all()? })
     }
 }
 

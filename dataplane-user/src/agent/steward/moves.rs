@@ -38,8 +38,19 @@ pub(super) struct UnderWay {
     epoch: (u32, u32),
     room: Room,
     looked: Instant,
-    /// What went elsewhere of shards that are back, and since when nothing does.
-    returns: BTreeMap<u32, (Counter, Duration)>,
+    /// By index the shards that are back.
+    returns: BTreeMap<u32, Return>,
+}
+
+/// A shard that is back.
+#[derive(Clone, Copy, Debug)]
+struct Return {
+    /// Since when.
+    since: Duration,
+    /// What went elsewhere of what it had lost.
+    left: Counter,
+    /// Since when nothing does.
+    quiet_since: Duration,
 }
 
 impl UnderWay {
@@ -146,12 +157,6 @@ pub(super) fn migrate(
 }
 
 impl Steward {
-    /// The tables in force, where there are any to compare with.
-    pub(super) fn moves_from(&self, desk: &Desk) -> Option<Image> {
-        let live = desk.policy.as_ref().and(desk.live())?;
-        self.ground().tables(live).ok()
-    }
-
     /// Whether there is an interface of an index.
     pub(super) fn has_interface(&self) -> Result<impl Fn(u32) -> bool + use<>, ChangeError> {
         let now = self.platform.interfaces().map_err(ChangeError::Kernel)?;
@@ -181,7 +186,8 @@ impl Steward {
 
     /// Shows how far it is.
     pub(super) fn post_moves(&self, desk: &Desk) {
-        let moving = desk.moving.as_ref().filter(|it| !it.progress.units().is_empty());
+        // What only waits for a shard to come back moves no key.
+        let moving = desk.moving.as_ref().filter(|it| it.progress.moving().next().is_some());
         let status = moving.map(|it| Arc::new(it.status(&self.node().names)));
         self.board.post(|posted| posted.migration = status);
     }
@@ -255,7 +261,7 @@ impl Steward {
         Ok(())
     }
 
-    /// Lets shards be whole again whose lost flows have been quiet elsewhere.
+    /// Lets shards be whole again whose lost flows have been quiet elsewhere, or have had the time that moves have.
     fn look_at_returns(&self, moving: &mut UnderWay, units: &[Left]) -> Result<(), Cause> {
         let now = moving.began.elapsed();
         let returned = self.returned();
@@ -263,11 +269,12 @@ impl Steward {
         for index in returned {
             let unit = u16::try_from(index).map_or(0, shard_unit);
             let left = units.get(unit as usize).map_or_else(Counter::default, |unit| unit.left);
-            let (counted, since) = moving.returns.entry(index).or_insert((left, now));
-            if *counted != left {
-                (*counted, *since) = (left, now);
+            let back = moving.returns.entry(index).or_insert(Return { since: now, left, quiet_since: now });
+            if back.left != left {
+                (back.left, back.quiet_since) = (left, now);
             }
-            if now.saturating_sub(*since) >= moving.settings.idle {
+            let Migration { idle, deadline, .. } = moving.settings;
+            if now.saturating_sub(back.quiet_since) >= idle || now.saturating_sub(back.since) >= deadline {
                 self.is_whole(index)?;
             }
         }
@@ -305,11 +312,9 @@ impl Steward {
 
     /// Makes generation `number` ready to be gone back to: flows stay where they are. Nothing is loaded where nothing moves.
     pub(super) fn ready_to_go_back(&self, desk: &mut Desk, number: u64) -> Result<(), ChangeError> {
-        let (Some(live), Some(Migration { .. })) =
-            (self.moves_from(desk), desk.policy.as_ref().and_then(|policy| policy.migration))
-        else {
-            return Ok(());
-        };
+        let graceful = desk.policy.as_ref().is_some_and(|policy| policy.migration.is_some());
+        let Some(live) = desk.live().filter(|_| graceful) else { return Ok(()) };
+        let live = self.ground().tables(live).map_err(ChangeError::Kernel)?;
         let exists = self.has_interface()?;
         let quick = {
             let ground = self.ground();
