@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::btf;
 use crate::manifest;
 use crate::setup;
 use crate::shell::{output, root, run as run_command};
@@ -122,16 +123,25 @@ fn build(root: &Path, toolchain: &Toolchain, features: &[&str]) -> Result<()> {
     )
 }
 
-/// A built object without its debug sections; BTF is kept.
+/// A built object without its debug sections; BTF is kept, in an order of its own (see [`btf`]).
 fn stripped(root: &Path, toolchain: &Toolchain, binary: &str) -> Result<Vec<u8>> {
-    let linked = target_dir(root).join(TARGET).join("release").join(binary);
-    let stripped = target_dir(root).join(format!("{binary}.stripped"));
+    let target = target_dir(root);
+    let linked = target.join(TARGET).join("release").join(binary);
+    let stripped = target.join(format!("{binary}.stripped"));
+    let section = target.join(format!("{binary}.btf"));
+    let objcopy = format!("{}/bin/llvm-objcopy", toolchain.llvm);
     run_command(
-        Command::new(format!("{}/bin/llvm-objcopy", toolchain.llvm))
+        Command::new(&objcopy)
             .args(["--strip-debug", "--remove-section=.comment"])
+            .arg(format!("--dump-section=.BTF={}", section.display()))
             .arg(&linked)
             .arg(&stripped),
     )?;
+    let mut types = fs::read(&section).with_context(|| format!("cannot read {}", section.display()))?;
+    btf::canonical(&mut types).with_context(|| format!("in the BTF of {}", linked.display()))?;
+    fs::write(&section, types).with_context(|| format!("cannot write {}", section.display()))?;
+    let update = format!("--update-section=.BTF={}", section.display());
+    run_command(Command::new(&objcopy).arg(update).arg(&stripped))?;
     fs::read(&stripped).with_context(|| format!("cannot read {}", stripped.display()))
 }
 

@@ -1,6 +1,7 @@
 //! keysteer's chores. `cargo xtask --help` lists them.
 
 mod bench;
+mod btf;
 mod differential;
 mod ebpf;
 mod fuzz;
