@@ -8,6 +8,7 @@
 //!  mutate     damage to some of them, and to captured frames
 //!  pair       both homes, compared frame by frame, and their counters every round
 //!  coverage   what was met, and whether it was enough
+//!  mutants    hosts with a bug on purpose, beside the right one
 //! ```
 //! Everything follows from the seed.
 
@@ -15,6 +16,7 @@ mod aim;
 mod coverage;
 mod deep;
 mod flows;
+mod mutants;
 mod mutate;
 mod nest;
 mod signed;
@@ -30,11 +32,13 @@ pub use subjects::{Subject, subjects, subjects_on};
 use keysteer::engine::Engine;
 use keysteer::image::Image;
 use keysteer::policy::Policy;
+use keysteer_common::seeded::Stage;
 
 use crate::captures;
 use crate::dice::Dice;
 use crate::lab::{Lab, in_lab};
 use crate::pair::{Difference, Pair, hex};
+use mutants::Mutant;
 use subjects::DOOMED;
 
 /// Packets of a subject before the next one's turn.
@@ -123,44 +127,12 @@ pub fn compare(
     seed: u64,
     mut progress: impl FnMut(u64),
 ) -> Result<Report, Failure> {
-    let mut frames = captures::folder(&captures::own()).map_err(Failure::Setup)?;
-    frames.extend(captures::folder(&captures::shared()).map_err(Failure::Setup)?);
     let mut run = Run::new(lab, subjects, seed)?;
     let begun = Instant::now();
-    // Every frame of every capture, as long as these are a third of all: of a shorter run every so many.
-    let shown = (frames.len() * subjects.len()) as u64;
-    let step = usize::try_from(shown * 3 / packets.max(1)).unwrap_or(usize::MAX).max(1);
-    for at in 0..subjects.len() {
-        for frame in frames.iter().skip(at % step).step_by(step) {
-            run.frame(at, frame, 0)?;
-        }
-    }
-    let captured = run.packets;
-    let ingresses = [0, lab.index("eth0"), lab.index("veth-a")];
-    let mut dice = Dice::new(seed);
-    while run.packets < packets.max(captured) {
-        for (at, subject) in subjects.iter().enumerate() {
-            for _ in 0..TURN {
-                let mut frame = match dice.pick(&frames) {
-                    Some(frame) if dice.once_in(16) => frame.clone(),
-                    _ => aim::packet(&subject.policy, &mut dice).bytes(),
-                };
-                if dice.once_in(5) {
-                    mutate::mutate(&mut frame, &mut dice);
-                }
-                run.frame(at, &frame, dice.one(ingresses))?;
-                // Where keys move it matters what a flow said before.
-                while subject.still.is_some() && !dice.once_in(6) {
-                    let Some(next) = flows::next(&frame, &mut dice) else { break };
-                    frame = next;
-                    run.frame(at, &frame, dice.one(ingresses))?;
-                }
-            }
-        }
-        run.counters()?;
+    let captured = run.all(lab, packets, |run| {
         progress(run.packets);
-    }
-    run.counters()?;
+        true
+    })?;
     Ok(Report {
         packets: run.packets,
         captured,
@@ -168,6 +140,24 @@ pub fn compare(
         coverage: run.coverage,
         took: begun.elapsed(),
     })
+}
+
+/// Has a host with a bug in each of `stages` decide the same packets beside the right one, until all of these bugs were seen or there
+/// are no packets left; the lab loses an interface by it. Gives what each was seen by, if it was.
+///
+/// # Errors
+/// The right host disagrees with the kernel, or the kernel or the captures cannot be used.
+pub fn bugs(
+    lab: &Lab,
+    subjects: &[Subject],
+    stages: &[Stage],
+    packets: u64,
+    seed: u64,
+) -> Result<Vec<(Stage, Option<Mismatch>)>, Failure> {
+    let mut run = Run::new(lab, subjects, seed)?;
+    run.mutants = stages.iter().map(|stage| Mutant::new(*stage, subjects)).collect();
+    run.all(lab, packets, |run| run.mutants.iter().any(|mutant| mutant.seen().is_none()))?;
+    Ok(run.mutants.into_iter().map(Mutant::into_seen).collect())
 }
 
 /// Packets for a policy that follow from a seed, some of them damaged.
@@ -190,6 +180,7 @@ struct Run<'s> {
     deaf: Vec<Option<Engine<'s>>>,
     /// The host's, with nothing that moves, where something does.
     still: Vec<Option<Engine<'s>>>,
+    mutants: Vec<Mutant<'s>>,
     coverage: Coverage,
     seed: u64,
     packets: u64,
@@ -213,20 +204,82 @@ impl<'s> Run<'s> {
         let still = subjects.iter().map(|subject| engine(subject, &subject.still)).collect();
         // The kernel takes it out of every map of exits.
         lab.delete(DOOMED).map_err(Failure::Setup)?;
-        Ok(Self { subjects, pairs, deaf, still, coverage: Coverage::default(), seed, packets: 0 })
+        Ok(Self {
+            subjects,
+            pairs,
+            deaf,
+            still,
+            mutants: Vec::new(),
+            coverage: Coverage::default(),
+            seed,
+            packets: 0,
+        })
+    }
+
+    /// Compares captured frames, then generated ones, as long as `further` says so after a round. Gives how many were captured.
+    fn all(
+        &mut self,
+        lab: &Lab,
+        packets: u64,
+        mut further: impl FnMut(&Self) -> bool,
+    ) -> Result<u64, Failure> {
+        let mut frames = captures::folder(&captures::own()).map_err(Failure::Setup)?;
+        frames.extend(captures::folder(&captures::shared()).map_err(Failure::Setup)?);
+        // Every frame of every capture, as long as these are a third of all: of a shorter run every so many.
+        let shown = (frames.len() * self.subjects.len()) as u64;
+        let step = usize::try_from(shown * 3 / packets.max(1)).unwrap_or(usize::MAX).max(1);
+        for at in 0..self.subjects.len() {
+            for frame in frames.iter().skip(at % step).step_by(step) {
+                self.frame(at, frame, 0)?;
+            }
+        }
+        let captured = self.packets;
+        let ingresses = [0, lab.index("eth0"), lab.index("veth-a")];
+        let mut dice = Dice::new(self.seed);
+        let subjects = self.subjects;
+        while self.packets < packets.max(captured) {
+            for (at, subject) in subjects.iter().enumerate() {
+                for _ in 0..TURN {
+                    let mut frame = match dice.pick(&frames) {
+                        Some(frame) if dice.once_in(16) => frame.clone(),
+                        _ => aim::packet(&subject.policy, &mut dice).bytes(),
+                    };
+                    if dice.once_in(5) {
+                        mutate::mutate(&mut frame, &mut dice);
+                    }
+                    self.frame(at, &frame, dice.one(ingresses))?;
+                    // Where keys move it matters what a flow said before.
+                    while subject.still.is_some() && !dice.once_in(6) {
+                        let Some(next) = flows::next(&frame, &mut dice) else { break };
+                        frame = next;
+                        self.frame(at, &frame, dice.one(ingresses))?;
+                    }
+                }
+            }
+            self.counters()?;
+            if !further(self) {
+                return Ok(captured);
+            }
+        }
+        self.counters()?;
+        Ok(captured)
     }
 
     fn frame(&mut self, at: usize, frame: &[u8], ingress: u32) -> Result<(), Failure> {
         let (Some(subject), Some(pair)) = (self.subjects.get(at), self.pairs.get_mut(at)) else {
             return Ok(());
         };
-        let outcome = pair.run(frame, ingress).map_err(|difference| Mismatch {
+        let mismatch = |difference| Mismatch {
             policy: subject.name,
             seed: (self.seed, self.packets),
             frame: Some((frame.to_vec(), ingress)),
             difference,
-        });
-        let outcome = outcome.map_err(Box::new)?;
+        };
+        let seen = pair.see(frame, ingress).map_err(|difference| Box::new(mismatch(difference)))?;
+        for mutant in &mut self.mutants {
+            mutant.judge(at, &mismatch, |host| host.judge(frame, ingress, &seen));
+        }
+        let outcome = seen.into_outcome();
         self.coverage.note(subject, frame, &outcome);
         pair.left().iter().for_each(|left| self.coverage.note_left(left));
         if let Some(Some(deaf)) = self.deaf.get_mut(at) {
@@ -242,16 +295,18 @@ impl<'s> Run<'s> {
         Ok(())
     }
 
-    fn counters(&self) -> Result<(), Failure> {
-        for (subject, pair) in self.subjects.iter().zip(&self.pairs) {
-            pair.counters().map_err(|difference| {
-                Box::new(Mismatch {
-                    policy: subject.name,
-                    seed: (self.seed, self.packets),
-                    frame: None,
-                    difference,
-                })
-            })?;
+    fn counters(&mut self) -> Result<(), Failure> {
+        for (at, (subject, pair)) in self.subjects.iter().zip(&self.pairs).enumerate() {
+            let mismatch = |difference| Mismatch {
+                policy: subject.name,
+                seed: (self.seed, self.packets),
+                frame: None,
+                difference,
+            };
+            let counted = pair.counted().map_err(|difference| Box::new(mismatch(difference)))?;
+            for mutant in &mut self.mutants {
+                mutant.judge(at, &mismatch, |host| host.judge_counters(&counted));
+            }
         }
         Ok(())
     }
