@@ -7,7 +7,7 @@ use crate::vocabulary::CLASSES;
 
 /// Version of everything that crosses the boundary between the program and user space: [`Config`],
 /// the table entries, the counters, the vocabulary. Raise it with any change to them.
-pub const ABI: u32 = 7;
+pub const ABI: u32 = 8;
 
 /// Where one address family's prefixes of a table are; see [`crate::prefix`].
 #[repr(C)]

@@ -22,8 +22,8 @@ use crate::tables::{SLOTS, SlotTable, Tables, WIDTH_ALL};
 /// space changes at once.
 ///
 /// ```text
-///  63      32 31      20 19    18      17      16       15      0
-///  [ unit   | table    | -   | strays | holds | direct | place  ]      0: nothing moves
+///  63      32 31      20 19     18       17      16       15      0
+///  [ unit   | table    | held | strays | holds | direct | place  ]      0: nothing moves
 /// ```
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +36,7 @@ impl Move {
     const DIRECT: u64 = 1 << 16;
     const HOLDS: u64 = 1 << 17;
     const STRAYS: u64 = 1 << 18;
+    const HELD: u64 = 1 << 19;
     const TABLE: u32 = 20;
 
     /// From one shard.
@@ -58,6 +59,12 @@ impl Move {
     #[must_use]
     pub const fn stray(self, strays: bool) -> Self {
         Self(self.0 & !Self::STRAYS | if strays { Self::STRAYS } else { 0 })
+    }
+
+    /// The same; its turn has not come and all its flows stay, also those that open, or it has.
+    #[must_use]
+    pub const fn held(self, held: bool) -> Self {
+        Self(self.0 & !Self::HELD | if held { Self::HELD } else { 0 })
     }
 
     /// What it is counted by, from 1; 0 where nothing moves.
@@ -94,6 +101,12 @@ impl Move {
     #[inline(always)]
     pub const fn has_strays(self) -> bool {
         self.0 & Self::STRAYS != 0
+    }
+
+    /// Whether its turn has not come.
+    #[inline(always)]
+    pub const fn is_held(self) -> bool {
+        self.0 & Self::HELD != 0
     }
 }
 
@@ -149,7 +162,7 @@ pub(crate) fn migrate<P: Packet, T: Tables, H: Settle>(
     if previous == NO_SHARD {
         previous = current;
     }
-    if recovers && (hash >> 48) as u8 > share {
+    if moving.is_held() || (recovers && (hash >> 48) as u8 > share) {
         opens = previous;
     }
     let said = Said { carried: frame.carried, ..said(packet, tables, frame) };
@@ -175,25 +188,35 @@ fn was<T: Tables>(tables: &T, moving: Move, flow: u32) -> u16 {
 #[inline(always)]
 fn said<P: Packet, T: Tables>(packet: &P, tables: &T, frame: &Frame<'_>) -> Said {
     let headers = frame.headers;
-    let nothing = Said { sign: sign::LOOSE, sequence: 0, carried: frame.carried };
+    let nothing = Said { sign: sign::LOOSE, sequence: 0, resets: false, carried: frame.carried };
     if headers.has(found::FRAGMENT) || !headers.has(found::PORTS) {
         return nothing;
     }
     if headers.has(found::QUOTED) {
+        // Of an answer, which carries nothing here, the header is its own.
+        let resets = headers.protocol == TCP && frame.carried.packets == 0 && resets(packet, headers);
         return Said {
             sign: if headers.protocol == TCP || is_quic(tables, headers) { sign::ABOUT } else { sign::LOOSE },
+            resets,
             ..nothing
         };
     }
     let at = Pos::from_stored(headers.l4);
     if headers.protocol == TCP {
         let sign = if frame.opens { sign::OPENS } else { sign::SEGMENT };
-        return Said { sign, sequence: load_u32(packet, at, 4).unwrap_or(0), ..nothing };
+        let sequence = load_u32(packet, at, 4).unwrap_or(0);
+        return Said { sign, sequence, resets: resets(packet, headers), ..nothing };
     }
     if is_quic(tables, headers) {
         return Said { sign: quic(packet, at), ..nothing };
     }
     nothing
+}
+
+/// Whether a TCP segment resets its connection (RST, RFC 9293, 3.1).
+#[inline(always)]
+fn resets<P: Packet>(packet: &P, headers: &Headers) -> bool {
+    packet.load::<[u8; 1]>(Pos::from_stored(headers.l4), 13).is_some_and(|[flags]| flags & 4 != 0)
 }
 
 /// Whether a flow is QUIC's, by its port.

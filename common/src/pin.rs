@@ -66,8 +66,8 @@ const _: () = assert!(size_of::<Pin>() == 24);
 /// One shard of a pin, in a word.
 ///
 /// ```text
-///  63          32 31   17  16    15     0
-///  [ sequence   | -      | is  | shard  ]       0: none
+///  63          32 31   18  17      16    15     0
+///  [ sequence   | -      | again | is  | shard  ]       0: none
 /// ```
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,6 +78,7 @@ impl Side {
     pub const NONE: Self = Self(0);
 
     const IS: u64 = 1 << 16;
+    const AGAIN: u64 = 1 << 17;
 
     /// A shard, and a sequence number.
     #[inline(always)]
@@ -89,6 +90,19 @@ impl Side {
     #[inline(always)]
     pub const fn is(self) -> bool {
         self.0 & Self::IS != 0
+    }
+
+    /// The same; what opened it came more than once.
+    #[must_use]
+    #[inline(always)]
+    pub const fn again(self) -> Self {
+        Self(self.0 | Self::AGAIN)
+    }
+
+    /// Whether what opened it came more than once.
+    #[inline(always)]
+    pub const fn is_again(self) -> bool {
+        self.0 & Self::AGAIN != 0
     }
 
     /// The shard.
@@ -114,6 +128,12 @@ pub struct Moving {
     pub pinned: u64,
     /// Flows that opened, found no room for a pin, and went to the previous shard.
     pub full: u64,
+    /// Of those that were pinned, the ones that were proved.
+    pub proved: u64,
+    /// And those whose opening segment came again: nobody answered for a second or more (RFC 6298).
+    pub again: u64,
+    /// Segments to or from the current shard that reset a connection.
+    pub resets: u64,
     /// The span of the epoch that something went to another shard in last.
     pub span: u64,
     /// Which of [`MARKS`] hashes the flows had that went to another shard, in that span and the one before, by even and odd: how many flows
@@ -121,9 +141,21 @@ pub struct Moving {
     pub marks: [[u64; 4]; 2],
 }
 
-const _: () = assert!(size_of::<Moving>() == 104);
+const _: () = assert!(size_of::<Moving>() == 128);
 
 impl Moving {
+    /// Counts a flow, or a segment.
+    #[inline(always)]
+    pub const fn count(&mut self, what: Happened) {
+        match what {
+            Happened::Pinned => self.pinned += 1,
+            Happened::Full => self.full += 1,
+            Happened::Proved => self.proved += 1,
+            Happened::Again => self.again += 1,
+            Happened::Reset => self.resets += 1,
+        }
+    }
+
     /// Marks a flow that went to another shard in span `span`.
     #[inline(always)]
     pub const fn mark(&mut self, flow: u64, span: u32) {
@@ -150,6 +182,21 @@ impl Moving {
     }
 }
 
+/// What happens to a flow of a moving key, and is counted in [`Moving`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happened {
+    /// It opened and was pinned.
+    Pinned,
+    /// It opened and found no room.
+    Full,
+    /// It was proved.
+    Proved,
+    /// What opened it came again.
+    Again,
+    /// It was reset.
+    Reset,
+}
+
 /// How many hashes [`Moving::marks`] tells apart.
 pub const MARKS: u32 = 256;
 
@@ -163,8 +210,8 @@ pub trait Pins {
     fn renew(&mut self, flow: u64, pin: Pin);
     /// Counts what went to another shard than the current one.
     fn left(&mut self, unit: u32, flow: u64, carried: Counter, span: u32);
-    /// Counts a flow that opened, and whether it was pinned.
-    fn opened_moving(&mut self, unit: u32, pinned: bool);
+    /// Counts what happened to a flow.
+    fn happened(&mut self, unit: u32, what: Happened);
 }
 
 /// Who knows where a flow of a moving key is: [`settle`] over its [`Pins`], which the kernel home has as a function of its own.
@@ -206,18 +253,22 @@ pub struct Said {
     pub sign: u32,
     /// Its sequence number, of a TCP segment.
     pub sequence: u32,
+    /// Whether it is a TCP segment that resets.
+    pub resets: bool,
     /// What it counts as; no packets: nothing is counted.
     pub carried: Counter,
 }
 
 /// Bits of [`Said::pack`] for bytes: 64 GiB.
 const BYTES: u32 = 36;
+/// The bit of [`Said::pack`] for what resets.
+const RESETS: u32 = 8;
 
 impl Said {
     /// As two numbers.
     #[inline(always)]
     pub const fn pack(self) -> (u64, u64) {
-        let said = self.sign as u64 | (self.sequence as u64) << 32;
+        let said = self.sign as u64 | (self.resets as u64) << RESETS | (self.sequence as u64) << 32;
         (said, self.carried.packets << BYTES | self.carried.bytes & ((1 << BYTES) - 1))
     }
 
@@ -225,7 +276,12 @@ impl Said {
     #[inline(always)]
     pub const fn unpack(said: u64, carried: u64) -> Self {
         let carried = Counter { packets: carried >> BYTES, bytes: carried & ((1 << BYTES) - 1) };
-        Self { sign: said as u32, sequence: (said >> 32) as u32, carried }
+        Self {
+            sign: said as u32 & 0xff,
+            resets: said >> RESETS & 1 != 0,
+            sequence: (said >> 32) as u32,
+            carried,
+        }
     }
 }
 
@@ -241,7 +297,7 @@ pub fn settle<T: Tables, H: Pins>(
 ) -> u16 {
     let epoch = tables.epoch();
     let mut shard = if said.sign == sign::LOOSE {
-        if moving.holds() { between.previous } else { between.current }
+        if moving.holds() || moving.is_held() { between.previous } else { between.current }
     } else if between.current == between.previous && !moving.has_strays() {
         between.current
     } else {
@@ -253,6 +309,9 @@ pub fn settle<T: Tables, H: Pins>(
     }
     if shard != between.current && said.carried.packets != 0 {
         home.left(moving.unit(), flow, said.carried, (epoch >> 32) as u32);
+    }
+    if said.resets && shard == between.current {
+        home.happened(moving.unit(), Happened::Reset);
     }
     shard
 }
@@ -269,7 +328,7 @@ fn with_pin<H: Pins>(home: &mut H, flow: u64, moving: Move, between: Between, sa
         }
         let offered = Side::new(opens, sequence);
         let pinned = home.offer(flow, Pin { offered, seen: epoch, ..Pin::default() });
-        home.opened_moving(moving.unit(), pinned);
+        home.happened(moving.unit(), if pinned { Happened::Pinned } else { Happened::Full });
         // Without room it is as if it had been there before: slower to move, and whole.
         return if bug!(Migrate, pinned, true) { opens } else { previous };
     };
@@ -282,6 +341,10 @@ fn with_pin<H: Pins>(home: &mut H, flow: u64, moving: Move, between: Between, sa
         // One that is sent again goes where the first went.
         if !(pin.offered.is() && pin.offered.sequence() == sequence) {
             pin.offered = Side::new(opens, sequence);
+            home.happened(moving.unit(), Happened::Pinned);
+        } else if sign == sign::OPENS && !pin.offered.is_again() {
+            pin.offered = pin.offered.again();
+            home.happened(moving.unit(), Happened::Again);
         }
         pin.offered.shard()
     } else {
@@ -292,6 +355,7 @@ fn with_pin<H: Pins>(home: &mut H, flow: u64, moving: Move, between: Between, sa
         if pin.offered.is() && proves {
             pin.proved = Side::new(pin.offered.shard(), sequence);
             pin.offered = Side::NONE;
+            home.happened(moving.unit(), Happened::Proved);
             pin.proved.shard()
         } else if pin.offered.is() && sign == sign::EARLY {
             pin.offered.shard()

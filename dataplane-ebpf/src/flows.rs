@@ -4,7 +4,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
 use keysteer_common::account::Counter;
 use keysteer_common::migrate::Move;
-use keysteer_common::pin::{Between, Moving, Pin, Pins, Said, Settle, Side, settle};
+use keysteer_common::pin::{Between, Happened, Moving, Pin, Pins, Said, Settle, Side, settle};
 use keysteer_common::tables::Tables;
 
 use crate::maps::{Back, Kernel, MMAPABLE, Maps, NOEXIST};
@@ -118,12 +118,9 @@ impl Pins for Flows {
     }
 
     #[inline(always)]
-    fn opened_moving(&mut self, at: u32, pinned: bool) {
-        let Some(moving) = unit(at) else { return };
-        if pinned {
-            moving.pinned += 1;
-        } else {
-            moving.full += 1;
+    fn happened(&mut self, at: u32, what: Happened) {
+        if let Some(moving) = unit(at) {
+            moving.count(what);
         }
     }
 }

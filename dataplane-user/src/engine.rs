@@ -10,7 +10,7 @@ use keysteer_common::forward::Action;
 use keysteer_common::headers::Work;
 use keysteer_common::migrate::Move;
 use keysteer_common::nat;
-use keysteer_common::pin::{Between, Moving, Pin, Pins, Said, Settle, settle};
+use keysteer_common::pin::{Between, Happened, Moving, Pin, Pins, Said, Settle, settle};
 use keysteer_common::program::Program;
 use keysteer_common::slice::Frame;
 use keysteer_common::tables::{Datagram, Datagrams, Exits, ShardEntry, Tables, target};
@@ -187,9 +187,8 @@ impl Pins for Counts<'_> {
         moving.mark(flow, span);
     }
 
-    fn opened_moving(&mut self, unit: u32, pinned: bool) {
-        let moving = self.moving.entry(unit).or_default();
-        *(if pinned { &mut moving.pinned } else { &mut moving.full }) += 1;
+    fn happened(&mut self, unit: u32, what: Happened) {
+        self.moving.entry(unit).or_default().count(what);
     }
 }
 

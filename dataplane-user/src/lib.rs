@@ -32,6 +32,7 @@ pub mod policy;
 pub mod placement;
 
 pub mod migration;
+pub mod rollout;
 
 pub mod compile;
 

@@ -9,7 +9,7 @@ use crate::config::{Config, LevelConfig, PrefixIndex, SchemaConfig};
 use crate::forward::Action;
 use crate::headers::{Headers, Work};
 use crate::migrate::Move;
-use crate::pin::{Between, Pin, Pins, Said, Settle, settle};
+use crate::pin::{Between, Happened, Moving, Pin, Pins, Said, Settle, settle};
 use crate::program::Program;
 use crate::shim::Signing;
 use crate::slice::Frame;
@@ -74,9 +74,9 @@ pub(super) struct Noted {
     /// Flows that are pinned, and how many can be.
     pub(super) pins: BTreeMap<u64, Pin>,
     pub(super) room: usize,
-    /// What went elsewhere, by unit: packets; and flows that opened, pinned and not.
+    /// What went elsewhere, by unit: packets; and what happened to flows.
     pub(super) left: BTreeMap<u32, u64>,
-    pub(super) opened: BTreeMap<u32, (u64, u64)>,
+    pub(super) moving: BTreeMap<u32, Moving>,
 }
 
 pub(super) const KEY_ID: u32 = 7;
@@ -236,9 +236,8 @@ impl Pins for Noted {
     fn left(&mut self, unit: u32, _flow: u64, carried: Counter, _span: u32) {
         *self.left.entry(unit).or_default() += carried.packets;
     }
-    fn opened_moving(&mut self, unit: u32, pinned: bool) {
-        let (yes, no) = self.opened.entry(unit).or_default();
-        *(if pinned { yes } else { no }) += 1;
+    fn happened(&mut self, unit: u32, what: Happened) {
+        self.moving.entry(unit).or_default().count(what);
     }
 }
 

@@ -1,6 +1,8 @@
 //! The benchmark's wrapper, an object of its own: `BPF_PROG_TEST_RUN` feeds the same buffer to every
 //! repeat, so this program puts the frame's addresses back, varies the flow, and tail-calls the pristine
 //! program under test. What it costs itself is measured with an empty program behind it.
+//!
+//! Beside it, for a test, a table of connections (`lru.rs`).
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch, core_intrinsics)]
@@ -16,6 +18,8 @@ use keysteer_common::access::{PacketMut, Pos};
 
 #[path = "../hook.rs"]
 mod hook;
+#[path = "../lru.rs"]
+mod lru;
 #[path = "../packet.rs"]
 mod packet;
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use keysteer_common::carrier::Carrier;
+use keysteer_common::migrate::Move;
 use keysteer_common::shim::Signing;
 
 use super::ground::{Attached, Compiled, Counted, Ground, Places, Platform, Speak, Wanted};
@@ -378,6 +379,17 @@ impl Ground for Fake {
         for at in indices {
             if let Some(image) = self.pinned().generations.get_mut(&number) {
                 image.moves.words[*at as usize] = 0;
+            }
+        }
+        Ok(())
+    }
+
+    fn release_moves(&mut self, number: u64, indices: &[u32]) -> Result<(), Cause> {
+        self.0.step(&format!("release {} moves of {number}", indices.len()))?;
+        for at in indices {
+            if let Some(image) = self.pinned().generations.get_mut(&number) {
+                let word = &mut image.moves.words[*at as usize];
+                *word = Move(*word).held(false).0;
             }
         }
         Ok(())

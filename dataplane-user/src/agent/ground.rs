@@ -159,5 +159,6 @@ pub trait Ground: Send {
     fn see_moves(&mut self, number: u64, tick: Tick) -> Result<Seen, Cause>;
     fn epoch(&self) -> Result<(u32, u32), Cause>;
     fn end_moves(&mut self, number: u64, indices: &[u32]) -> Result<(), Cause>;
+    fn release_moves(&mut self, number: u64, indices: &[u32]) -> Result<(), Cause>;
     fn forget_flows(&mut self) -> Result<(), Cause>;
 }

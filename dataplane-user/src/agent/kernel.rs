@@ -266,6 +266,10 @@ impl Ground for Steering {
         Ok(Self::end_moves(self, number, indices)?)
     }
 
+    fn release_moves(&mut self, number: u64, indices: &[u32]) -> Result<(), Cause> {
+        Ok(Self::release_moves(self, number, indices)?)
+    }
+
     fn forget_flows(&mut self) -> Result<(), Cause> {
         Ok(Self::forget_flows(self)?)
     }

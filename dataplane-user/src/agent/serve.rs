@@ -58,7 +58,8 @@ impl Runtime {
     pub fn serve(self, started: Started, options: &Options) -> Result<(), AgentError> {
         let Self { runtime, mut terminate, mut interrupt, mut hang_up } = self;
         let name = runtime.block_on(async {
-            let watch = Arc::new(Watch::new(&options.policy, started.trouble.clone()));
+            let waits = started.trouble.is_some() && started.steward.is_rolling_out();
+            let watch = Arc::new(Watch::new(&options.policy, started.trouble.clone(), waits));
             started.steward.file_is(started.trouble.is_none());
             let mut tasks = spawn(&started, &watch, options)?;
             say("ready");

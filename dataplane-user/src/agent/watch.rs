@@ -40,9 +40,10 @@ struct State {
 }
 
 impl Watch {
-    /// Follows the policy at `path` from now on; `trouble` is what is wrong with it as it is.
-    pub fn new(path: &Path, trouble: Option<String>) -> Self {
-        let state = State { seal: seal(path), moving: None, trouble };
+    /// Follows the policy at `path` from now on; `trouble` is what is wrong with it as it is. One that `waits` is taken up as soon as it
+    /// can be.
+    pub fn new(path: &Path, trouble: Option<String>, waits: bool) -> Self {
+        let state = State { seal: if waits { Seal::new() } else { seal(path) }, moving: None, trouble };
         Self { path: path.to_owned(), state: Mutex::new(state) }
     }
 
@@ -73,6 +74,12 @@ impl Watch {
                 }
             }
         }
+        if steward.is_rolling_out() {
+            let waits = "it changed, and waits for the change before it, whose keys move in steps: look at `keysteer rollout show`";
+            self.state().trouble = Some(waits.to_owned());
+            steward.file_is(false);
+            return;
+        }
         if self.is_as_taken_up(steward) {
             tracing::info!("something beside the policy file changed, which it does not read");
             let mut state = self.state();
@@ -98,10 +105,13 @@ impl Watch {
                 let digest = bundle.digest();
                 match steward.apply(&Apply::by_agent(bundle, why, &none)) {
                     // Somebody else changes the node at this moment: the file has its turn with one of the next looks.
-                    Err(ChangeError::Busy) => {
+                    Err(error @ (ChangeError::Busy | ChangeError::RollingOut(_))) => {
                         let mut state = self.state();
                         state.seal = Seal::new();
                         state.moving = None;
+                        if matches!(error, ChangeError::RollingOut(_)) {
+                            state.trouble = Some(error.to_string());
+                        }
                         return;
                     }
                     Ok(applied) => {

@@ -29,6 +29,9 @@ pub(super) struct ApplyArgs {
     /// Lift a guard that refuses the plan
     #[arg(long, value_enum, value_name = "GUARD", conflicts_with = "plan")]
     allow: Vec<Guard>,
+    /// Move all keys together, where the policy has them move in steps
+    #[arg(long)]
+    at_once: bool,
     /// How to show what was done
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -42,10 +45,12 @@ pub(super) fn apply(args: &ApplyArgs) -> anyhow::Result<()> {
         (Some(file), _) => {
             let saved = SavedPlan::read(file)?;
             let (digest, base) = (saved.digest.clone(), saved.plan.base.clone());
-            ApplyRequest { bundle: saved.bundle, allow: saved.plan.allow, plan: Some(digest), base }
+            let SavedPlan { bundle, plan, .. } = saved;
+            ApplyRequest { bundle, allow: plan.allow, plan: Some(digest), base, at_once: args.at_once }
         }
         (None, Some(policy)) => {
-            ApplyRequest { bundle: Bundle::read(policy)?, allow: args.allow.clone(), plan: None, base: None }
+            let (bundle, allow) = (Bundle::read(policy)?, args.allow.clone());
+            ApplyRequest { bundle, allow, plan: None, base: None, at_once: args.at_once }
         }
         (None, None) => {
             anyhow::bail!("there is nothing to apply: name a policy, or a saved plan with --plan")

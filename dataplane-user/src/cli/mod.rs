@@ -21,6 +21,7 @@ mod policy;
 mod pool;
 mod progress;
 mod replay;
+mod rollout;
 mod shard;
 mod share;
 mod sign;
@@ -71,6 +72,7 @@ enum Command {
     Plan(plan::PlanArgs),
     Apply(apply::ApplyArgs),
     Rollback(apply::RollbackArgs),
+    Rollout(rollout::RolloutArgs),
     Generations(apply::GenerationsArgs),
     Inspect(inspect::InspectArgs),
     Replay(replay::ReplayArgs),
@@ -142,6 +144,7 @@ pub fn main() -> ExitCode {
         },
         Command::Apply(args) => apply::apply(&args),
         Command::Rollback(args) => apply::rollback(&args),
+        Command::Rollout(args) => rollout::run(&args),
         Command::Generations(args) => apply::generations(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Replay(args) => replay::run(&args),
@@ -219,6 +222,9 @@ mod tests {
             "keysteer replay --policy p --reveal a.pcap",
             "keysteer explain --hex 0200 --reveal",
             "keysteer shard list -v",
+            "keysteer apply p --at-once",
+            "keysteer rollout show -o json",
+            "keysteer rollout promote --all --socket s",
             "keysteer pool show",
             "keysteer pool show general -o json",
             "keysteer pool export --out f",
@@ -292,6 +298,7 @@ mod tests {
             "keysteer sign acme --secret-file s --secret-id 1",
             "keysteer completions tcsh",
             "keysteer pool import",
+            "keysteer rollout",
             "keysteer agent --policy p --log-format xml",
             "keysteer doctor p",
             "keysteer doctor --policy p --state-dir s",

@@ -65,6 +65,9 @@ fn render(status: &Status) -> String {
     if let Some(moving) = &status.migration {
         fact("migration", far(moving));
     }
+    if let Some(rollout) = &status.rollout {
+        fact("rollout", super::rollout::far(rollout));
+    }
     if let Some(health) = &status.health {
         fact("health", self::health(health));
     }

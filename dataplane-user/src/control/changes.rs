@@ -18,7 +18,9 @@ use tokio::sync::mpsc;
 use super::peer::Peer;
 use super::reveal::Reveal;
 use super::server::{answer_with, problem};
-use super::types::{Applied, ApplyRequest, Problem, RollbackRequest, ShareRequest, Step, WordRequest};
+use super::types::{
+    Applied, ApplyRequest, Problem, Promote, RollbackRequest, ShareRequest, Step, WordRequest,
+};
 use crate::agent::steward::{Apply, Change, ChangeError, Progress, Steward};
 use crate::plan::Request;
 use crate::state::Who;
@@ -40,6 +42,7 @@ pub fn router(steward: Arc<Steward>) -> Router {
         .route("/v1/shares", post(shares))
         .route("/v1/shares/plan", post(plan_shares))
         .route("/v1/rollback", post(rollback))
+        .route("/v1/rollout/promote", post(promote))
         .route("/v1/placement", get(export).post(import).layer(DefaultBodyLimit::max(LARGEST)))
         .route("/v1/keys/{name}/{verb}", post(key))
         .route("/v1/shards/{name}/{verb}", post(shard))
@@ -49,7 +52,7 @@ pub fn router(steward: Arc<Steward>) -> Router {
 impl ChangeError {
     fn answer(self) -> Answer {
         let status = match self {
-            Self::Busy | Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Busy | Self::Conflict(_) | Self::RollingOut(_) => StatusCode::CONFLICT,
             Self::Invalid(_) | Self::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unknown(_) => StatusCode::NOT_FOUND,
             Self::Interrupted | Self::State(_) | Self::Kernel(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -97,13 +100,14 @@ async fn apply(
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let asked = operator(&peer).and_then(|who| Ok((who, read::<ApplyRequest>(body)?)));
-    let (who, ApplyRequest { bundle, allow, plan, base }) = match asked {
+    let (who, ApplyRequest { bundle, allow, plan, base, at_once }) = match asked {
         Ok(asked) => asked,
         Err((status, it)) => return problem(status, it.error),
     };
     staged(move |progress, gone| {
         let change = Change::default();
-        steward.apply(&Apply { bundle, change, allow, plan, base, who, action: "apply", progress, gone })
+        let action = "apply";
+        steward.apply(&Apply { bundle, change, allow, plan, base, at_once, who, action, progress, gone })
     })
 }
 
@@ -173,6 +177,20 @@ async fn rollback(
         let who = operator(&peer)?;
         let RollbackRequest { from } = read(body)?;
         steward.rollback(&who, from).map_err(ChangeError::answer)
+    })
+    .await
+}
+
+/// The next step of a change, or all of them, before its time.
+async fn promote(
+    State(steward): State<Arc<Steward>>,
+    ConnectInfo(peer): Peered,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    answer_with(move || {
+        let who = operator(&peer)?;
+        let Promote { all } = read(body)?;
+        steward.promote(&who, all).map_err(ChangeError::answer)
     })
     .await
 }

@@ -8,6 +8,7 @@ mod health;
 pub mod peer;
 pub mod pools;
 mod reveal;
+pub mod rollout;
 pub mod server;
 pub mod socket;
 pub mod types;

@@ -12,6 +12,7 @@ use crate::state::overlay::Word;
 use crate::state::{Timestamp, Who};
 
 pub use super::health::{HealthStatus, NamedHealth, ShardHealth};
+pub use super::rollout::{Promote, Promoted, RolloutStatus};
 
 /// Where the socket is, unless the command line says otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/keysteer/agent.sock";
@@ -49,6 +50,9 @@ pub struct Status {
     /// What moves, if anything does.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub migration: Option<MigrationStatus>,
+    /// The steps of a change, while one is made so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rollout: Option<RolloutStatus>,
     /// Where it is attached.
     pub interfaces: Vec<InterfaceStatus>,
     /// The program in the kernel.
@@ -394,6 +398,9 @@ pub struct ApplyRequest {
     /// The generation that must be in force.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub base: Option<Base>,
+    /// Whether all keys move together, where the policy has them move in steps.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub at_once: bool,
 }
 
 /// `POST /v1/shares` and `POST /v1/shares/plan`: the policy in force with other weights. Answered as [`ApplyRequest`], or with a plan.
@@ -573,6 +580,9 @@ pub struct GenerationStatus {
     pub keys: u64,
     /// Shards.
     pub shards: u64,
+    /// How far it is, or how it ended, where its keys moved in steps.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rollout: Option<String>,
 }
 
 impl GenerationStatus {
@@ -596,6 +606,9 @@ impl GenerationStatus {
             digest: record.bundle.clone(),
             keys: record.keys,
             shards: record.shards,
+            rollout: record.rollout.as_ref().map(|rolling| {
+                rolling.ended.clone().unwrap_or_else(|| format!("step {} is watched", rolling.step + 1))
+            }),
         }
     }
 }

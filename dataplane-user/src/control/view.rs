@@ -52,6 +52,7 @@ pub fn status(
         words: posted.words.to_vec(),
         secrets: posted.secrets.to_vec(),
         migration: posted.migration.as_deref().cloned(),
+        rollout: posted.rollout.as_deref().cloned(),
         interfaces: node.interfaces.clone(),
         program,
         maps,

@@ -2,7 +2,7 @@
 //! the packet, and can be acted on.
 
 use keysteer_common::config::class_action;
-use keysteer_common::migrate::key_move;
+use keysteer_common::migrate::{Move, key_move};
 use keysteer_common::tables::Tables as _;
 use keysteer_common::vocabulary::{Class, Reason};
 
@@ -218,7 +218,12 @@ fn assigned(generation: &Generation<'_>, explanation: &Explanation) -> Vec<Strin
         });
     }
     let moving = explanation.key.as_ref().map(|key| generation.image.moving(key_move(key.id)));
-    if moving.is_some_and(|moving| moving.unit() != 0) {
+    if moving.is_some_and(Move::is_held) {
+        lines.push(format!(
+            "key {key} moves with a later step of the change that is made: until then all its flows are where they were; \
+             `keysteer rollout show` says how far that is"
+        ));
+    } else if moving.is_some_and(|moving| moving.unit() != 0) {
         lines.push(format!(
             "key {key} is moving: flows that were there before stay where they are, those that opened since are with their new shard, and \
              which these are is not looked up here; `keysteer status` says how long it may take"

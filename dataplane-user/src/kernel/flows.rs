@@ -6,6 +6,7 @@ use std::path::Path;
 use aya::EbpfLoader;
 use aya::maps::{HashMap, Map, MapData};
 use keysteer_common::account::Counter;
+use keysteer_common::migrate::Move;
 use keysteer_common::pin::{MARKS, Moving, Pin};
 
 use super::counter_set::{open_map, per_cpu};
@@ -116,6 +117,12 @@ pub struct Left {
     pub pinned: u64,
     /// Flows that opened and found no room.
     pub full: u64,
+    /// Of those that were pinned, the ones that were proved.
+    pub proved: u64,
+    /// And those whose opening segment came again.
+    pub again: u64,
+    /// Segments to or from the current shard that reset a connection.
+    pub resets: u64,
     /// The hashes of what went to another shard lately.
     pub marks: [u64; 4],
 }
@@ -149,6 +156,9 @@ impl Dataplane {
             to.left.add(from.left);
             to.pinned += from.pinned;
             to.full += from.full;
+            to.proved += from.proved;
+            to.again += from.again;
+            to.resets += from.resets;
             for (to, from) in to.marks.iter_mut().zip(from.marked(span)) {
                 *to |= from;
             }
@@ -161,16 +171,30 @@ impl Dataplane {
     /// # Errors
     /// The kernel does not let the map be mapped.
     pub fn end_moves(&self, indices: &[u32]) -> Result<(), KernelError> {
+        let words = self.move_words()?;
+        indices.iter().for_each(|index| words.store(*index as usize, 0));
+        Ok(())
+    }
+
+    /// Has the turn of the moves of these indices come, each by one store.
+    ///
+    /// # Errors
+    /// The kernel does not let the map be mapped.
+    pub fn release_moves(&self, indices: &[u32]) -> Result<(), KernelError> {
+        let words = self.move_words()?;
+        for index in indices.iter().map(|index| *index as usize) {
+            words.store(index, Move(words.load(index)).held(false).0);
+        }
+        Ok(())
+    }
+
+    fn move_words(&self) -> Result<sys::Words, KernelError> {
         const MAP: &str = "MOVES";
         let Some(Map::Array(data)) = self.home.map(MAP) else {
             return Err(KernelError::Object { what: format!("map {MAP}") });
         };
-        let words = sys::Words::new(data.fd().as_fd(), self.about.shape.moves as usize)
-            .map_err(|error| KernelError::other("map the moves", error))?;
-        for index in indices {
-            words.store(*index as usize, 0);
-        }
-        Ok(())
+        sys::Words::new(data.fd().as_fd(), self.about.shape.moves as usize)
+            .map_err(|error| KernelError::other("map the moves", error))
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use keysteer_common::account::Counter;
 use keysteer_common::migrate::Move;
-use keysteer_common::pin::{Between, Pin, Pins, Said, settle, sign};
+use keysteer_common::pin::{Between, Happened, Pin, Pins, Said, settle, sign};
 use keysteer_common::tables::Tables;
 
 use crate::image::Image;
@@ -64,7 +64,7 @@ impl Pins for Room {
 
     fn left(&mut self, _: u32, _: u64, _: Counter, _: u32) {}
 
-    fn opened_moving(&mut self, _: u32, _: bool) {}
+    fn happened(&mut self, _: u32, _: Happened) {}
 }
 
 const FLOWS: u64 = 20_000;
@@ -120,7 +120,7 @@ fn a_flood_breaks_flows_of_a_connection_table_and_none_of_pins() {
             if !moving {
                 return 0;
             }
-            let said = Said { sign, sequence, carried: Counter::frame(60) };
+            let said = Said { sign, sequence, resets: false, carried: Counter::frame(60) };
             let between = Between { current: 1, previous: 0, opens: 1 };
             settle(&mut pins, &image, flow, Move::from_shard(1, 0), between, said)
         })

@@ -13,4 +13,4 @@ mod moves;
 mod progress;
 
 pub use moves::{Settings, begin, units_of_shards};
-pub use progress::{Ended, Progress, Remaining, Unit};
+pub use progress::{Ended, Progress, Remaining, Turn, Unit};

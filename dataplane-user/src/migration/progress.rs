@@ -16,6 +16,28 @@ pub struct Unit {
     /// Since when nothing went to another shard than the current one.
     quiet_since: Duration,
     over: bool,
+    turn: Turn,
+    /// Since when it may be over: its deadline is counted from then.
+    free_since: Duration,
+}
+
+/// Whether the turn of something that moves has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Turn {
+    /// Not yet.
+    Held,
+    /// It moves and is watched: it is not over before that is.
+    Watched,
+    /// It moves.
+    #[default]
+    Free,
+}
+
+impl Unit {
+    /// Whether its turn has come.
+    pub fn turn(&self) -> Turn {
+        self.turn
+    }
 }
 
 /// A migration under way. Times are since it began, or since this agent took it over.
@@ -66,7 +88,6 @@ impl Progress {
     /// Looks at what was counted by `now`, by unit.
     pub fn look(&mut self, now: Duration, counted: &[Left]) -> Ended {
         self.now = now;
-        let late = now >= self.deadline;
         let mut ended = Ended::default();
         for unit in self.units.iter_mut().filter(|unit| !unit.over) {
             let Some(counted) = counted.get(unit.unit as usize) else { continue };
@@ -74,6 +95,10 @@ impl Progress {
                 unit.quiet_since = now;
             }
             unit.counted = *counted;
+            if unit.turn != Turn::Free {
+                continue;
+            }
+            let late = now.saturating_sub(unit.free_since) >= self.deadline;
             let quiet = now.saturating_sub(unit.quiet_since) >= self.idle;
             if quiet || late {
                 unit.over = true;
@@ -86,6 +111,17 @@ impl Progress {
         self.cut += ended.cut;
         ended.all = self.units.iter().all(|unit| unit.over);
         ended
+    }
+
+    /// Says of each move, by its index, whether its turn has come.
+    pub fn turn(&mut self, now: Duration, turn: impl Fn(u32) -> Turn) {
+        for unit in &mut self.units {
+            let to = turn(unit.at);
+            if unit.turn != to && to == Turn::Free {
+                unit.free_since = now;
+            }
+            unit.turn = to;
+        }
     }
 
     /// What still moves.
@@ -105,7 +141,11 @@ impl Progress {
 
     /// What is left to do.
     pub fn remaining(&self) -> Remaining {
-        let at_most = self.deadline.saturating_sub(self.now);
+        let until = |unit: &Unit| match unit.turn {
+            Turn::Free => (unit.free_since + self.deadline).saturating_sub(self.now),
+            Turn::Held | Turn::Watched => self.deadline,
+        };
+        let at_most = self.moving().map(until).max().unwrap_or_default();
         let last = self.moving().map(|unit| unit.quiet_since).max().unwrap_or_default();
         Remaining {
             moving: self.moving().count(),
@@ -156,5 +196,23 @@ mod tests {
         let ended = progress.look(seconds(20), &[left(20, 0b111), Left::default()]);
         assert_eq!(ended, Ended { moves: vec![8], cut: 3, all: true });
         assert_eq!((progress.cut(), progress.remaining().moving), (3, 0));
+    }
+
+    #[test]
+    fn what_is_held_or_watched_is_not_over_and_has_its_time_from_when_it_is_free() {
+        let mut progress = Progress::new([(1, 8), (2, 9)], seconds(10), seconds(100));
+        progress.turn(seconds(0), |at| if at == 8 { Turn::Watched } else { Turn::Held });
+        let none = [Left::default(); 3];
+        assert_eq!(progress.look(seconds(150), &none), Ended::default());
+        assert_eq!((progress.remaining().at_most, progress.moving().count()), (seconds(100), 2));
+        progress.turn(seconds(150), |at| if at == 8 { Turn::Free } else { Turn::Watched });
+        assert_eq!(progress.look(seconds(151), &none).moves, [8]);
+        progress.turn(seconds(160), |_| Turn::Free);
+        let busy = |packets| [Left::default(), Left::default(), left(packets, 1)];
+        for now in 161..260 {
+            assert_eq!(progress.look(seconds(now), &busy(now)).moves, [0; 0]);
+        }
+        let ended = progress.look(seconds(260), &busy(260));
+        assert_eq!(ended, Ended { moves: vec![9], cut: 1, all: true });
     }
 }

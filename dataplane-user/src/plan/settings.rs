@@ -10,9 +10,9 @@ use super::types::{Changed, Changes, Difference, FieldChange, LISTED, Named};
 use crate::display::Veil;
 use crate::policy::versions::span_text;
 use crate::policy::{
-    Carriers, Check, ClassAction, Destination, Egress, Field, Health, InterfaceTrust, Migration, Mode,
-    Policy, Pool, Schema, Shard, Share, Signing, SigningSecret, StampValue, Target, Tier, Trust, TrustMode,
-    TrustRule, Udp, Width, mac_text, service_text,
+    Carriers, Check, ClassAction, Cohort, Destination, Egress, Field, Health, InterfaceTrust, Migration,
+    Mode, Policy, Pool, Rollout, Schema, Shard, Share, Signing, SigningSecret, StampValue, Target, Tier,
+    Trust, TrustMode, TrustRule, Udp, Width, mac_text, service_text,
 };
 
 /// What changes from one policy to another; from nothing, everything is new.
@@ -135,6 +135,7 @@ fn settings(policy: &Policy) -> Fields {
     if policy.migration != Some(Migration::default()) {
         found.push(field("migration", &migration(policy.migration)));
     }
+    found.extend(policy.rollout.iter().flat_map(rollout));
     found.extend(policy.health.iter().flat_map(|health| asking(policy, health)));
     // Not of the schema: how a value is shown changes no key.
     let hiding = policy.schemas.iter().flat_map(|schema| &schema.fields).filter(|it| it.display.hides());
@@ -178,6 +179,32 @@ fn leaving(policy: &Policy, egress: &Egress) -> Fields {
 fn migration(migration: Option<Migration>) -> String {
     let Some(Migration { idle, deadline, pins }) = migration else { return "none".to_owned() };
     format!("idle {}, deadline {}, {pins} pins", span_text(idle), span_text(deadline))
+}
+
+/// How changes move keys step by step.
+fn rollout(rollout: &Rollout) -> Fields {
+    let steps = rollout.steps.iter().enumerate().map(|(index, step)| {
+        let text = format!("{}, for {}", step.cohort.text(), span_text(step.lasts));
+        field(&format!("rollout.steps.{}", index + 1), &text)
+    });
+    let cohorts = rollout.steps.iter().filter_map(|step| match &step.cohort {
+        Cohort::Named { name, keys } => {
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            Some(field(&format!("rollout.cohorts.{name}"), &keys.join(" ")))
+        }
+        Cohort::Percent(_) | Cohort::Tier { .. } => None,
+    });
+    let shares = rollout.shares().into_iter();
+    let shares = shares.filter_map(|(name, share)| Some(field(&format!("rollout.abortIf.{name}"), &share?)));
+    let down = rollout.abort_if.shards_down;
+    let mut found: Fields = steps
+        .chain(cohorts)
+        .chain(shares)
+        .chain(down.map(|down| field("rollout.abortIf.shardsDown", &down)))
+        .chain([field("rollout.least", &rollout.least)])
+        .collect();
+    found.dedup();
+    found
 }
 
 /// How each shard is asked whether it lives, and how much of each pool must be left.

@@ -23,6 +23,7 @@ mod lint;
 mod migration;
 mod model;
 mod reader;
+mod rollout;
 mod share;
 mod shares;
 mod signing;
@@ -50,6 +51,7 @@ pub use model::{
     AttachMode, BlastRadius, Carriers, ClassAction, Classes, Destination, Field, Interface, Key, Mode,
     Policy, Pool, PrefixTable, Schema, Shard, Spelling, Target, Tier, Width, mac_text,
 };
+pub use rollout::{AbortIf, Cohort, Rollout, RolloutStep};
 pub use share::Share;
 pub use shares::{ShareError, Shares};
 pub use signing::{Signing, SigningSecret};

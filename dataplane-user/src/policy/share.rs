@@ -42,6 +42,11 @@ impl Share {
         u128::from(part) * u128::from(WHOLE) >= u128::from(whole) * u128::from(self.0)
     }
 
+    /// Whether `part` of `whole` is more than this share; exactly, and never of nothing but something.
+    pub fn is_exceeded_by(self, part: u64, whole: u64) -> bool {
+        u128::from(part) * u128::from(WHOLE) > u128::from(whole) * u128::from(self.0)
+    }
+
     /// As a number from 0 to 1.
     pub fn as_f64(self) -> f64 {
         f64::from(self.0) / f64::from(WHOLE)

@@ -57,6 +57,7 @@ fn session(directory: &Path) -> Result<(), StateError> {
         shard_ids: shards.given(),
         plan: None,
         shares: Default::default(),
+        rollout: None,
         status: Status::Prepared,
     })?;
     generations.set_live(number)?;

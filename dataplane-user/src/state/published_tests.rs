@@ -85,6 +85,7 @@ fn write(directory: &Path) {
             shard_ids: shards.given(),
             plan: Some(digest.clone()),
             shares: Default::default(),
+            rollout: None,
             status: Status::Prepared,
         };
         generations.put(record).unwrap();

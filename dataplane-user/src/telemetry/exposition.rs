@@ -14,7 +14,7 @@ use super::claims::ClaimShares;
 use super::families::{Families, In, PREFIX};
 use super::tally::Tally;
 use super::topk::Shares;
-use super::{moving, versions};
+use super::{moving, rollout, versions};
 use crate::agent::node::{Node, VERSION};
 use crate::agent::steward::Posted;
 use crate::counters::{Back, Snapshot};
@@ -110,7 +110,8 @@ impl Exposition {
             ([("word", word)], count as u64)
         });
         families.gauges(("words", In::Plain, "Operators' words on keys and shards that stand"), words)?;
-        moving::encode(posted.migration.as_deref(), families)
+        moving::encode(posted.migration.as_deref(), families)?;
+        rollout::encode(posted.rollout.as_deref(), families)
     }
 
     fn node(&self, families: &mut Families<'_>) -> fmt::Result {

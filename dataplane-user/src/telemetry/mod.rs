@@ -14,6 +14,7 @@ mod families;
 pub mod first_seen;
 mod health;
 mod moving;
+mod rollout;
 pub mod server;
 pub mod tally;
 pub mod topk;

@@ -7,6 +7,7 @@ use keysteer::kernel::interfaces::Interfaces;
 use keysteer::migration::{Settings, begin};
 use keysteer::policy::{Policy, Target};
 use keysteer_common::headers::NO_SHARD;
+use keysteer_common::migrate::Move;
 use keysteer_common::overlay::{key_word, shard_word};
 
 use super::signed;
@@ -168,7 +169,12 @@ fn set_moving(image: &mut Image, pins: u32) {
     let mut before = turned(image, 1, 2);
     let moves = begin(&turned(image, 2, 7), &mut before, &settings);
     before.migrate(moves);
-    let moves = begin(&before, image, &settings);
+    let mut moves = begin(&before, image, &settings);
+    // Of a change that is made in steps, some are yet to come.
+    let words = moves.iter_mut().flat_map(|moves| moves.words.iter_mut()).enumerate();
+    for (_, word) in words.filter(|(at, word)| at % 5 == 3 && **word != 0) {
+        *word = Move(*word).held(true).0;
+    }
     image.migrate(moves);
     let word = |shard: u16, word| (u32::from(shard), word);
     let recovers = shard_word::RECOVERING | 100 << shard_word::SHARE;

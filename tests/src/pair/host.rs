@@ -3,6 +3,7 @@
 use keysteer::counters::Back;
 use keysteer::engine::Engine;
 use keysteer::image::Image;
+use keysteer::kernel::flows::Left as Moved;
 use keysteer_common::forward::Action;
 use keysteer_common::headers::{Decision, Record, Work};
 use keysteer_common::tables::target;
@@ -117,9 +118,17 @@ impl<'i> Host<'i> {
             return Err(Difference::Counters(format!("at TC: {what}")));
         }
         for (unit, host) in self.xdp.engine.moving() {
+            let host = Moved {
+                left: host.left,
+                pinned: host.pinned,
+                full: host.full,
+                proved: host.proved,
+                again: host.again,
+                resets: host.resets,
+                marks: host.marked(0),
+            };
             let kernel = counted.moving.get(*unit as usize);
-            let kernel = kernel.map(|it| (it.left, it.pinned, it.full, it.marks));
-            if kernel != Some((host.left, host.pinned, host.full, host.marked(0))) {
+            if kernel != Some(&host) {
                 return Err(Difference::Counters(format!("unit {unit}: kernel {kernel:?}, host {host:?}")));
             }
         }

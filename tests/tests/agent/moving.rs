@@ -3,6 +3,8 @@
 
 mod crowd;
 mod flood;
+mod lru;
+mod steps;
 
 use std::fs;
 use std::time::Duration;
@@ -17,9 +19,14 @@ use super::changes::{apply, until};
 use super::health::{all_up, life, state};
 use crowd::Crowd;
 use flood::Flood;
+use lru::Lru;
 
 /// How long flows may be silent in these tests.
 const IDLE: Duration = Duration::from_secs(4);
+
+/// Forged SYNs a second, and from one change to the next.
+const FLOOD: u32 = 5_000;
+const BETWEEN: u32 = 5_000;
 
 /// A policy whose tenant 1 is spread over the pool, tenant 2 on one shard, tenant 4 on two.
 struct Wanted {
@@ -93,7 +100,8 @@ fn drains_and_returns(pins: &'static str, ipv6: bool, connections: usize) {
     crowd.open(connections, &[1, 2, 4, 6]);
     let before = crowd.hosts();
     assert!(before.keys().eq(["a", "b", "c"].iter()), "{before:?}");
-    let flood = Flood::start(&site.client, 2_000);
+    let flood = Flood::start(&site.client, FLOOD);
+    flood.more(BETWEEN);
     // Shard a is drained: its connections stay, new ones go elsewhere.
     apply(&agent, &place, &Wanted { shards: "b, c", ..wanted }.text());
     crowd.ask_all();
@@ -103,11 +111,15 @@ fn drains_and_returns(pins: &'static str, ipv6: bool, connections: usize) {
     let room = pins.contains("65536");
     assert!(!room || !opened.contains_key("a"), "{opened:?}");
     crowd.ask_all();
+    flood.more(BETWEEN);
+    crowd.ask_all();
     // Shard b too, while that still runs.
     apply(&agent, &place, &Wanted { shards: "c", ..wanted }.text());
     crowd.ask_all();
     let opened = crowd.open(connections / 4, &[1, 2, 4, 6]);
     assert!(!room || opened.keys().eq(["c"].iter()), "{opened:?}");
+    crowd.ask_all();
+    flood.more(BETWEEN);
     crowd.ask_all();
     // Shard a comes back, and b with less than before.
     apply(&agent, &place, &Wanted { shards: "a, c", ..wanted }.text());
@@ -148,6 +160,36 @@ fn nor_do_they_over_ipv6() {
 #[test]
 fn nor_where_there_is_hardly_room_to_remember_flows() {
     drains_and_returns("{idle: 4s, deadline: 10m, pins: 2048}", false, 800);
+}
+
+/// What a table of connections does with the same drains under the same flood: why there is none.
+#[test]
+fn a_table_of_connections_breaks_them() {
+    let mut broken = Vec::new();
+    for room in [2_048, 8_192] {
+        let site = Site::new(1500);
+        let mut lru = Lru::attach(&site, room);
+        lru.place(&[0, 1, 2]);
+        let mut crowd = Crowd::new(&site, false);
+        crowd.open(800, &[1, 2, 4, 6]);
+        let flood = Flood::start(&site.client, FLOOD);
+        let drains: [&[u32]; 3] = [&[1, 2], &[2], &[0, 2]];
+        for shards in drains {
+            flood.more(BETWEEN);
+            lru.place(shards);
+            crowd.ask_all();
+            crowd.open(200, &[1, 2, 4, 6]);
+            crowd.ask_all();
+        }
+        let flooded = flood.stop();
+        println!(
+            "room for {room}: {} connections, {flooded} forged SYNs, {} broken",
+            crowd.len(),
+            crowd.broken()
+        );
+        broken.push(crowd.broken());
+    }
+    assert!(broken[0] > 20, "{broken:?}");
 }
 
 #[test]

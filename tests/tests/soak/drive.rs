@@ -226,6 +226,7 @@ impl Drive {
                     allow: vec![Guard::Schema],
                     plan: None,
                     base: None,
+                    at_once: false,
                 };
                 self.client().apply(&request, |_| {}).map(|applied| applied.changed)
             }

@@ -91,6 +91,9 @@ fn executable(arguments: &[&str], name: &str) -> Result<PathBuf> {
         .args(arguments)
         .args(optimise)
         .args(["--quiet", "--target", TARGET])
+        // A folder of its own: cargo builds one thing at a time in one, and the tests run beside this.
+        .arg("--target-dir")
+        .arg(root().join("target/kernels/programs"))
         .arg("--message-format=json-render-diagnostics")
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .stderr(Stdio::inherit())

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::control::types::{GenerationStatus, MigrationStatus, SecretStatus, Standing};
+use crate::control::types::{GenerationStatus, MigrationStatus, RolloutStatus, SecretStatus, Standing};
 use crate::state::Timestamp;
 use crate::state::audit::{Event, Outcome};
 
@@ -18,6 +18,8 @@ pub struct Posted {
     pub generations: Arc<[GenerationStatus]>,
     /// What moves, if anything does.
     pub migration: Option<Arc<MigrationStatus>>,
+    /// The steps that it is done in, if it is.
+    pub rollout: Option<Arc<RolloutStatus>>,
     /// The generation that a rollback makes live.
     pub last: Option<u64>,
     /// When a policy was put in force last.
@@ -42,6 +44,7 @@ impl Default for Posted {
             secrets: Arc::new([]),
             generations: Arc::new([]),
             migration: None,
+            rollout: None,
             last: None,
             applied_at: None,
             changes: SHOWN.into_iter().flat_map(none).collect(),

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::moves::migrate;
 use super::planning::Draft;
+use super::rollout::Steps;
 use super::secrets::give_secrets;
 use super::{ChangeError, Desk, Made, Steward};
 use crate::agent::ground::Places;
@@ -45,6 +46,8 @@ pub struct Apply<'a> {
     pub plan: Option<String>,
     /// The generation that must be in force.
     pub base: Option<Base>,
+    /// Whether all keys move together, whatever the policy says of steps.
+    pub at_once: bool,
     /// Who asks.
     pub who: Who,
     /// What the journal calls it.
@@ -69,6 +72,7 @@ impl<'a> Apply<'a> {
             allow: Vec::new(),
             plan: None,
             base: None,
+            at_once: false,
             who: Who::this(),
             action,
             progress: &|_| {},
@@ -137,6 +141,9 @@ impl Steward {
                 &exists,
                 !self.unwell().is_empty(),
             );
+            if plans && !apply.at_once {
+                self.stage(&mut draft);
+            }
         }
         let image = &draft.compiled.image;
         // The tables of many keys are loaded while the plan is made and written down.
@@ -166,6 +173,9 @@ impl Steward {
         let news = self.node().generation != 0 || apply.action == "start";
         self.take(desk, number, (draft.policy, draft.compiled.image, draft.placement), news);
         self.take_up_moves(desk, number)?;
+        if let Some((rolling, turns)) = draft.rollout {
+            self.take_up_steps(desk, number, rolling, turns);
+        }
         if plans && desk.imported.take().is_some() {
             set_imported(desk.state.path(), None)?;
         }
@@ -208,6 +218,9 @@ impl Steward {
                 && desk.placement.as_ref().is_none_or(|live| live.digest() != draft.placement.digest());
             if plan.is_empty() && !imports {
                 return Ok((None, digest));
+            }
+            if let Some(number) = desk.rolling.as_ref().map(Steps::number) {
+                return Err(ChangeError::RollingOut(number));
             }
         }
         apply.going()?;
@@ -312,8 +325,7 @@ impl Steward {
     /// There is none, another change is being made, or the kernel refuses.
     pub fn rollback(&self, who: &Who, expected: Option<u64>) -> Result<RolledBack, ChangeError> {
         let mut desk = self.free_desk()?;
-        let begun = Instant::now();
-        let from = desk.generations.live().map(|record| record.number);
+        let from = desk.live();
         if expected.is_some() && expected != from {
             return Err(ChangeError::Conflict(format!(
                 "generation {} is in force, not {}: look at `keysteer status`",
@@ -321,8 +333,24 @@ impl Steward {
                 expected.unwrap_or_default()
             )));
         }
-        let done = self.try_rollback(&mut desk);
-        let event = |result| Event { from, ..Event::new(who.clone(), "rollback", result) };
+        self.go_back(&mut desk, who, None)
+    }
+
+    /// Goes back to the last generation; `why` where the agent does so by itself.
+    pub(super) fn go_back(
+        &self,
+        desk: &mut Desk,
+        who: &Who,
+        why: Option<&str>,
+    ) -> Result<RolledBack, ChangeError> {
+        let begun = Instant::now();
+        let from = desk.live();
+        let done = self.try_rollback(desk);
+        let event = |result| Event {
+            from,
+            reason: why.map(str::to_owned),
+            ..Event::new(who.clone(), "rollback", result)
+        };
         let number = match done {
             Ok(number) => number,
             Err(error) => {
@@ -334,9 +362,12 @@ impl Steward {
         desk.journal(Event { to: Some(number), ..event(Outcome::Ok) })?;
         // Packets have the old policy again; its names follow.
         let bundle: Bundle = desk.generations.bundle(number)?;
-        let Made { policy, compiled, placement } = self.compile_at(&mut desk, number, &bundle)?;
-        self.take(&mut desk, number, (policy, compiled.image, placement), true);
-        self.take_up_moves(&mut desk, number)?;
+        let Made { policy, compiled, placement } = self.compile_at(desk, number, &bundle)?;
+        if let Some(from) = from {
+            desk.end_steps(from, why.unwrap_or("rolled back"))?;
+        }
+        self.take(desk, number, (policy, compiled.image, placement), true);
+        self.take_up_moves(desk, number)?;
         Ok(RolledBack { generation: number, from: from.unwrap_or_default(), micros })
     }
 

@@ -49,6 +49,8 @@ pub(super) struct Desk {
     pub(super) attached: BTreeMap<u32, InterfaceStatus>,
     /// What moves, if anything does.
     pub(super) moving: Option<super::moves::UnderWay>,
+    /// The steps that it is done in, if it is.
+    pub(super) rolling: Option<super::rollout::Steps>,
     /// The interfaces as they were when the live generation was compiled or attached last.
     pub(super) interfaces: Vec<Interface>,
 }
@@ -137,6 +139,7 @@ impl Desk {
             shard_ids: self.ids.shards.given(),
             plan: None,
             shares: draft.shares.clone(),
+            rollout: draft.rollout.as_ref().map(|(rolling, _)| rolling.clone()),
             status: Status::Prepared,
         }
     }

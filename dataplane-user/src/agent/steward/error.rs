@@ -13,6 +13,12 @@ pub enum ChangeError {
     /// The generation in force is not the one that the asker believes.
     #[error("{0}")]
     Conflict(String),
+    /// A change is made in steps, and this is another one.
+    #[error(
+        "generation {0} moves its keys in steps, and the next change waits for that: `keysteer rollout promote --all` ends it now, `keysteer \
+         rollback` takes it back"
+    )]
+    RollingOut(u64),
     /// The policy is not valid, or does not fit this host.
     #[error("{0}")]
     Invalid(String),

@@ -150,6 +150,13 @@ impl Steward {
         self.heeded().health.keys().filter_map(|index| u16::try_from(*index).ok()).collect()
     }
 
+    /// The shards that do not answer.
+    pub(super) fn down(&self) -> BTreeSet<u16> {
+        let heeded = self.heeded();
+        let down = heeded.health.iter().filter(|(_, word)| **word & shard_word::DOWN != 0);
+        down.filter_map(|(index, _)| u16::try_from(*index).ok()).collect()
+    }
+
     /// The shards that operators have taken out.
     pub fn disabled(&self) -> BTreeSet<u16> {
         let heeded = self.heeded();

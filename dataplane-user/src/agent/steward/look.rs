@@ -83,6 +83,12 @@ impl Steward {
         if same {
             return;
         }
+        if desk.rolling.is_some() {
+            // The tables that it would be taken back to are those from before the step, not from before the change.
+            desk.interfaces = Vec::new();
+            self.turn_back(desk, "interfaces changed while it was made");
+            return;
+        }
         let none = AtomicBool::new(false);
         match self.carry_out(desk, &Apply::by_agent(bundle, "interfaces", &none), false) {
             Ok(applied) => {

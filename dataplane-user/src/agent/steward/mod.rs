@@ -19,6 +19,7 @@ mod look;
 mod moves;
 mod planning;
 mod recover;
+mod rollout;
 mod secrets;
 mod shares;
 mod words;
@@ -149,6 +150,7 @@ impl Steward {
             attached: BTreeMap::new(),
             interfaces: Vec::new(),
             moving: None,
+            rolling: None,
         };
         told.iter().try_for_each(|told| desk.tell(told))?;
         desk.imported = generations::imported(desk.state.path())?.map(Arc::new);

@@ -30,10 +30,10 @@ const SHOWN: usize = 100;
 #[derive(Debug)]
 pub(super) struct UnderWay {
     number: u64,
-    progress: Progress,
+    pub(super) progress: Progress,
     settings: Migration,
     since: Timestamp,
-    began: Instant,
+    pub(super) began: Instant,
     /// What flows are dated by at that moment.
     epoch: (u32, u32),
     room: Room,
@@ -180,6 +180,8 @@ impl Steward {
                 None
             }
         };
+        desk.rolling = None;
+        self.post_steps(desk);
         self.post_moves(desk);
         Ok(())
     }
@@ -231,6 +233,7 @@ impl Steward {
                 "moved: nothing is left on shards before"
             );
         }
+        self.look_at_steps(desk);
         if all && self.unwell().is_empty() {
             match self.end_migration(desk) {
                 Ok(()) => {}

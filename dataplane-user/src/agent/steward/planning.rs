@@ -11,7 +11,9 @@ use crate::placement::Placement;
 use crate::plan::words::overruled;
 use crate::plan::{Base, Context, Guard, Plan, Side, Traffic, plan};
 use crate::policy::{Bundle, Policy, Shares};
+use crate::rollout::Turns;
 use crate::state::Timestamp;
+use crate::state::generations::Rolling;
 
 /// From so many bytes on a bundle is kept before it is known whether anything will change.
 const LONG: usize = 1 << 20;
@@ -29,6 +31,8 @@ pub(super) struct Draft {
     pub(super) shares: Shares,
     /// What the plan compares it with.
     pub(super) beside: Beside,
+    /// The steps that its keys move in, if they do.
+    pub(super) rollout: Option<(Rolling, Turns)>,
 }
 
 /// What is read of the policy in force while another is compiled.
@@ -96,7 +100,16 @@ impl Steward {
         );
         let Made { policy, compiled, placement } = compiled?;
         let (beside, digest) = beside?;
-        Ok(Draft { policy, compiled, placement, shares, digest, kept: number.is_some(), beside })
+        Ok(Draft {
+            policy,
+            compiled,
+            placement,
+            shares,
+            digest,
+            kept: number.is_some(),
+            beside,
+            rollout: None,
+        })
     }
 
     fn beside(&self, live: Option<u64>) -> Result<Beside, ChangeError> {

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use keysteer_common::tables::Slot;
 
 use super::moves::UnderWay;
+use super::rollout::without_steps;
 use super::secrets::give_secrets;
 use super::{Apply, ChangeError, Desk, Made, Steward};
 use crate::agent::ground::Ground;
@@ -132,10 +133,12 @@ impl Steward {
                 desk.moving = Some(UnderWay::resume(&**ground, number, settings, since, spent)?);
                 drop(ground);
                 self.finds_flows(migration.is_some());
+                self.resume_steps(&mut desk, number)?;
                 self.post_moves(&desk);
             }
             return Ok(Some(number));
         }
+        let bundle = without_steps(&mut desk, number, bundle)?;
         // The program is not there (the host was started anew), or the host is another: the policy is loaded again.
         if !there {
             for old in pinned {

@@ -45,7 +45,7 @@ impl Steward {
         let bundle = self.bundle_in_force(request)?;
         let (allow, plan, change) = (request.allow.clone(), request.plan.clone(), request.change());
         let base: Option<Base> = None;
-        self.apply(&Apply { bundle, change, allow, plan, base, who, action, progress, gone })
+        self.apply(&Apply { bundle, change, allow, plan, base, at_once: true, who, action, progress, gone })
     }
 
     /// The policy in force, of which `request` names shards and pools.

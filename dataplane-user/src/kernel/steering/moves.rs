@@ -111,6 +111,14 @@ impl Steering {
         self.generation(number)?.end_moves(indices)
     }
 
+    /// Has the turn of moves of generation `number` come, by their indices.
+    ///
+    /// # Errors
+    /// The kernel does not let the map be mapped.
+    pub fn release_moves(&mut self, number: u64, indices: &[u32]) -> Result<(), KernelError> {
+        self.generation(number)?.release_moves(indices)
+    }
+
     /// Forgets all flows, once nothing moves.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod keys_file;
 mod normalise;
 mod pin;
 mod residency;
+mod rollout;
 mod schema;
 mod scope;
 mod shards;
@@ -158,6 +159,7 @@ pub(super) fn check(
     egress::translation(&mut checker, document, &scope, &places.shards);
     let health = health::check(&mut checker, document, &scope, &places.shards);
     health::road(&mut checker, document, health.as_ref(), &places.shards, &mut egress);
+    let rollout = rollout::check(&mut checker, document, &places.tiers, &keys);
     shards::unused(&mut checker, document, &places, &keys);
     for (at, field, problem) in lint::labels(&document.tables, |table| !displays.hidden(table)) {
         checker.finding(file, at, field, problem);
@@ -193,6 +195,7 @@ pub(super) fn check(
         signing,
         egress,
         migration: document.migration,
+        rollout,
         health,
         warnings: Vec::new(),
         findings: checker.findings,

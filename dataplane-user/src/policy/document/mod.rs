@@ -7,6 +7,7 @@ mod health;
 mod key;
 mod migration;
 mod places;
+mod rollout;
 mod signing;
 mod trust;
 mod types;
@@ -26,6 +27,7 @@ use super::yaml::Node;
 pub(super) use carriers::{MAX_DATAGRAMS, SECTIONS};
 pub(super) use egress::{RawEgress, RawStamp};
 pub(super) use health::{LONGEST, MOST, RawDamping, RawHealth, RawShardHealth};
+pub(super) use rollout::{RawAbortIf, RawRollout, RawWho};
 pub(super) use signing::{RawSecret, RawSigning};
 pub(super) use trust::{RawTrust, RawTrustRule};
 use types::RawLevel;
@@ -80,6 +82,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         "signing",
         "egress",
         "migration",
+        "rollout",
         "health",
     ];
     let fields = spec.fields(&allowed, context)?;
@@ -117,6 +120,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         Some(at) => migration::migration(&at, context),
         None => Some(Some(Migration::default())),
     };
+    let rollout = fields.get("rollout").and_then(|at| rollout::rollout(&at, context));
     let health = fields.get("health").and_then(|at| health::health(&at, context));
     Some(Document {
         name,
@@ -140,6 +144,7 @@ fn spec_of<'n>(spec: &Cursor<'n, '_>, name: String, context: &mut Context<'_>) -
         signing,
         egress,
         migration: migration?,
+        rollout,
         health,
     })
 }

@@ -12,7 +12,7 @@ use crate::policy::model::{Interface, Mode, Target, Width};
 use crate::policy::reader::At;
 use crate::policy::share::Share;
 
-use super::{CLASSES, RawEgress, RawHealth, RawShardHealth, RawSigning, RawTrust};
+use super::{CLASSES, RawEgress, RawHealth, RawRollout, RawShardHealth, RawSigning, RawTrust};
 
 /// A document of the right shape.
 #[derive(Debug)]
@@ -39,6 +39,7 @@ pub(in crate::policy) struct Document<'n> {
     pub(in crate::policy) signing: Option<RawSigning>,
     pub(in crate::policy) egress: Option<RawEgress<'n>>,
     pub(in crate::policy) migration: Option<Migration>,
+    pub(in crate::policy) rollout: Option<RawRollout<'n>>,
     pub(in crate::policy) health: Option<RawHealth>,
 }
 

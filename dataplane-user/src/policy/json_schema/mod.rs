@@ -24,6 +24,7 @@ mod health;
 mod keys;
 mod leaves;
 mod migration;
+mod rollout;
 mod signing;
 
 /// The schema.
@@ -101,6 +102,7 @@ fn spec() -> Value {
             "signing": signing::schema(),
             "egress": egress::schema(),
             "migration": migration::schema(),
+            "rollout": rollout::schema(),
             "health": health::schema(),
         },
         "required": ["environment", "interfaces", "scope", "schemas"],

@@ -13,6 +13,7 @@ use super::diagnostic::{Diagnostic, Place};
 use super::egress::{Addresses, Egress};
 use super::health::Health;
 use super::migration::{Migration, Udp};
+use super::rollout::Rollout;
 use super::share::Share;
 use super::signing::Signing;
 use super::trust::Trust;
@@ -66,6 +67,8 @@ pub struct Policy {
     pub egress: Option<Egress>,
     /// How flows are treated while their keys move; `None`: they move at once.
     pub migration: Option<Migration>,
+    /// How a change moves keys step by step; all together where not given.
+    pub rollout: Option<Rollout>,
     /// How shards are asked whether they live; none is where not given.
     pub health: Option<Health>,
     /// What is not wrong but looks like a slip, or personal.

@@ -98,6 +98,16 @@ fn full() -> Value {
                 "jitter": "10%", "floor": "50%", "slowStart": "30s", "damping": {"flaps": 3, "within": "60s", "hold": "60s"},
             },
             "migration": {"idle": "30s", "deadline": "2h", "pins": 4096},
+            "rollout": {
+                "cohorts": {"beta": ["acme"]},
+                "steps": [
+                    {"cohort": "beta", "for": "1m"}, {"tier": "gold"}, {"percent": "10%", "for": "5m"}, {"percent": "50%"},
+                ],
+                "abortIf": {
+                    "drops": "1%", "resets": "2%", "failedHandshakes": "5%", "slowHandshakes": "20%", "shardsDown": 1,
+                },
+                "least": 50,
+            },
         },
     })
 }

@@ -9,6 +9,7 @@ mod hidden;
 mod json_schema;
 mod pinned;
 mod placed;
+mod rollout;
 mod trust;
 mod understood;
 mod versions;

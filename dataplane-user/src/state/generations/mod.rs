@@ -27,7 +27,7 @@ use super::file::Kind;
 use super::{KeyIds, ShardIds, StateError, disk};
 use crate::fault::{self, Step};
 
-pub use record::{Record, Status};
+pub use record::{Record, Rolling, Status};
 
 pub use placements::{export, import, imported, set_imported};
 

@@ -82,8 +82,29 @@ pub struct Record {
     /// What operators said of its shards' shares.
     #[serde(skip_serializing_if = "Shares::is_empty", default)]
     pub shares: Shares,
+    /// How far it is, where its keys move in steps.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rollout: Option<Rolling>,
     /// What became of it.
     pub status: Status,
+}
+
+/// A generation whose keys move in steps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rolling {
+    /// The step that is watched, from 0.
+    pub step: usize,
+    /// Since when.
+    pub since: Timestamp,
+    /// What the steps that are shares end with: see [`crate::rollout::Turns::again`].
+    pub bounds: Vec<u64>,
+    /// The shards that were down when it began, by index.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub down: Vec<u16>,
+    /// How it ended, once it has.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ended: Option<String>,
 }
 
 /// The records file's body.

@@ -22,6 +22,7 @@ fn record(number: u64, status: Status) -> Record {
         shard_ids: 0,
         plan: None,
         shares: Default::default(),
+        rollout: None,
         status,
     }
 }

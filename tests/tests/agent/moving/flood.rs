@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ const BURST: u32 = 50;
 /// A flood under way.
 pub(super) struct Flood {
     stop: Arc<AtomicBool>,
+    sent: Arc<AtomicU32>,
     thread: JoinHandle<u64>,
 }
 
@@ -28,6 +29,8 @@ impl Flood {
     pub(super) fn start(client: &Namespace, a_second: u32) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (raw, seen) = (raw(client), Arc::clone(&stop));
+        let count = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&count);
         let thread = std::thread::spawn(move || {
             let mut sent: u32 = 0;
             let pause = Duration::from_secs(1) * BURST / a_second;
@@ -39,11 +42,20 @@ impl Flood {
                     let source = Ipv4Addr::new(10, 1 + last % 4, 64 | high, low);
                     syn(&raw, source, 1_024 + (sent % 60_000) as u16, sent.wrapping_mul(40_503));
                 }
+                counted.store(sent, Ordering::Relaxed);
                 std::thread::sleep(pause.saturating_sub(begun.elapsed()));
             }
             u64::from(sent)
         });
-        Self { stop, thread }
+        Self { stop, sent: count, thread }
+    }
+
+    /// Waits for so many more, but no longer than two seconds.
+    pub(super) fn more(&self, syns: u32) {
+        let (begun, before) = (Instant::now(), self.sent.load(Ordering::Relaxed));
+        while self.sent.load(Ordering::Relaxed) - before < syns && begun.elapsed() < Duration::from_secs(2) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Ends it, and gives how many were sent.
