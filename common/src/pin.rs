@@ -200,6 +200,30 @@ pub enum Happened {
 /// How many hashes [`Moving::marks`] tells apart.
 pub const MARKS: u32 = 256;
 
+/// Which flows may have a pin: a bit for each hash, so that the many which have none are not looked for among those that have. Two halves
+/// of bits, of which one is asked; whoever offers a pin sets its bit in both before. User space makes the other half anew from the pins
+/// that there are, and has that one asked.
+pub mod filter {
+    /// Words of a half: 65,536 bits.
+    pub const WORDS: u32 = 1_024;
+    /// The index of the word that says which half is asked: 0 or 1.
+    pub const ASKED: u32 = 2 * WORDS;
+    /// All words.
+    pub const ALL: u32 = ASKED + 1;
+
+    /// The index of a flow's word in half `half`.
+    #[inline(always)]
+    pub const fn word(flow: u64, half: u64) -> u32 {
+        (half as u32 & 1) * WORDS + (flow >> 6) as u32 % WORDS
+    }
+
+    /// A flow's bit in its word.
+    #[inline(always)]
+    pub const fn bit(flow: u64) -> u64 {
+        1 << (flow & 63)
+    }
+}
+
 /// The bounded memory of flows, and what is counted of those that move.
 pub trait Pins {
     /// The pin of a flow.

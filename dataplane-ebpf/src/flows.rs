@@ -4,7 +4,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
 use keysteer_common::account::Counter;
 use keysteer_common::migrate::Move;
-use keysteer_common::pin::{Between, Happened, Moving, Pin, Pins, Said, Settle, Side, settle};
+use keysteer_common::pin::{Between, Happened, Moving, Pin, Pins, Said, Settle, Side, filter, settle};
 use keysteer_common::tables::Tables;
 
 use crate::maps::{Back, Kernel, MMAPABLE, Maps, NOEXIST};
@@ -18,6 +18,9 @@ static MOVING: PerCpuArray<Moving> = PerCpuArray::with_max_entries(1, 0);
 /// By a flow's hash. All of it is there from the beginning, and nothing is pushed out of it.
 #[map]
 static PINS: HashMap<u64, Pin> = HashMap::with_max_entries(1, 0);
+/// Which flows may have one: [`filter`].
+#[map]
+static FILTER: Array<u64> = Array::with_max_entries(filter::ALL, MMAPABLE);
 /// What pins are dated by.
 #[map]
 static EPOCH: Array<u64> = Array::with_max_entries(1, MMAPABLE);
@@ -27,6 +30,13 @@ static EPOCH: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 pub(crate) fn moving(at: u32) -> Move {
     // SAFETY: an aligned word in a map value, which user space may change meanwhile.
     Move(MOVES.get_ptr(at).map_or(0, |word| unsafe { word.read_volatile() }))
+}
+
+/// A word of the filter.
+#[inline(always)]
+fn filter_word(at: u32) -> u64 {
+    // SAFETY: as in `moving`.
+    FILTER.get_ptr(at).map_or(0, |word| unsafe { word.read_volatile() })
 }
 
 /// What pins are dated by now.
@@ -83,6 +93,10 @@ fn unit(unit: u32) -> Option<&'static mut Moving> {
 impl Pins for Flows {
     #[inline(always)]
     fn pin(&mut self, flow: u64) -> Option<Pin> {
+        let word = filter_word(filter::word(flow, filter_word(filter::ASKED)));
+        if word & filter::bit(flow) == 0 {
+            return None;
+        }
         let pin = PINS.get_ptr(&flow)?;
         // SAFETY: three aligned words in a map value, each of which another CPU may write meanwhile: each is whole.
         unsafe {
@@ -96,6 +110,15 @@ impl Pins for Flows {
 
     #[inline(always)]
     fn offer(&mut self, flow: u64, pin: Pin) -> bool {
+        for half in 0..2 {
+            if let Some(word) = FILTER.get_ptr_mut(filter::word(flow, half)) {
+                // SAFETY: one atomic instruction on an aligned word in a map value, which everybody else reads and writes at once, too. Rust
+                // has no atomics for a target without compare-and-swap, which BPF's first versions were.
+                unsafe {
+                    core::arch::asm!("lock *(u64 *)({word} + 0) |= {bit}", word = in(reg) word, bit = in(reg) filter::bit(flow));
+                }
+            }
+        }
         PINS.insert(&flow, &pin, NOEXIST).is_ok()
     }
 

@@ -388,7 +388,7 @@ pub(super) fn open_map(path: &Path, name: &str, value: Option<usize>) -> Result<
     if info.key_size() != key || value.is_some_and(|value| value != size) {
         return Err(strange(format!("keys of {} and values of {size} bytes", info.key_size())));
     }
-    let flags = if matches!(name, "SERVICES" | "MOVES" | "EPOCH") { MMAPABLE } else { 0 };
+    let flags = if matches!(name, "SERVICES" | "MOVES" | "EPOCH" | "FILTER") { MMAPABLE } else { 0 };
     // The kernel adds to a section's flags that programs may only read it, and to a device map's the same.
     if info.map_flags() & !READ_ONLY != flags {
         return Err(strange(format!("flags {:#x}", info.map_flags())));

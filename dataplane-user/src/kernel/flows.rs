@@ -1,20 +1,21 @@
 //! Flows that opened while placements change: the bounded memory that generations share, and what is counted of keys that move.
 
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aya::EbpfLoader;
 use aya::maps::{HashMap, Map, MapData};
 use keysteer_common::account::Counter;
 use keysteer_common::migrate::Move;
-use keysteer_common::pin::{MARKS, Moving, Pin};
+use keysteer_common::pin::{MARKS, Moving, Pin, filter};
 
 use super::counter_set::{open_map, per_cpu};
 use super::pins::{self, FLOWS, PinError};
 use super::{Dataplane, KernelError, sys};
 
 /// The maps, by their names in the object, and the bytes of a value.
-const MAPS: [(&str, usize); 2] = [("PINS", size_of::<Pin>()), ("EPOCH", size_of::<u64>())];
+const MAPS: [(&str, usize); 3] =
+    [("PINS", size_of::<Pin>()), ("EPOCH", size_of::<u64>()), ("FILTER", size_of::<u64>())];
 
 /// A pin as a map's value.
 #[repr(transparent)]
@@ -29,6 +30,7 @@ unsafe impl aya::Pod for Value {}
 pub struct Flows {
     pins: Map,
     epoch: sys::Words,
+    filter: sys::Words,
     room: u32,
 }
 
@@ -56,16 +58,18 @@ impl Flows {
 
     /// Opens those in `directory`; `None` where there are none.
     pub(super) fn open(directory: &Path) -> Result<Option<Self>, KernelError> {
-        let [pins, epoch] = MAPS.map(|(name, size)| (directory.join(name), name, size));
-        if !pins.0.exists() || !epoch.0.exists() {
+        let [pins, epoch, filter] = MAPS.map(|(name, size)| (directory.join(name), name, size));
+        if [&pins, &epoch, &filter].into_iter().any(|(path, _, _)| !path.exists()) {
             return Ok(None);
         }
+        let words = |(path, name, size): &(PathBuf, &'static str, usize), words: u32| {
+            let (map, _) = open_map(path, name, Some(*size))?;
+            let Map::Array(map) = &map else { return Err(PinError::strange(path, "no array").into()) };
+            sys::Words::new(map.fd().as_fd(), words as usize)
+                .map_err(|error| KernelError::other("map words of the pinned flows", error))
+        };
         let (map, room) = open_map(&pins.0, pins.1, Some(pins.2))?;
-        let (words, _) = open_map(&epoch.0, epoch.1, Some(epoch.2))?;
-        let Map::Array(words) = &words else { return Err(PinError::strange(&epoch.0, "no array").into()) };
-        let epoch = sys::Words::new(words.fd().as_fd(), 1)
-            .map_err(|error| KernelError::other("map the epoch", error))?;
-        Ok(Some(Self { pins: map, epoch, room }))
+        Ok(Some(Self { pins: map, epoch: words(&epoch, 1)?, filter: words(&filter, filter::ALL)?, room }))
     }
 
     /// What pins are dated by: a count of seconds, and the number of a span.
@@ -79,7 +83,8 @@ impl Flows {
         self.epoch.store(0, u64::from(span) << 32 | u64::from(seconds));
     }
 
-    /// Lets the pins go that are `stale`, by the pin itself and its age in seconds, and says how many there are left.
+    /// Lets the pins go that are `stale`, by the pin itself and its age in seconds, and says how many there are left. The filter is made anew
+    /// from those that are there: see [`filter`].
     ///
     /// # Errors
     /// The kernel does not let the map be read.
@@ -90,13 +95,19 @@ impl Flows {
         let age = |pin: &Pin| now.wrapping_sub(pin.seen as u32);
         let mut old = Vec::new();
         let mut used = 0;
+        let next = 1 - (self.filter.load(filter::ASKED as usize) & 1);
+        // From here on whoever is offered sets its own bit, and those that were offered before are found below.
+        let first = filter::word(0, next);
+        (first..first + filter::WORDS).for_each(|at| self.filter.store(at as usize, 0));
         for entry in map.iter() {
             let (flow, Value(pin)) = entry.map_err(failed)?;
             used += 1;
+            self.filter.set(filter::word(flow, next) as usize, filter::bit(flow));
             if stale(&pin, age(&pin)) {
                 old.push(flow);
             }
         }
+        self.filter.store(filter::ASKED as usize, next);
         let mut let_go = 0;
         for flow in old {
             // It may have been seen since.

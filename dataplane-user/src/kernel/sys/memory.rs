@@ -151,6 +151,13 @@ impl Words {
             word.store(value, Ordering::Release);
         }
     }
+
+    /// Sets bits of the word at an index at once; beyond, nothing.
+    pub(in crate::kernel) fn set(&self, at: usize, bits: u64) {
+        if let Some(word) = self.word(at) {
+            word.fetch_or(bits, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Drop for Words {

@@ -191,6 +191,8 @@ pub(crate) fn all() -> Vec<Policy> {
         },
         Policy { hook: Hook::Tc, ..policy("1,024 keys at TC", &parts(), BY_TENANT, by_source(1024)) },
         Policy { change: moving, ..policy("1,024 keys that move", &parts(), BY_TENANT, by_source(1024)) },
+        // Apart, so that the flows of one are no pins among those of the other.
+        Policy { change: moving, ..policy("moving, 65,536 pins", &parts(), BY_TENANT, by_source(1024)) },
         policy("65,536 keys", &parts(), BY_TENANT, by_source(65_536)),
         policy("1,048,576 keys", &parts(), BY_TENANT, by_source(1 << 20)),
         policy(

@@ -138,10 +138,13 @@ pub(crate) fn of(configuration: &str) -> Vec<Row> {
         "1,048,576 keys" => {
             vec![row("1,048,576 keys", udp(), flows4(1 << 20, 1), steered(ANY))]
         }
-        "1,024 keys that move" => vec![
-            budget(row("a moving key's flows stay", tcp(), flows4(1024, 64), steered(1024)), 60.0),
-            budget(row("flows that opened meanwhile", syn(tcp()), flows4(1024, 64), steered(1024)), 60.0),
-        ],
+        "1,024 keys that move" => {
+            vec![budget(row("a moving key's flows stay", tcp(), flows4(1024, 64), steered(1024)), 60.0)]
+        }
+        "moving, 65,536 pins" => vec![budget(
+            row("flows that opened meanwhile", syn(tcp()), flows4(1024, 64), steered(1024)),
+            60.0,
+        )],
         "levels" => vec![
             row("most specific level", ipv4(17, SERVICE4, 34), flows4(1024, 64), steered(1024)),
             row("second-level fall-back", ipv4(17, SERVICE4, 12), flows4(1024, 64), steered(1024)),
