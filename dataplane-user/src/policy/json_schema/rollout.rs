@@ -17,7 +17,7 @@ pub(super) fn schema() -> Value {
                 "10m",
             ),
         },
-        "oneOf": [{"required": ["percent"]}, {"required": ["cohort"]}, {"required": ["tier"]}],
+        "allOf": [{"oneOf": [{"required": ["percent"]}, {"required": ["cohort"]}, {"required": ["tier"]}]}],
         "additionalProperties": false,
     });
     let most = 1_000_000_000;
