@@ -342,29 +342,3 @@ fn bounds_are_floor_and_ceiling_and_small_zones_give_all() {
     assert_eq!(zones(&[0, 1, 1, 1, 1, 1]).bounds(4), [(1, 1), (3, 3)]);
     assert_eq!(zones(&[0, 1, 1, 2, 2, 2, 2, 2]).bounds(6), [(1, 1), (2, 2), (3, 3)]);
 }
-
-/// `cargo test -p keysteer --release --lib placement -- --ignored --nocapture`
-#[test]
-#[ignore = "says how long it takes"]
-fn how_long_a_change_takes() {
-    let all = shards(1000, |n| 1 << (n % 3));
-    let mut fewer = all.clone();
-    fewer.remove(500);
-    let half: Shards = all.iter().skip(500).cloned().collect();
-    let heavier = shards(1000, |n| 1 << (n % 4));
-    let begun = std::time::Instant::now();
-    let one = seed(&all);
-    println!("seed: {:?}", begun.elapsed());
-    for (what, other) in [("one goes", &fewer), ("half go", &half), ("weights", &heavier)] {
-        let before = renamed(&one, &all, other);
-        let of = candidates(other);
-        let begun = std::time::Instant::now();
-        let there = next_one(Some(&before), &of);
-        let narrow = begun.elapsed();
-        let rows = next_rows(None, &candidates(&all), None, 4, &one);
-        let before = renamed(&rows, &all, other);
-        let begun = std::time::Instant::now();
-        next_rows(Some(&before), &of, None, 4, &there);
-        println!("{what}: width 1 {narrow:?}, width 4 {:?}", begun.elapsed());
-    }
-}

@@ -202,6 +202,15 @@ fn notes(plan: &Plan, old: Option<Side<'_>>, new: Side<'_>) -> Vec<String> {
     if old.is_some_and(|old| old.policy.environment != new.policy.environment) {
         note("the environment is part of every key's identity: with another one, every key is another");
     }
+    // Of the policy in force with other shares the keys move at once.
+    let other = plan.base.as_ref().is_some_and(|base| base.digest != plan.bundle);
+    if let Some(rollout) = new.policy.rollout.as_ref().filter(|_| other && plan.moves.keys.keys > 0) {
+        let steps: Vec<String> = rollout.steps.iter().map(|step| step.cohort.text()).collect();
+        note(&format!(
+            "keys move in steps: {}, then the rest; `apply --at-once` moves all",
+            steps.join(", then ")
+        ));
+    }
     if plan.overlap.iter().any(|it| [&it.before, &it.after].into_iter().flatten().any(|it| !it.exact)) {
         note(
             "overlap: there are too many pairs to count all; evenly chosen keys were compared with all others",

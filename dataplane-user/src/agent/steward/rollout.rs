@@ -118,6 +118,10 @@ impl Steps {
             counted.resets += unit.resets;
         }
         let now = Instant::now();
+        // A program in the place of the one before, for an operator's first word, counts from nothing.
+        if self.opened.back().is_some_and(|(_, before)| opened < *before) {
+            self.opened.clear();
+        }
         self.opened.push_back((now, opened));
         while self.opened.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= ANSWERED) {
             self.opened.pop_front();

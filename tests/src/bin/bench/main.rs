@@ -10,6 +10,7 @@ mod frames;
 mod live;
 mod measure;
 mod memory;
+mod placing;
 mod policies;
 mod proof;
 mod report;
@@ -71,6 +72,7 @@ fn run(options: &Options) -> Result<bool, String> {
     // First, because an agent inherits the CPUs of whoever starts it.
     let changes = if options.changes && wanted("changes") { changes::measure()? } else { Vec::new() };
     let failover = if options.changes && wanted("failover") { failover::measure()? } else { Vec::new() };
+    let placing = if wanted("placing") { placing::measure()? } else { Vec::new() };
     keysteer::kernel::pin_to_cpu(0).map_err(|error| error.to_string())?;
     let mut benches = Vec::new();
     let mut configurations = Vec::new();
@@ -91,7 +93,7 @@ fn run(options: &Options) -> Result<bool, String> {
     measure::rounds(&mut benches, options)?;
     let live = if options.live { Some(live::measure()?) } else { None };
     let results: Vec<_> = benches.iter().map(measure::Bench::result).collect();
-    let figures = (results.as_slice(), failover.as_slice());
+    let figures = (results.as_slice(), failover.as_slice(), placing.as_slice());
     report::print(figures, &configurations, live.as_ref(), &memory::ladder(), &changes, options.json);
     Ok(configurations.iter().all(configuration::Facts::within_budget)
         && changes.iter().all(changes::Changes::harmless))

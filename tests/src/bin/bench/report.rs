@@ -7,10 +7,11 @@ use crate::configuration::Facts;
 use crate::failover::Failover;
 use crate::live::Live;
 use crate::measure::Figures;
+use crate::placing::{self, Placing};
 
 /// Prints everything on standard output.
 pub(crate) fn print(
-    (figures, failover): (&[Figures], &[Failover]),
+    (figures, failover, placing): (&[Figures], &[Failover], &[Placing]),
     configurations: &[Facts],
     live: Option<&Live>,
     memory: &[(usize, f64)],
@@ -20,6 +21,7 @@ pub(crate) fn print(
     if as_json {
         let mut document = document(figures, configurations, live, memory, changes);
         document["failover"] = failover.iter().map(dead).collect();
+        document["placing"] = placing.iter().map(placed).collect();
         println!("{document:#}");
         return;
     }
@@ -87,6 +89,18 @@ pub(crate) fn print(
             it.budget()
         );
     }
+    if !placing.is_empty() {
+        println!("\nA thousand shards placed, milliseconds:");
+    }
+    for Placing { what, width, took } in placing {
+        let least = took.iter().copied().fold(f64::INFINITY, f64::min);
+        let over = if least <= placing::BUDGET { "" } else { " !" };
+        println!(
+            "width {width}, {what}: least {least:.1}, median {:.1}, budget {:.0}{over}",
+            Changes::median(took),
+            placing::BUDGET
+        );
+    }
     if !changes.is_empty() {
         println!("\nChanges with the agent steering, milliseconds:");
         println!(
@@ -122,6 +136,11 @@ pub(crate) fn print(
 fn dead(failover: &Failover) -> serde_json::Value {
     let Failover { interval, fall, took } = failover;
     json!({"intervalMs": interval.as_millis() as u64, "fall": fall, "tookMs": took, "budgetMs": failover.budget()})
+}
+
+/// A change of many shards.
+fn placed(it: &Placing) -> serde_json::Value {
+    json!({"what": it.what, "width": it.width, "tookMs": it.took, "budgetMs": placing::BUDGET})
 }
 
 fn document(
