@@ -45,6 +45,9 @@ pub(crate) struct Options {
     /// Seconds that a machine may take before it is stopped and has failed.
     #[arg(long, default_value_t = 600)]
     timeout: u64,
+    /// Only build the programs.
+    #[arg(long)]
+    no_boot: bool,
     /// Keep the initial file systems, as folders to look into and as archives to boot.
     #[arg(long)]
     keep: bool,
@@ -65,6 +68,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let folder = root().join("target/kernels");
     fs::create_dir_all(&folder)?;
     let programs = programs::build()?;
+    if options.no_boot {
+        return Ok(());
+    }
     debian::refresh(&folder);
     let mut failed = Vec::new();
     for line in lines {

@@ -142,7 +142,7 @@ fn an_exchanged_link_never_gives_half_of_each() {
                 exchange(&format!("v{}", version + 1));
                 fs::remove_dir_all(at(&format!("v{version}"))).unwrap();
                 version += 1;
-                std::thread::sleep(std::time::Duration::from_micros(500));
+                std::thread::sleep(std::time::Duration::from_millis(2));
             }
         });
         let mut seen = std::collections::BTreeSet::new();
@@ -151,7 +151,11 @@ fn an_exchanged_link_never_gives_half_of_each() {
         while wrong.is_none() && seen.len() < 100 && !exchanging.is_finished() {
             match load(&at("p.yaml")) {
                 Ok(policy) if policy.name == policy.keys[0].name => drop(seen.insert(policy.name)),
-                other => wrong = Some(said(other)),
+                other => match said(other) {
+                    // On a machine that is slower than the exchanges it is not read, rather than by halves.
+                    said if said.contains("again and again") => {}
+                    said => wrong = Some(said),
+                },
             }
         }
         done.store(true, Ordering::Relaxed);
