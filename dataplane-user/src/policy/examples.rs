@@ -32,6 +32,7 @@ examples! {
     "keys.csv" "keys.csv" "the keys of keys-from-csv",
     "observe" "observe.yaml" "decides and counts on a running system, and touches nothing",
     "quic" "quic.yaml" "tenants by QUIC connection ids that servers choose, in two rotations",
+    "rollout" "rollout.yaml" "a change that moves keys in steps, and what takes it back",
     "tenant-prefix" "tenant-prefix.yaml" "the simplest: the tenant by source address",
     "tenant-region-product" "tenant-region-product.yaml" "a key of three fields, with a fall-back to the tenant alone",
     "trust" "trust.yaml" "who may assert a key: by interface, and by the key's source addresses",
