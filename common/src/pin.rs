@@ -148,6 +148,7 @@ impl Moving {
     #[inline(always)]
     pub const fn count(&mut self, what: Happened) {
         match what {
+            Happened::Nothing => {}
             Happened::Pinned => self.pinned += 1,
             Happened::Full => self.full += 1,
             Happened::Proved => self.proved += 1,
@@ -185,6 +186,8 @@ impl Moving {
 /// What happens to a flow of a moving key, and is counted in [`Moving`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Happened {
+    /// Nothing that is counted.
+    Nothing,
     /// It opened and was pinned.
     Pinned,
     /// It opened and found no room.
@@ -201,7 +204,7 @@ pub enum Happened {
 pub const MARKS: u32 = 256;
 
 /// Which flows may have a pin: a bit for each hash, so that the many which have none are not looked for among those that have. Two halves
-/// of bits, of which one is asked; whoever offers a pin sets its bit in both before. User space makes the other half anew from the pins
+/// of bits, of which one is asked; whoever offers a pin sets its bit in both. User space makes the other half anew from the pins
 /// that there are, and has that one asked.
 pub mod filter {
     /// Words of a half: 65,536 bits.
@@ -320,13 +323,18 @@ pub fn settle<T: Tables, H: Pins>(
     said: Said,
 ) -> u16 {
     let epoch = tables.epoch();
+    // Counted in one place: what each place would have of its own is on a stack that is full (see `with_pin`).
+    let mut happened = Happened::Nothing;
     let mut shard = if said.sign == sign::LOOSE {
         if moving.holds() || moving.is_held() { between.previous } else { between.current }
     } else if between.current == between.previous && !moving.has_strays() {
         between.current
     } else {
-        with_pin(home, flow, moving, between, said, epoch)
+        with_pin(home, flow, between, said, epoch, &mut happened)
     };
+    if happened as u8 != Happened::Nothing as u8 {
+        home.happened(moving.unit(), happened);
+    }
     // A shard that died takes nobody's flows with it.
     if shard != between.current && tables.config().overlay != 0 && !takes(tables, shard) {
         shard = between.current;
@@ -342,7 +350,14 @@ pub fn settle<T: Tables, H: Pins>(
 
 /// The shard that a flow's pin says, or the previous one.
 #[inline(always)]
-fn with_pin<H: Pins>(home: &mut H, flow: u64, moving: Move, between: Between, said: Said, epoch: u64) -> u16 {
+fn with_pin<H: Pins>(
+    home: &mut H,
+    flow: u64,
+    between: Between,
+    said: Said,
+    epoch: u64,
+    happened: &mut Happened,
+) -> u16 {
     let Between { previous, opens, .. } = between;
     let Said { sign, sequence, .. } = said;
     let opening = sign == sign::OPENS || sign == sign::INITIAL;
@@ -352,23 +367,26 @@ fn with_pin<H: Pins>(home: &mut H, flow: u64, moving: Move, between: Between, sa
         }
         let offered = Side::new(opens, sequence);
         let pinned = home.offer(flow, Pin { offered, seen: epoch, ..Pin::default() });
-        home.happened(moving.unit(), if pinned { Happened::Pinned } else { Happened::Full });
+        *happened = if pinned { Happened::Pinned } else { Happened::Full };
         // Without room it is as if it had been there before: slower to move, and whole.
         return if bug!(Migrate, pinned, true) { opens } else { previous };
     };
     if sign == sign::ABOUT {
         return if pin.proved.is() { pin.proved.shard() } else { pin.offered.shard() };
     }
-    let before = pin;
+    // Told rather than compared: a copy would be on a stack that is full, below that of the deep program (Linux 6.1 counts both).
+    let mut renews = pin.seen != epoch;
     // Of a QUIC flow that is proved an Initial packet may still come, with an acknowledgement.
     let shard = if opening && !(sign == sign::INITIAL && pin.proved.is()) {
         // One that is sent again goes where the first went.
         if !(pin.offered.is() && pin.offered.sequence() == sequence) {
             pin.offered = Side::new(opens, sequence);
-            home.happened(moving.unit(), Happened::Pinned);
+            renews = true;
+            *happened = Happened::Pinned;
         } else if sign == sign::OPENS && !pin.offered.is_again() {
             pin.offered = pin.offered.again();
-            home.happened(moving.unit(), Happened::Again);
+            renews = true;
+            *happened = Happened::Again;
         }
         pin.offered.shard()
     } else {
@@ -379,13 +397,15 @@ fn with_pin<H: Pins>(home: &mut H, flow: u64, moving: Move, between: Between, sa
         if pin.offered.is() && proves {
             pin.proved = Side::new(pin.offered.shard(), sequence);
             pin.offered = Side::NONE;
-            home.happened(moving.unit(), Happened::Proved);
+            renews = true;
+            *happened = Happened::Proved;
             pin.proved.shard()
         } else if pin.offered.is() && sign == sign::EARLY {
             pin.offered.shard()
         } else if pin.proved.is() && (ahead <= REACH || ahead.wrapping_neg() <= REACH) {
             if ahead > STRIDE && ahead <= REACH {
                 pin.proved = Side::new(pin.proved.shard(), sequence);
+                renews = true;
             }
             pin.proved.shard()
         } else {
@@ -393,7 +413,7 @@ fn with_pin<H: Pins>(home: &mut H, flow: u64, moving: Move, between: Between, sa
         }
     };
     pin.seen = epoch;
-    if pin != before {
+    if renews {
         home.renew(flow, pin);
     }
     shard

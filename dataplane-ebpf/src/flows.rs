@@ -110,6 +110,11 @@ impl Pins for Flows {
 
     #[inline(always)]
     fn offer(&mut self, flow: u64, pin: Pin) -> bool {
+        if PINS.insert(&flow, &pin, NOEXIST).is_err() {
+            return false;
+        }
+        // Behind the pin, whose words need no room on the stack any more. A packet that comes in between goes to the previous shard, as one
+        // that comes before.
         for half in 0..2 {
             if let Some(word) = FILTER.get_ptr_mut(filter::word(flow, half)) {
                 // SAFETY: one atomic instruction on an aligned word in a map value, which everybody else reads and writes at once, too. Rust
@@ -119,7 +124,7 @@ impl Pins for Flows {
                 }
             }
         }
-        PINS.insert(&flow, &pin, NOEXIST).is_ok()
+        true
     }
 
     #[inline(always)]
