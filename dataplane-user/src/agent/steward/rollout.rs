@@ -24,7 +24,7 @@ use crate::migration::Turn;
 use crate::policy::{Bundle, Rollout};
 use crate::rollout::{Counted, Turns, judge};
 use crate::state::audit::{Event, Outcome};
-use crate::state::generations::Rolling;
+use crate::state::generations::{Record, Rolling};
 use crate::state::{StateError, Timestamp, Who};
 
 /// How long a flow that opened has to be answered: an opening that is lost is sent again after a second (RFC 6298).
@@ -98,9 +98,9 @@ impl Steps {
         }
     }
 
-    /// What the next step begins with.
-    fn begin(&mut self, step: usize) {
-        (self.rolling.step, self.rolling.since) = (step, Timestamp::now());
+    /// Begins a step, which is recorded and whose keys are released.
+    fn begin(&mut self, rolling: Rolling) {
+        self.rolling = rolling;
         self.opened.clear();
         (self.drops, self.counted) = (Drops::default(), Counted::default());
     }
@@ -335,19 +335,17 @@ impl Steward {
         // A step that takes nobody along is none.
         let next = (steps.rolling.step + 1..all).find(|step| steps.turns.at(*step) > 0).unwrap_or(all);
         let done = next == all;
-        steps.begin(next);
+        let ended = done.then(|| "all keys have moved".to_owned());
+        let rolling = Rolling { step: next, since: Timestamp::now(), ended, ..steps.rolling.clone() };
         let released: Vec<(u32, usize)> = steps.turns.until(next).collect();
-        let mut record = desk.generations.get(number).cloned();
-        if let Some(record) = &mut record {
-            let ended = done.then(|| "all keys have moved".to_owned());
-            record.rollout = Some(Rolling { ended, ..steps.rolling.clone() });
-        }
-        if let Some(record) = record {
-            desk.generations.put(record)?;
+        if let Some(record) = desk.generations.get(number).cloned() {
+            desk.generations.put(Record { rollout: Some(rolling.clone()), ..record })?;
         }
         let indices: Vec<u32> = released.iter().map(|(at, _)| *at).collect();
         // Those that are over have no word any more, and a word of nothing stays one.
         self.ground().release_moves(number, &indices).map_err(ChangeError::Kernel)?;
+        // Only now: where one of these failed, the step before is still the one that is watched, and the next look tries again.
+        steps.begin(rolling);
         moving.progress.turn(moving.began.elapsed(), |at| if done { Turn::Free } else { steps.turn(at) });
         let news = released.iter().filter(|(_, step)| *step == next).count();
         let detail = if done {
